@@ -1,0 +1,168 @@
+"""Handler events and results: one function, `Action` decides. Field names on the wire are PascalCase."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.alias_generators import to_pascal
+
+from hyperframes_lambda.contract.errors import ErrorCode, RenderError
+
+S3Uri = Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+$", max_length=1200)]
+S3Prefix = Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/(.+/)?$", max_length=1200)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+_WRAPPERS = ("Payload", "Input")
+_MAX_WRAPPING = 4
+
+
+class EventModel(BaseModel):
+    """A model of the wire. Events tolerate fields they do not know, so that a newer state machine can drive an older function."""
+
+    model_config = ConfigDict(alias_generator=to_pascal, populate_by_name=True, extra="ignore", frozen=True)
+
+    def to_wire(self) -> dict[str, Any]:
+        """The JSON object of the wire; absent fields are left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class ExecutionInput(EventModel):
+    """The input of one Step Functions execution."""
+
+    project_s3_uri: S3Uri = Field(alias="ProjectS3Uri")
+    plan_output_s3_prefix: S3Prefix = Field(alias="PlanOutputS3Prefix")
+    output_s3_uri: S3Uri = Field(alias="OutputS3Uri")
+    config: dict[str, Any] = Field(default_factory=dict)
+
+
+class PlanEvent(EventModel):
+    """Look at the project once and write the plan below `PlanOutputS3Prefix`."""
+
+    action: Literal["plan"]
+    project_s3_uri: S3Uri = Field(alias="ProjectS3Uri")
+    plan_output_s3_prefix: S3Prefix = Field(alias="PlanOutputS3Prefix")
+    config: dict[str, Any] = Field(default_factory=dict)
+    execution_name: str | None = None
+    """Tells a cancel marker of this execution from one of an earlier execution of the same render."""
+
+
+class RenderChunkEvent(EventModel):
+    """Render one chunk of a plan."""
+
+    action: Literal["renderChunk"]
+    manifest_s3_uri: S3Uri = Field(alias="ManifestS3Uri")
+    plan_hash: Sha256
+    chunk_index: Annotated[int, Field(ge=0)]
+    execution_name: str | None = None
+
+
+class AssembleEvent(EventModel):
+    """Join the segments of a plan into the output."""
+
+    action: Literal["assemble"]
+    manifest_s3_uri: S3Uri = Field(alias="ManifestS3Uri")
+    plan_hash: Sha256
+    output_s3_uri: S3Uri = Field(alias="OutputS3Uri")
+    execution_name: str | None = None
+
+
+class PlanResult(EventModel):
+    """What Plan returns: sizes, never data. `Chunks` is the Map state's item list."""
+
+    manifest_s3_uri: S3Uri = Field(alias="ManifestS3Uri")
+    plan_hash: Sha256
+    chunk_count: int
+    chunks: list[int]
+    """The chunk indices `0 … ChunkCount - 1`."""
+    max_parallel_chunks: int
+    total_frames: int
+    fps: int | str
+    duration: float
+    """Seconds of video: `TotalFrames / Fps`."""
+    width: int
+    height: int
+    format: str
+    has_audio: bool
+    renderer_version: str
+    browser_version: str
+    ffmpeg_version: str
+    runtime_version: str
+    reused: bool
+    """A plan for the same project, configuration and build was there already."""
+    duration_ms: int
+
+
+class RenderChunkResult(EventModel):
+    """What RenderChunk returns; small, because it lands in the execution history."""
+
+    chunk_index: int
+    segment_s3_uri: S3Uri = Field(alias="SegmentS3Uri")
+    sha256: Sha256
+    frames_encoded: int
+    reused: bool
+    """The segment of this plan hash was there already and was not rendered again."""
+    capture_ms: int
+    duration_ms: int
+
+
+class AssembleResult(EventModel):
+    """What Assemble returns."""
+
+    output_s3_uri: S3Uri = Field(alias="OutputS3Uri")
+    frames_encoded: int
+    file_size: int
+    """Bytes."""
+    duration: float
+    """Seconds."""
+    width: int
+    height: int
+    format: str
+    has_audio: bool
+    chunk_count: int
+    plan_hash: Sha256
+    renderer_version: str
+    verification: dict[str, Any]
+    duration_ms: int
+
+
+Event = Annotated[PlanEvent | RenderChunkEvent | AssembleEvent, Field(discriminator="action")]
+_EVENT: TypeAdapter[PlanEvent | RenderChunkEvent | AssembleEvent] = TypeAdapter(Event)
+
+
+class ChunkProgress(EventModel):
+    """`progress/NNNNNN.json`: how far one chunk is. Written while it renders, last when it is complete."""
+
+    chunk_index: int
+    frames_done: int
+    frames_total: int
+    started_at: float
+    """Unix seconds."""
+    updated_at: float
+    complete: bool
+    reused: bool = False
+    """The segment was there already; this invocation rendered nothing."""
+
+
+class CancelMarker(EventModel):
+    """`cancel`: stop the chunks of one execution."""
+
+    execution_name: str
+    cause: str
+
+
+def parse_event(event: Mapping[str, Any]) -> PlanEvent | RenderChunkEvent | AssembleEvent:
+    """Unwrap `Payload`/`Input` and validate; raise `INVALID_EVENT` naming each faulty field."""
+    for _ in range(_MAX_WRAPPING):
+        if "Action" in event:
+            break
+        inner = next((event[name] for name in _WRAPPERS if isinstance(event.get(name), Mapping)), None)
+        if inner is None:
+            break
+        event = inner
+    try:
+        return _EVENT.validate_python(dict(event))
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(str(part) for part in fault['loc']) or 'event'}: {fault['msg']}" for fault in error.errors())
+        raise RenderError(ErrorCode.INVALID_EVENT, faults, hint="Action is one of plan, renderChunk, assemble.") from None

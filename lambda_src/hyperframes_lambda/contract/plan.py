@@ -1,0 +1,137 @@
+"""The plan manifest: everything a chunk needs to know, content-addressed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from hyperframes_lambda.contract.chunks import ChunkRange
+from hyperframes_lambda.contract.config import Fps, OutputFormat, RenderConfig, WireModel
+from hyperframes_lambda.contract.errors import ErrorCode, RenderError
+
+PROTOCOL = 1
+"""Version of the manifest. A worker refuses any other with `PLAN_PROTOCOL_UNSUPPORTED`."""
+
+MANIFEST_NAME = "manifest.json"
+
+
+class Build(WireModel):
+    """What must be the same for every chunk of one render."""
+
+    renderer: str
+    browser: str
+    ffmpeg: str
+    runtime: str
+
+
+class PlanFile(WireModel):
+    """One file that the chunks serve: its bytes by digest, its size and its media type."""
+
+    sha256: str
+    size: int
+    content_type: str
+
+
+class Canvas(WireModel):
+    """The composition's own size in CSS pixels, and the scale that turns it into output pixels."""
+
+    width: int
+    height: int
+    scale: float
+
+
+class PlannedChunk(WireModel):
+    """Frames `first` to `last`, both included."""
+
+    index: int
+    first: int
+    last: int
+
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return self.last - self.first + 1
+
+    @classmethod
+    def of(cls, chunk: ChunkRange) -> PlannedChunk:
+        """From the arithmetic's tuple."""
+        return cls(index=chunk.index, first=chunk.first, last=chunk.last)
+
+
+class Manifest(WireModel):
+    """`plan/manifest.json`, written last. `plan_hash` is the digest of everything else in it."""
+
+    protocol: int = PROTOCOL
+    plan_hash: str = ""
+    project_sha256: str
+    """Digest of the project as it arrived; with `config` and `build` it tells whether a plan can be used again."""
+    config: RenderConfig
+    build: Build
+    entry: str
+    """Path of the served entry page, below `files`."""
+    files: dict[str, PlanFile]
+    """Path below the served root (URL path without the leading slash) → file."""
+    canvas: Canvas
+    fps: Fps
+    format: OutputFormat
+    width: int
+    height: int
+    """Output size in pixels."""
+    total_frames: int
+    chunks: list[PlannedChunk]
+    has_audio: bool = False
+    variables: dict[str, Any] = Field(default_factory=dict)
+    """What `window.__hfVariables` is set to before navigation."""
+
+    def sealed(self) -> Manifest:
+        """The same manifest with its `plan_hash`."""
+        return self.model_copy(update={"plan_hash": self.digest()})
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON of every field but `plan_hash`."""
+        body = self.model_dump(mode="json", by_alias=True, exclude={"plan_hash"})
+        return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """What is written to `MANIFEST_NAME`."""
+        return self.model_dump_json(by_alias=True, indent=1)
+
+    def chunk(self, index: int) -> PlannedChunk:
+        """The chunk `index`; `INVALID_EVENT` when the plan has none such."""
+        if not 0 <= index < len(self.chunks):
+            raise RenderError(ErrorCode.INVALID_EVENT, f"ChunkIndex {index}: the plan has chunks 0 to {len(self.chunks) - 1}")
+        return self.chunks[index]
+
+
+def parse_manifest(text: str | bytes) -> Manifest:
+    """Read a manifest; `PLAN_PROTOCOL_UNSUPPORTED` for another protocol, `PLAN_HASH_MISMATCH` when it was altered."""
+    try:
+        data = json.loads(text)
+        protocol = data.get("protocol") if isinstance(data, dict) else None
+        if protocol != PROTOCOL:
+            raise RenderError(
+                ErrorCode.PLAN_PROTOCOL_UNSUPPORTED,
+                f"the plan has protocol {protocol!r}, this build reads {PROTOCOL}",
+                hint="Plan again with the deployed version.",
+            )
+        manifest = Manifest.model_validate(data)
+    except (ValueError, ValidationError) as error:
+        raise RenderError(ErrorCode.PLAN_HASH_MISMATCH, f"the plan manifest is damaged: {error}", hint="Plan again.") from error
+    if manifest.digest() != manifest.plan_hash:
+        raise RenderError(ErrorCode.PLAN_HASH_MISMATCH, "the plan manifest does not match its own hash", hint="Plan again.")
+    return manifest
+
+
+def blob_path(sha256: str) -> str:
+    """Path of a blob below the plan folder or prefix: `blobs/sha256/xx/<sha>`."""
+    return f"blobs/sha256/{sha256[:2]}/{sha256}"
+
+
+def segment_name(manifest: Manifest, index: int) -> str:
+    """Deterministic file name of a chunk's segment: `NNNNNN-<first>-<last>.<ext>`."""
+    chunk = manifest.chunk(index)
+    extension = "mp4" if manifest.format is OutputFormat.MP4 else "tar"
+    return f"{index:06d}-{chunk.first}-{chunk.last}.{extension}"

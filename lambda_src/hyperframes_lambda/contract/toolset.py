@@ -1,0 +1,56 @@
+"""`toolset.json`: where browser, ffmpeg and the HyperFrames runtime lie on this machine, and which versions they are.
+
+Written by whoever brings the tools (`hyperframes-airflow setup`), read by the engine through `HYPERFRAMES_TOOLSET`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+TOOLSET_VARIABLE = "HYPERFRAMES_TOOLSET"
+"""Environment variable with the path of `toolset.json`."""
+
+CHROME_SOURCE_VARIABLE = "HYPERFRAMES_CHROME_SOURCE"
+"""Environment variable with the `ChromeSource` of the stack; default `sparticuz`."""
+
+
+class ChromeSource(StrEnum):
+    """Where the browser comes from; the values of the stack's parameter."""
+
+    SPARTICUZ = "sparticuz"
+    CHROME_HEADLESS_SHELL = "chrome-headless-shell"
+
+
+class Browser(BaseModel):
+    """A chrome-headless-shell binary and what it needs of its surroundings."""
+
+    model_config = ConfigDict(frozen=True)
+    path: Path
+    version: str
+    library_path: Path | None = None
+    """Added to `LD_LIBRARY_PATH`."""
+    fontconfig: Path | None = None
+    """A `fonts.conf`, passed as `FONTCONFIG_FILE`. Without a usable one Chromium draws no text and reports no error."""
+
+
+class Tool(BaseModel):
+    """One file and its version."""
+
+    model_config = ConfigDict(frozen=True)
+    path: Path
+    version: str
+
+
+class Toolset(BaseModel):
+    """Everything that the engine runs and did not come from PyPI's Python packages."""
+
+    model_config = ConfigDict(frozen=True)
+    browsers: dict[ChromeSource, Browser]
+    ffmpeg: Tool
+    runtime: Tool
+    """`hyperframe.runtime.iife.js`."""
+    libraries: dict[str, Tool] = {}
+    """Script libraries for authors, by name (`gsap`)."""
