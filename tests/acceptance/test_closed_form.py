@@ -1,0 +1,114 @@
+"""Every frame of the closed-form compositions equals its formula, whatever the rate and the chunking."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from formulas import CASES, HEIGHT, WIDTH, Case
+from PIL import Image
+
+from hyperframes_lambda.assemble import assemble
+from hyperframes_lambda.contract.config import RenderConfig
+from hyperframes_lambda.contract.plan import Manifest, segment_name
+from hyperframes_lambda.plan import plan
+from hyperframes_lambda.render_chunk import render_chunk
+
+SECONDS = 2
+
+
+def rendered_segments(project: Path, work: Path, config: RenderConfig) -> tuple[Manifest, list[Path]]:
+    plan_dir, segments = work / "plan", work / "segments"
+    manifest = plan(project, config, plan_dir)
+    segments.mkdir()
+    for chunk in manifest.chunks:
+        render_chunk(plan_dir, chunk.index, segments)
+    return manifest, [segments / segment_name(manifest, chunk.index) for chunk in manifest.chunks]
+
+
+def frames_of(segments: list[Path]) -> list[bytes]:
+    """The PNG bytes of every frame, in order, as they were captured."""
+    frames = []
+    for segment in segments:
+        with tarfile.open(segment) as archive:
+            frames += [archive.extractfile(member).read() for member in sorted(archive.getmembers(), key=lambda entry: entry.name)]  # type: ignore[union-attr]
+    return frames
+
+
+def digests(frames: list[bytes]) -> list[str]:
+    return [hashlib.sha256(frame).hexdigest() for frame in frames]
+
+
+def sequence(case: Case, fps: int, chunk_size: int) -> RenderConfig:
+    return RenderConfig.model_validate(
+        {"fps": fps, "format": "png-sequence", "chunkSize": chunk_size, "maxParallelChunks": 100, "variables": case.variables}
+    )
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("fps", [24, 30, 60])
+def test_every_frame_equals_the_formula_within_a_pixel(case: Case, fps: int, composition, tmp_path: Path) -> None:
+    manifest, segments = rendered_segments(composition(case.name), tmp_path, sequence(case, fps, SECONDS * fps))
+
+    frames = frames_of(segments)
+
+    assert manifest.total_frames == len(frames) == SECONDS * fps
+    errors = []
+    for number, frame in enumerate(frames):
+        picture = np.asarray(Image.open(io.BytesIO(frame)).convert("RGB"))
+        assert picture.shape == (HEIGHT, WIDTH, 3)
+        errors.append(case.error(picture, number / fps))
+    worst = int(np.argmax(errors))
+    assert errors[worst] <= 1.0, f"frame {worst} of {case.name} at {fps} fps is {errors[worst]:.2f} px from the formula"
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_frames_are_byte_identical_for_one_four_and_seven_chunks_and_for_two_runs(case: Case, composition, tmp_path: Path) -> None:
+    project, fps = composition(case.name), 24
+    runs = {}
+    for name, chunk_size, chunks in (("one", 48, 1), ("again", 48, 1), ("four", 12, 4), ("seven", 7, 7)):
+        work = tmp_path / name
+        work.mkdir()
+        _, segments = rendered_segments(project, work, sequence(case, fps, chunk_size))
+        assert len(segments) == chunks
+        runs[name] = digests(frames_of(segments))
+
+    assert len(runs["one"]) == SECONDS * fps
+    assert runs["again"] == runs["one"]
+    assert runs["four"] == runs["one"]
+    assert runs["seven"] == runs["one"]
+
+
+@pytest.mark.parametrize(("rate", "chunk_size"), [("24", 7), ("30", 16), ("60", 30), ("25", 9), ("50", 33), ("30000/1001", 11)])
+def test_the_mp4_has_the_planned_frames_evenly_spaced_with_a_keyframe_at_every_seam(rate: str, chunk_size: int, composition, packets, tmp_path: Path) -> None:
+    config = RenderConfig.model_validate({"fps": rate, "chunkSize": chunk_size, "maxParallelChunks": 100})
+    manifest, segments = rendered_segments(composition("css-keyframes"), tmp_path, config)
+    video = tmp_path / "out.mp4"
+
+    assemble(tmp_path / "plan", segments, video)
+
+    found = packets(video)
+    fps = Fraction(rate)
+    assert manifest.total_frames == len(found.times) == round(SECONDS * fps)
+    assert found.times == [number / fps for number in range(manifest.total_frames)]
+    assert {chunk.first for chunk in manifest.chunks} <= found.keyframes
+    assert found.duration == manifest.total_frames / fps
+    assert found.warnings == ""
+
+
+def test_the_mp4_shows_the_frames_that_were_captured(composition, decoded, tmp_path: Path) -> None:
+    case = next(case for case in CASES if case.name == "iframe")
+    config = RenderConfig.model_validate({"fps": 30, "chunkSize": 15, "maxParallelChunks": 100, "quality": "high"})
+    _, segments = rendered_segments(composition(case.name), tmp_path, config)
+    video = tmp_path / "out.mp4"
+
+    assemble(tmp_path / "plan", segments, video)
+
+    errors = [case.error(picture, number / 30) for number, picture in enumerate(decoded(video, WIDTH, HEIGHT))]
+    assert len(errors) == 60
+    assert max(errors) <= 1.0

@@ -1,0 +1,79 @@
+"""What every test may ask for: the toolset of this machine, the closed-form compositions, and an independent look at a video."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hyperframes_lambda.contract.toolset import TOOLSET_VARIABLE, Toolset
+from hyperframes_provider.local.toolset import toolset_path
+
+COMPOSITIONS = Path(__file__).parent / "compositions"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def toolset() -> Toolset:
+    """Browser, ffmpeg and runtime as `hyperframes-airflow setup` brought them; the engine finds them by the environment."""
+    path = toolset_path()
+    assert path.exists(), f"{path} is missing: type ./scripts/test, or hyperframes-airflow setup"
+    os.environ[TOOLSET_VARIABLE] = str(path)
+    return Toolset.model_validate_json(path.read_text())
+
+
+@pytest.fixture
+def composition(tmp_path: Path, toolset: Toolset) -> Callable[[str], Path]:
+    """A closed-form composition as a project folder, with GSAP where its pages expect it."""
+
+    def project(name: str) -> Path:
+        folder = tmp_path / "projects" / name
+        shutil.copytree(COMPOSITIONS / name, folder)
+        shutil.copy(toolset.libraries["gsap"].path, folder / "gsap.min.js")
+        return folder
+
+    return project
+
+
+@dataclass(frozen=True)
+class Packets:
+    """A video as a demuxer other than the engine's sees it. Times in seconds, exact."""
+
+    times: list[Fraction]
+    keyframes: set[int]
+    duration: Fraction
+    warnings: str
+
+
+@pytest.fixture
+def packets(toolset: Toolset) -> Callable[[Path], Packets]:
+    def look(video: Path) -> Packets:
+        with av.open(str(video)) as container:
+            stream = container.streams.video[0]
+            found = [packet for packet in container.demux(stream) if packet.size]
+            times = [packet.pts * stream.time_base for packet in found]
+            keyframes = {number for number, packet in enumerate(found) if packet.is_keyframe}
+            duration = stream.duration * stream.time_base
+        decode = [str(toolset.ffmpeg.path), "-v", "warning", "-i", str(video), "-f", "null", "-"]
+        return Packets(times, keyframes, duration, subprocess.run(decode, capture_output=True, text=True, check=True).stderr)
+
+    return look
+
+
+@pytest.fixture
+def decoded() -> Callable[[Path, int, int], Iterator[NDArray[np.uint8]]]:
+    def pictures(video: Path, width: int, height: int) -> Iterator[NDArray[np.uint8]]:
+        with av.open(str(video)) as container:
+            for frame in container.decode(video=0):
+                assert (frame.width, frame.height) == (width, height)
+                yield frame.to_ndarray(format="rgb24")
+
+    return pictures

@@ -1,0 +1,103 @@
+"""The commands that a DAG author types, against the embedded endpoint: each runs in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from whole_path import WholePath
+
+ROOT = Path(__file__).parents[2]
+DEMO = ROOT / "dags" / "hyperframes_demo.py"
+ADOPTED = Path(__file__).parent / "dags" / "adopted.py"
+
+Airflow = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture(scope="module")
+def airflow(stack: WholePath, tmp_path_factory: pytest.TempPathFactory) -> Airflow:
+    """Start `airflow …` with a home of its own, one DAG file and a connection to the embedded endpoint."""
+    home = tmp_path_factory.mktemp("airflow")
+    connection = {
+        "conn_type": "aws",
+        "login": "local",
+        "password": "local",
+        "extra": {"endpoint_url": stack.endpoint_url, "region_name": "us-east-1"},
+    }
+    base = os.environ | {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW_CONN_AWS_DEFAULT": json.dumps(connection),
+        "HYPERFRAMES_DEMO_STACK": "hyperframes-e2e-demo",
+    }
+
+    def start(dag_file: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "airflow", *arguments]
+        where = base | {"AIRFLOW__CORE__DAGS_FOLDER": str(dag_file)} | environment
+        return subprocess.Popen(command, env=where, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    migrated = start(DEMO, "db", "migrate")
+    assert migrated.wait(120) == 0, migrated.stdout
+    return start
+
+
+def finished(process: subprocess.Popen[str], timeout: float = 300) -> str:
+    output, _ = process.communicate(timeout=timeout)
+    assert process.returncode == 0, output[-6000:]
+    return output
+
+
+def executions(stack: WholePath, state_machine: str | None = None) -> list[dict[str, object]]:
+    listing = stack.client("stepfunctions").list_executions(stateMachineArn=state_machine or stack.state_machine)
+    return list(listing["executions"])
+
+
+@pytest.mark.parametrize(("deferrable", "date"), [("true", "2026-01-02"), ("false", "2026-01-03")])
+def test_dags_test_renders_the_demo(deferrable: str, date: str, airflow: Airflow, stack: WholePath) -> None:
+    output = finished(airflow(DEMO, "dags", "test", "hyperframes_demo", date, HYPERFRAMES_DEMO_DEFERRABLE=deferrable))
+
+    assert "240 frames" in output
+    assert "4/4 chunks" in output
+
+
+def test_tasks_test_renders(airflow: Airflow, stack: WholePath) -> None:
+    output = finished(airflow(DEMO, "tasks", "test", "hyperframes_demo", "render", "2026-01-01"))
+
+    # The command exits 0 whatever becomes of the task, so the log has to say it.
+    assert "240 frames" in output
+    assert "8.000 s" in output
+
+
+def test_providers_get_shows_everything_that_a_dag_can_import(airflow: Airflow) -> None:
+    output = finished(airflow(DEMO, "providers", "get", "hyperframes-provider", "--full", "--output", "json"))
+
+    for name in ("operators.render", "operators.stack", "sensors.render", "hooks.hyperframes", "triggers.render", "links."):
+        assert f"hyperframes_provider.{name}" in output
+
+
+@pytest.mark.parametrize("deferrable", ["false", "true"])
+def test_a_worker_killed_while_it_waits_is_retried_into_the_same_execution(
+    deferrable: str, airflow: Airflow, stack: WholePath, composition
+) -> None:
+    environment = {"E2E_STACK": "hyperframes-e2e", "E2E_PROJECT": str(composition("gsap-box")), "E2E_DEFERRABLE": deferrable}
+    before = {execution["executionArn"] for execution in executions(stack)}
+    attempt = ("dags", "test", "adopted", "2026-02-0" + str(1 + (deferrable == "true")))
+
+    first = airflow(ADOPTED, *attempt, **environment)
+    started = stack.wait_for(lambda: [execution for execution in executions(stack) if execution["executionArn"] not in before])
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    assert started[0]["status"] == "RUNNING"
+    output = finished(airflow(ADOPTED, *attempt, **environment))
+
+    new = [execution for execution in executions(stack) if execution["executionArn"] not in before]
+    assert [(execution["executionArn"], execution["status"]) for execution in new] == [(started[0]["executionArn"], "SUCCEEDED")]
+    assert "adopt" in output
+    render = str(started[0]["name"]).rpartition("-g")[0]
+    assert len([key for key in stack.keys(f"s3://{stack.bucket}/outputs/") if render in key and key.endswith(".mp4")]) == 1
