@@ -1,0 +1,234 @@
+"""One Step Functions execution: what it is, starting or adopting it, stopping it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from botocore.exceptions import ClientError
+from hyperframes_lambda.contract.errors import ErrorCode
+from hyperframes_lambda.contract.events import CancelMarker, ExecutionInput
+from pydantic import ValidationError
+
+from hyperframes_provider.client import names
+from hyperframes_provider.client.calls import Call, Steps
+from hyperframes_provider.client.errors import ExecutionNotFound, InvalidRequest, ServiceError, error_code
+from hyperframes_provider.client.request import PreparedRender
+from hyperframes_provider.client.s3 import S3Location, parse_s3_uri
+
+STOP_ERROR = ErrorCode.RENDER_CANCELLED.value
+"""Error name of an execution that this client stopped."""
+
+_START_RACES = 5
+"""Starts that may lose against another attempt's before we give up."""
+_LONGEST_CAUSE = 32_768
+
+
+class Status(StrEnum):
+    """Step Functions' words for the state of an execution."""
+
+    RUNNING = "RUNNING"
+    PENDING_REDRIVE = "PENDING_REDRIVE"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    TIMED_OUT = "TIMED_OUT"
+    ABORTED = "ABORTED"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether nothing runs any more."""
+        return self not in (Status.RUNNING, Status.PENDING_REDRIVE)
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What DescribeExecution says. `error` and `cause` are empty unless the execution was unsuccessful."""
+
+    arn: str
+    status: Status
+    started: datetime
+    stopped: datetime | None
+    request: ExecutionInput | None
+    """None when the input is not a render's."""
+    output: str
+    error: str
+    cause: str
+    redrivable: bool
+    """Whether Step Functions offers to continue it. The embedded endpoint never does."""
+
+    @property
+    def name(self) -> str:
+        """The last part of the ARN."""
+        return self.arn.rsplit(":", 1)[-1]
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody stopped it, or its chunks found a cancel marker."""
+        return self.status is Status.ABORTED or (self.status is Status.FAILED and self.error == STOP_ERROR)
+
+    @property
+    def stopped_by_us(self) -> bool:
+        """Whether it was this client that stopped it: its cancel marker is still there, so a redrive would find it."""
+        return self.cancelled and self.error == STOP_ERROR
+
+    @property
+    def prefix(self) -> S3Location:
+        """Where plan, chunks and live signals lie; `InvalidRequest` when this is not a render."""
+        if self.request is None:
+            raise InvalidRequest(f"{self.arn} is not a HyperFrames render: its input has no PlanOutputS3Prefix")
+        return parse_s3_uri(self.request.plan_output_s3_prefix, where="PlanOutputS3Prefix")
+
+
+@dataclass(frozen=True)
+class Started:
+    """How a request became an execution."""
+
+    execution_arn: str
+    how: Literal["started", "adopted", "redriven", "finished"]
+    """`adopted`: it was running; `finished`: it had succeeded and its result had not been taken."""
+    because: str = ""
+    """Why an earlier generation was passed over."""
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """What a stop did."""
+
+    stopped: bool
+    """False when the execution had ended already, or never began."""
+    marked: bool
+    """Whether the cancel marker could be written; without it a running chunk goes on to its end."""
+    detail: str = ""
+
+
+def describe(execution_arn: str) -> Steps[Execution]:
+    """The execution; `ExecutionNotFound` when there is none."""
+    try:
+        answer = yield Call("stepfunctions", "describe_execution", {"executionArn": execution_arn})
+    except ClientError as error:
+        if error_code(error) in ("ExecutionDoesNotExist", "InvalidArn"):
+            raise ExecutionNotFound(
+                f"there is no execution {execution_arn}",
+                hint="Check account, region and ARN. A restarted embedded endpoint has forgotten its executions.",
+            ) from error
+        raise
+    return _execution(answer)
+
+
+def start_or_adopt(prepared: PreparedRender, *, is_pending: Callable[[str], bool]) -> Steps[Started]:
+    """Begin the render, unless an earlier attempt did.
+
+    The latest generation decides. RUNNING: adopt it. SUCCEEDED: hand it back when its result has not been taken, else render again.
+    Timed out, or stopped by somebody else: redrive it where Step Functions can, so that nothing finished is repeated. Failed, or
+    stopped by us: start the next generation, which finds the finished chunks under the same render id. A failed execution is not
+    redriven: the state machine catches every error and ends in its Fail state, and that is all a redrive would enter again.
+
+    :param is_pending: whether the result of a succeeded execution, named by its ARN, is still to be handed over
+    """
+    machine = prepared.target.state_machine_arn
+    for _ in range(_START_RACES):
+        generation, latest = yield from _latest(machine, prepared.render_id)
+        because = ""
+        if latest is not None:
+            if not latest.status.terminal:
+                return Started(latest.arn, "adopted")
+            if latest.status is Status.SUCCEEDED and is_pending(latest.arn):
+                return Started(latest.arn, "finished")
+            if latest.redrivable and not latest.stopped_by_us and latest.status in (Status.TIMED_OUT, Status.ABORTED):
+                redriven = yield from _redrive(latest.arn)
+                if redriven:
+                    return Started(latest.arn, "redriven", because=f"generation {generation} was {latest.status}")
+            because = f"generation {generation} is {latest.status}" + (f" ({latest.error})" if latest.error else "")
+        name = names.execution_name(prepared.render_id, generation + 1)
+        try:
+            answer = yield Call(
+                "stepfunctions", "start_execution", {"stateMachineArn": machine, "name": name, "input": prepared.input_json}
+            )
+        except ClientError as error:
+            if error_code(error) == "ExecutionAlreadyExists":
+                continue
+            if error_code(error) == "StateMachineDoesNotExist":
+                raise ServiceError(
+                    f"there is no state machine {machine}", code="StateMachineDoesNotExist", hint="Deploy the stack first."
+                ) from error
+            raise
+        return Started(answer["executionArn"], "started", because=because)
+    raise ServiceError(f"other attempts kept starting {prepared.render_id}", code="ExecutionAlreadyExists", operation="StartExecution")
+
+
+def _latest(machine: str, render: str) -> Steps[tuple[int, Execution | None]]:
+    """The highest generation that exists, 0 for none, and its execution."""
+    generation, latest = 0, None
+    while True:
+        try:
+            latest = yield from describe(names.execution_arn(machine, names.execution_name(render, generation + 1)))
+        except ExecutionNotFound:
+            return generation, latest
+        generation += 1
+
+
+def _redrive(execution_arn: str) -> Steps[bool]:
+    """Continue an unsuccessful execution; False where Step Functions refuses (too old, too many events, another definition)."""
+    try:
+        yield Call("stepfunctions", "redrive_execution", {"executionArn": execution_arn, "clientToken": f"redrive-{uuid.uuid4()}"})
+    except ClientError:
+        return False
+    return True
+
+
+def stop(execution_arn: str, *, cause: str, prefix: S3Location | None = None) -> Steps[Stopped]:
+    """Stop an execution: first the cancel marker, which ends running chunks, then StopExecution, which ends the rest.
+
+    :param cause: who stopped it and why; it is kept in the execution and in the marker
+    :param prefix: where the render's live signals lie, when it is known; else the execution is asked
+    """
+    cause = cause[:_LONGEST_CAUSE]
+    detail = ""
+    if prefix is None:
+        try:
+            execution = yield from describe(execution_arn)
+        except ExecutionNotFound as error:
+            return Stopped(stopped=False, marked=False, detail=error.message)
+        if execution.status.terminal:
+            return Stopped(stopped=False, marked=False, detail=f"it had ended already: {execution.status}")
+        prefix = execution.prefix
+    marker = prefix / "cancel"
+    name = execution_arn.rsplit(":", 1)[-1]
+    body = CancelMarker(execution_name=name, cause=cause).model_dump_json(by_alias=True).encode()
+    try:
+        yield Call("s3", "put_object", {"Bucket": marker.bucket, "Key": marker.key, "Body": body, "ContentType": "application/json"})
+        marked = True
+    except ClientError as error:
+        marked, detail = False, f"no cancel marker: {error}"
+    try:
+        yield Call("stepfunctions", "stop_execution", {"executionArn": execution_arn, "error": STOP_ERROR, "cause": cause})
+    except ClientError as error:
+        if error_code(error) in ("ExecutionDoesNotExist", "ValidationException"):
+            return Stopped(stopped=False, marked=marked, detail=detail or str(error))
+        raise
+    return Stopped(stopped=True, marked=marked, detail=detail)
+
+
+def _execution(answer: dict[str, Any]) -> Execution:
+    return Execution(
+        arn=answer["executionArn"],
+        status=Status(answer["status"]),
+        started=answer["startDate"],
+        stopped=answer.get("stopDate"),
+        request=_request(answer.get("input", "")),
+        output=answer.get("output") or "",
+        error=answer.get("error") or "",
+        cause=answer.get("cause") or "",
+        redrivable=answer.get("redriveStatus") == "REDRIVABLE",
+    )
+
+
+def _request(text: str) -> ExecutionInput | None:
+    try:
+        return ExecutionInput.model_validate_json(text)
+    except ValidationError:
+        return None

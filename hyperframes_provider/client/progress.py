@@ -1,0 +1,98 @@
+"""How far a render is: from the small objects that its chunks keep writing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from botocore.exceptions import ClientError
+from hyperframes_lambda.contract.events import ChunkProgress, PlanResult
+from pydantic import ValidationError
+
+from hyperframes_provider.client.calls import Call, Steps
+from hyperframes_provider.client.s3 import S3Location
+
+_CLOCK_SLACK = 1.0
+"""Seconds by which the clocks of Lambda and Step Functions may differ."""
+_SHORTEST_MEASURE = 0.5
+"""Seconds before a rate means anything."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a render is. Totals, rate and time left are None while they are unknown."""
+
+    chunks_done: int = 0
+    chunks_total: int | None = None
+    chunks_reused: int = 0
+    frames_done: int = 0
+    frames_total: int | None = None
+    rate: float | None = None
+    """Frames per second, of all chunks together."""
+    eta: float | None = None
+    """Seconds until the last frame, at this rate."""
+
+
+def progress_of(chunks: Iterable[ChunkProgress], plan: PlanResult | None, *, since: float) -> Progress:
+    """Sum up the chunks' reports.
+
+    :param since: Unix seconds at which the execution started; older reports are of an earlier execution of the same render
+    """
+    current = [
+        chunk for chunk in chunks if chunk.updated_at >= since - _CLOCK_SLACK and (plan is None or chunk.chunk_index < plan.chunk_count)
+    ]
+    done = sum(chunk.frames_done for chunk in current)
+    rendered = [chunk for chunk in current if not chunk.reused]
+    rate = _rate(rendered)
+    left = None if plan is None else max(0, plan.total_frames - done)
+    return Progress(
+        chunks_done=sum(chunk.complete for chunk in current),
+        chunks_total=None if plan is None else plan.chunk_count,
+        chunks_reused=sum(chunk.reused and chunk.complete for chunk in current),
+        frames_done=done,
+        frames_total=None if plan is None else plan.total_frames,
+        rate=rate,
+        eta=None if rate is None or left is None else left / rate,
+    )
+
+
+def _rate(rendered: list[ChunkProgress]) -> float | None:
+    if not rendered:
+        return None
+    elapsed = max(chunk.updated_at for chunk in rendered) - min(chunk.started_at for chunk in rendered)
+    frames = sum(chunk.frames_done for chunk in rendered)
+    return frames / elapsed if frames and elapsed >= _SHORTEST_MEASURE else None
+
+
+@dataclass
+class ProgressReader:
+    """Read the reports of one render; an object that has not changed is not fetched again."""
+
+    _etags: dict[str, str] = field(default_factory=dict)
+    _chunks: dict[str, ChunkProgress] = field(default_factory=dict)
+
+    def read(self, prefix: S3Location) -> Steps[list[ChunkProgress]]:
+        """The chunks' reports, one list request plus one fetch for each that changed."""
+        listed = yield from _list(prefix / "progress/")
+        changed = [key for key, etag in listed.items() if self._etags.get(key) != etag]
+        answers = yield [Call("s3", "get_object", {"Bucket": prefix.bucket, "Key": key}) for key in changed]
+        for key, answer in zip(changed, answers, strict=True):
+            if isinstance(answer, ClientError):
+                continue
+            try:
+                self._chunks[key] = ChunkProgress.model_validate_json(answer["Body"])
+            except ValidationError:
+                continue
+            self._etags[key] = listed[key]
+        return [chunk for key, chunk in self._chunks.items() if key in listed]
+
+
+def _list(prefix: S3Location) -> Steps[dict[str, str]]:
+    found: dict[str, str] = {}
+    arguments = {"Bucket": prefix.bucket, "Prefix": prefix.key}
+    while True:
+        answer = yield Call("s3", "list_objects_v2", arguments)
+        found |= {item["Key"]: item["ETag"] for item in answer.get("Contents", ())}
+        if not answer.get("IsTruncated"):
+            return found
+        arguments = {**arguments, "ContinuationToken": answer["NextContinuationToken"]}

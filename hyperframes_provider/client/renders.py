@@ -1,0 +1,149 @@
+"""Renders on a deployed stack, as the operators, the CLI and the tests see them: prepare, start or adopt, follow, conclude, cancel."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from hyperframes_lambda.contract.config import RenderConfig
+
+from hyperframes_provider.client import executions, logs
+from hyperframes_provider.client import history as histories
+from hyperframes_provider.client.calls import Steps, run
+from hyperframes_provider.client.connect import Connect, is_loopback
+from hyperframes_provider.client.console import execution_url
+from hyperframes_provider.client.cost import DEFAULT_MEMORY_MB
+from hyperframes_provider.client.errors import HyperFramesClientError, RenderCancelled, RenderFailed, RenderTimedOut
+from hyperframes_provider.client.executions import Execution, Started, Status, Stopped
+from hyperframes_provider.client.project import Upload, upload
+from hyperframes_provider.client.report import Reporter, cancelled_text, failure_text
+from hyperframes_provider.client.request import PreparedRender, RenderTarget, prepare
+from hyperframes_provider.client.result import RenderResult, result_of
+from hyperframes_provider.client.stack import describe_stack
+from hyperframes_provider.client.watch import Pace, RenderWatch, Snapshot
+
+Say = Callable[[str], None]
+"""Takes one line for a person."""
+
+
+class RenderClient:
+    """Renders over boto3.
+
+    :param connect: where AWS is, see `client.connect`
+    """
+
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
+
+    def target(self, stack_name: str) -> RenderTarget:
+        """Where the stack of this name renders; `StackNotFound` or `StackNotReady` when it cannot."""
+        outputs = describe_stack(self._connect, stack_name)
+        return RenderTarget(bucket=outputs.bucket, state_machine_arn=outputs.state_machine_arn)
+
+    def prepare(
+        self,
+        target: RenderTarget,
+        *,
+        project: str | os.PathLike[str],
+        config: RenderConfig,
+        output: str | None = None,
+        label: str,
+        identity: tuple[object, ...],
+    ) -> PreparedRender:
+        """See `client.request.prepare`."""
+        return prepare(target, project=project, config=config, output=output, label=label, identity=identity)
+
+    def upload(self, prepared: PreparedRender) -> Upload:
+        """Make sure that the project is on S3; `ProjectNotFound` when an archive that should be there is not."""
+        return upload(self._connect, prepared.project)
+
+    def start(self, prepared: PreparedRender, *, is_pending: Callable[[str], bool] = lambda _: False) -> Started:
+        """Begin the render, or adopt what an earlier attempt began; see `client.executions.start_or_adopt`."""
+        return run(self._connect, executions.start_or_adopt(prepared, is_pending=is_pending))
+
+    def describe(self, execution_arn: str) -> Execution:
+        """The execution as it stands; `ExecutionNotFound` when there is none."""
+        return run(self._connect, executions.describe(execution_arn))
+
+    def snapshot(self, watch: RenderWatch) -> Snapshot:
+        """Poll once."""
+        return run(self._connect, watch.poll())
+
+    def wait(
+        self,
+        execution_arn: str,
+        *,
+        poll_interval: float = 10.0,
+        deadline: float | None = None,
+        say: Say = lambda _: None,
+        on_snapshot: Callable[[Snapshot], bool] = lambda _: False,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> Snapshot:
+        """Follow the execution to its end, or until `on_snapshot` says that it is enough, and return what the last poll found.
+
+        :param poll_interval: seconds between two polls at most; the first ones follow faster
+        :param deadline: Unix seconds after which the wait is given up with `RenderTimedOut`; the execution is not stopped
+        """
+        watch, reporter, pace = RenderWatch(execution_arn), Reporter(), Pace(poll_interval)
+        while True:
+            try:
+                snapshot = self.snapshot(watch)
+            except HyperFramesClientError as error:
+                delay = pace.after_error(error)
+                if delay is None:
+                    raise
+                say(f"asking again in {delay:.0f} s: {error.message}")
+            else:
+                for line in reporter.lines(snapshot):
+                    say(line)
+                if snapshot.execution.status.terminal or on_snapshot(snapshot):
+                    return snapshot
+                delay = pace.after_answer()
+            if deadline is not None and time.time() + delay > deadline:
+                if time.time() >= deadline:
+                    raise timed_out(execution_arn)
+                delay = deadline - time.time()
+            sleep(max(0.0, delay))
+
+    def conclude(self, execution_arn: str) -> RenderResult:
+        """The result of an execution that has ended; raises `RenderFailed` or `RenderCancelled` when there is none."""
+        return run(self._connect, conclude(execution_arn, with_console=self.has_console))
+
+    def cancel(self, execution_arn: str, *, cause: str, prepared: PreparedRender | None = None) -> Stopped:
+        """Stop the execution and its running chunks. Says what happened instead of raising when it has ended already."""
+        return run(self._connect, executions.stop(execution_arn, cause=cause, prefix=prepared.prefix if prepared else None))
+
+    @property
+    def has_console(self) -> bool:
+        """Whether the AWS console knows what this client sees: not that of the embedded endpoint."""
+        return not is_loopback(self._connect("stepfunctions").meta.endpoint_url)
+
+    def address(self, execution_arn: str) -> str:
+        """Where a person finds the execution: its console page, or its ARN where there is no console."""
+        return execution_url(execution_arn) if self.has_console else execution_arn
+
+
+def conclude(execution_arn: str, *, with_console: bool = True) -> Steps[RenderResult]:
+    """The result of an execution that has ended, or the error that says why there is none."""
+    watch = RenderWatch(execution_arn)
+    snapshot = yield from watch.poll()
+    execution = snapshot.execution
+    if execution.status is Status.SUCCEEDED:
+        return result_of(execution, watch.history, memory_mb=watch.memory_mb or DEFAULT_MEMORY_MB)
+    if not execution.status.terminal:
+        raise HyperFramesClientError(f"{execution_arn} is still {execution.status}")
+    if execution.cancelled:
+        raise RenderCancelled(cancelled_text(execution), execution_arn=execution_arn, cause=execution.cause)
+    failure = histories.failure_of(execution, watch.history)
+    tail = yield from logs.tail(failure.log_group, failure.since, failure.until, containing=execution.name)
+    failure = replace(failure, log_tail=tail)
+    raise RenderFailed(failure, execution_arn=execution_arn, text=failure_text(failure, execution_arn, with_console=with_console))
+
+
+def timed_out(execution_arn: str) -> RenderTimedOut:
+    """The error for a render that was not done by its deadline."""
+    return RenderTimedOut(
+        f"the render was not done by its deadline: {execution_arn}", execution_arn=execution_arn, hint="Raise execution_timeout."
+    )

@@ -1,0 +1,172 @@
+"""From what a user asks to what Step Functions is sent: validated, sized and named before anything is started or paid for."""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hyperframes_lambda.contract.config import OutputFormat, RenderConfig, parse_config
+from hyperframes_lambda.contract.errors import ErrorCode, RenderError
+from hyperframes_lambda.contract.events import ExecutionInput
+from pydantic import ValidationError
+
+from hyperframes_provider.client import names
+from hyperframes_provider.client.errors import InvalidRequest, RequestTooLarge
+from hyperframes_provider.client.project import Project, locate
+from hyperframes_provider.client.s3 import S3Location, parse_s3_uri
+
+INPUT_LIMIT = 262_144
+"""Bytes of UTF-8 that Step Functions takes as the input of an execution, and as the state between two steps."""
+
+PLAN_RESERVE = 8_192
+"""Bytes of that limit that the plan's result needs: it travels beside the input, with up to 1000 chunk numbers."""
+
+EXPIRING_PREFIX = "renders/"
+"""Objects of the stack's bucket under this prefix expire."""
+
+_SUFFIX = {OutputFormat.MP4: ".mp4", OutputFormat.PNG_SEQUENCE: ".tar"}
+_MEDIA_SUFFIXES = frozenset({".mp4", ".mov", ".webm", ".gif", ".tar", ".png", ".jpg", ".jpeg", ".m3u8", ".m4a", ".wav", ".mkv", ".zip"})
+
+
+@dataclass(frozen=True)
+class RenderTarget:
+    """Where renders run: the bucket and the state machine of a deployed stack."""
+
+    bucket: str
+    state_machine_arn: str
+
+
+@dataclass(frozen=True)
+class PreparedRender:
+    """A render that is ready to be started."""
+
+    target: RenderTarget
+    render_id: str
+    project: Project
+    request: ExecutionInput
+    input_json: str
+    """The exact input: Step Functions takes a second start with the same name and the same input for the same start."""
+    warnings: tuple[str, ...]
+
+    @property
+    def output_uri(self) -> str:
+        """Where the video will be."""
+        return self.request.output_s3_uri
+
+    @property
+    def prefix(self) -> S3Location:
+        """Where plan, chunks and live signals lie."""
+        return parse_s3_uri(self.request.plan_output_s3_prefix, where="PlanOutputS3Prefix")
+
+
+def merge_variables(config: Mapping[str, Any], variables: Mapping[str, Any] | None) -> dict[str, Any]:
+    """`config` with the composition's variables in it; `INVALID_CONFIG` when they are given in both places."""
+    if variables is None:
+        return dict(config)
+    if "variables" in config:
+        raise RenderError(ErrorCode.INVALID_CONFIG, "variables: given twice, on their own and within config", hint="Give them once.")
+    return {**config, "variables": variables}
+
+
+def prepare(
+    target: RenderTarget,
+    *,
+    project: str | os.PathLike[str],
+    config: RenderConfig,
+    output: str | None,
+    label: str,
+    identity: tuple[object, ...],
+) -> PreparedRender:
+    """Name and size a render; reads a local project, calls nothing and uploads nothing.
+
+    :param project: a local folder, or the `s3://….tar.gz` of a packed one
+    :param output: an S3 URI, or a key in the stack's bucket; default `outputs/<renderId>.mp4` there
+    :param label: what the name begins with, for people
+    :param identity: what makes two requests two renders, besides project, configuration and output: for a task, its key
+    :raises InvalidRequest: the project, the output or the size of the input cannot be accepted
+    """
+    located = locate(project, bucket=target.bucket, entry=config.entry_file)
+    wire = config.to_wire()
+    render = names.render_id(label, *identity, located.archive.uri, output, wire)
+    destination = _output(output, target=target, config=config, render=render)
+    try:
+        request = ExecutionInput.model_validate(
+            {
+                "ProjectS3Uri": located.archive.uri,
+                "PlanOutputS3Prefix": f"s3://{target.bucket}/{EXPIRING_PREFIX}{render}/",
+                "OutputS3Uri": destination.uri,
+                "Config": wire,
+            }
+        )
+    except ValidationError as error:
+        faults = "; ".join(f"{fault['loc'][0]}: {fault['input']!r}: {fault['msg']}" for fault in error.errors())
+        raise InvalidRequest(faults, hint="S3 URIs have at most 1200 characters.") from None
+    return PreparedRender(target, render, located, request, input_json(request), _warnings(destination, target))
+
+
+def input_json(request: ExecutionInput) -> str:
+    """The execution's input as it is sent; `RequestTooLarge` with the byte count and the field that is to blame."""
+    wire = request.to_wire()
+    text = _json(wire)
+    size = len(text.encode())
+    if size + PLAN_RESERVE > INPUT_LIMIT:
+        field, share = _largest(wire)
+        raise RequestTooLarge(
+            f"{field} makes the request too large: {share:,} of {size:,} bytes, and Step Functions takes {INPUT_LIMIT:,}, "
+            f"of which the plan needs {PLAN_RESERVE:,}",
+            hint="Put large data into a file of the project and let the page fetch it.",
+        )
+    return text
+
+
+def _json(value: Any) -> str:
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text.encode()
+    except (ValueError, TypeError) as error:
+        raise InvalidRequest(
+            f"config: cannot be written as JSON: {error}", hint="NaN, infinities and lone surrogates have no JSON."
+        ) from None
+    return text
+
+
+def _largest(wire: Mapping[str, Any], path: str = "") -> tuple[str, int]:
+    """Dotted name and bytes of the largest field, followed down the objects while one member makes up most of its parent."""
+    name, value = max(wire.items(), key=lambda item: len(_json(item[1]).encode()))
+    size = len(_json(value).encode())
+    dotted = f"{path}{name}"
+    if isinstance(value, Mapping) and value:
+        inner = _largest(value, f"{dotted}.")
+        if inner[1] * 2 > size:
+            return inner
+    return dotted, size
+
+
+def _output(output: str | None, *, target: RenderTarget, config: RenderConfig, render: str) -> S3Location:
+    suffix = _SUFFIX[config.format]
+    if output is None:
+        return S3Location(target.bucket, f"outputs/{render}{suffix}")
+    location = parse_s3_uri(output, where="output") if "://" in output else S3Location(target.bucket, output.lstrip("/"))
+    if not location.key or location.key.endswith("/"):
+        raise InvalidRequest(f"output: {output!r} names no object", hint=f"Give the whole key, such as outputs/recap{suffix}.")
+    found = posixpath.splitext(location.key)[1].lower()
+    if found in _MEDIA_SUFFIXES and found != suffix:
+        raise InvalidRequest(
+            f"output: {output!r} ends in {found}, but the format {config.format.value} makes {suffix}", hint=f"End it in {suffix}."
+        )
+    return location
+
+
+def _warnings(output: S3Location, target: RenderTarget) -> tuple[str, ...]:
+    if output.bucket == target.bucket and output.key.startswith(EXPIRING_PREFIX):
+        return (f"output {output.uri} lies under {EXPIRING_PREFIX}, where objects expire: choose another prefix to keep the video",)
+    return ()
+
+
+def read_config(config: Mapping[str, Any] | None, variables: Mapping[str, Any] | None = None) -> RenderConfig:
+    """The validated configuration; `INVALID_CONFIG` names each faulty field."""
+    return parse_config(merge_variables(config or {}, variables))

@@ -1,0 +1,62 @@
+"""How often the state machine repeats a failed task: the error table's four kinds of retry turned into Step Functions retriers.
+
+`cfn/render.asl.json` carries these lists written out, because CloudFormation reads a file; a test holds the file to `retriers()`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hyperframes_lambda.contract.errors import ERROR_TABLE, ErrorCode, Retry
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """Attempts after the first, and how the waits between them grow, in seconds. Every wait is a random share of the computed one."""
+
+    attempts: int
+    first: int = 1
+    rate: float = 2.0
+    longest: int = 30
+
+
+BACKOFF: dict[Retry, Backoff] = {
+    # About 100 minutes. Each attempt leaves three events in a history that ends at 25,000, hence long waits rather than many.
+    Retry.THROTTLED: Backoff(attempts=100, first=2, longest=120),
+    Retry.TRANSIENT: Backoff(attempts=3),
+    Retry.LOST: Backoff(attempts=3, longest=60),
+}
+"""What each kind of retry is worth; `Retry.NEVER` has no row."""
+
+UNKNOWN = Backoff(attempts=2)
+"""For an error that is not in the table."""
+
+
+def attempts(error: str) -> int:
+    """How often a task that fails with `error` is tried in all, the first time included."""
+    spec = ERROR_TABLE.get(ErrorCode(error)) if error in ErrorCode.__members__.values() else None
+    if spec is None:
+        return 1 + UNKNOWN.attempts
+    return 1 if spec.retry is Retry.NEVER else 1 + BACKOFF[spec.retry].attempts
+
+
+def retriers() -> list[dict[str, Any]]:
+    """The `Retry` list of every task. Step Functions takes the first retrier that names the error, so `States.ALL` is last."""
+    never = {"ErrorEquals": _codes(Retry.NEVER), "MaxAttempts": 0}
+    return [never, *(_retrier(_codes(retry), backoff) for retry, backoff in BACKOFF.items()), _retrier(["States.ALL"], UNKNOWN)]
+
+
+def _codes(retry: Retry) -> list[str]:
+    return [code.value for code, spec in ERROR_TABLE.items() if spec.retry is retry]
+
+
+def _retrier(errors: list[str], backoff: Backoff) -> dict[str, Any]:
+    return {
+        "ErrorEquals": errors,
+        "IntervalSeconds": backoff.first,
+        "MaxAttempts": backoff.attempts,
+        "BackoffRate": backoff.rate,
+        "MaxDelaySeconds": backoff.longest,
+        "JitterStrategy": "FULL",
+    }

@@ -1,0 +1,55 @@
+"""S3 locations, and the few questions that the client asks about objects."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from botocore.exceptions import ClientError
+
+from hyperframes_provider.client.calls import Call, Steps
+from hyperframes_provider.client.errors import InvalidRequest, error_code
+
+_URI = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(?P<key>.*)", re.DOTALL)
+_MISSING = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
+
+
+@dataclass(frozen=True)
+class S3Location:
+    """A bucket and a key, or a key prefix that ends in `/`."""
+
+    bucket: str
+    key: str
+
+    @property
+    def uri(self) -> str:
+        """`s3://bucket/key`."""
+        return f"s3://{self.bucket}/{self.key}"
+
+    def __truediv__(self, name: str) -> S3Location:
+        """The location of `name` below a prefix."""
+        return S3Location(self.bucket, self.key + name)
+
+
+def parse_s3_uri(uri: str, *, where: str) -> S3Location:
+    """The location that `uri` names; `InvalidRequest` naming `where` it stood when it is none."""
+    match = _URI.fullmatch(uri)
+    if match is None:
+        raise InvalidRequest(f"{where}: {uri!r} is not an S3 URI", hint="Accepted: s3://bucket/key, with a bucket name in lower case.")
+    return S3Location(match["bucket"], match["key"])
+
+
+def object_size(location: S3Location) -> Steps[int | None]:
+    """Size in bytes of the object, None when there is none. Without s3:ListBucket, S3 answers 403 for a missing object."""
+    try:
+        head = yield Call("s3", "head_object", {"Bucket": location.bucket, "Key": location.key})
+    except ClientError as error:
+        if error_code(error) in _MISSING:
+            return None
+        raise
+    return int(head["ContentLength"])
+
+
+def is_missing(error: ClientError) -> bool:
+    """Whether S3 says that the object or its bucket does not exist."""
+    return error_code(error) in _MISSING

@@ -1,0 +1,55 @@
+"""Links from a task to the AWS console: the execution, the renderer's log, the output.
+
+They are pushed when the render starts, so that they work while it runs. The embedded endpoint has no console: nothing is pushed there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.providers.amazon.aws.utils.suppress import return_on_error
+from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
+
+from hyperframes_provider.client.console import execution_url, log_group_url, object_url
+from hyperframes_provider.client.s3 import parse_s3_uri
+
+LINKS_KEY = "hyperframes_links"
+"""XCom key of the addresses, by link name."""
+
+
+class _RenderLink(BaseOperatorLink):
+    """An address that the operator pushed under `name`."""
+
+    @return_on_error("")
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002  # the interface passes the operator
+        """The address; empty before the render has started."""
+        addresses = XCom.get_value(key=LINKS_KEY, ti_key=ti_key) or {}
+        return str(addresses.get(self.name, ""))
+
+
+class RenderExecutionLink(_RenderLink):
+    """The execution in the Step Functions console."""
+
+    name = "Render execution"
+
+
+class RenderLogsLink(_RenderLink):
+    """The render function's log group in the CloudWatch console."""
+
+    name = "Renderer log"
+
+
+class RenderOutputLink(_RenderLink):
+    """The output in the S3 console."""
+
+    name = "Rendered output"
+
+
+def addresses(execution_arn: str, *, output_uri: str | None, log_group: str | None) -> dict[str, str]:
+    """What to push under `LINKS_KEY`."""
+    links = {RenderExecutionLink.name: execution_url(execution_arn)}
+    if output_uri:
+        links[RenderOutputLink.name] = object_url(execution_arn, parse_s3_uri(output_uri, where="output"))
+    if log_group:
+        links[RenderLogsLink.name] = log_group_url(execution_arn, log_group)
+    return links

@@ -1,0 +1,198 @@
+"""The seam into moto: its Lambda service keeps functions and their configuration, and real processes run them.
+
+API, CloudFormation and the Step Functions interpreter all reach a function through `LocalLambdaBackend.invoke`.
+"""
+
+from __future__ import annotations
+
+import compileall
+import hashlib
+import io
+import os
+import shutil
+import stat
+import threading
+import time
+import uuid
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import moto.awslambda_simple.models as simple_lambda
+from moto.awslambda.models import LambdaBackend, LambdaFunction
+from moto.core.base_backend import BackendDict
+from moto.core.config import default_user_config
+from moto.core.exceptions import JsonRESTError
+
+from hyperframes_provider.local import requirements  # noqa: F401  (refuses any other moto before its internals are touched)
+from hyperframes_provider.local.lambda_environment import Environment, FunctionConfig
+from hyperframes_provider.local.lambda_pool import LambdaPool, ThrottledError
+
+ToolsetPath = Callable[[], Path]
+
+
+def install(url: str, code_dir: Path, toolset: ToolsetPath) -> LambdaPool:
+    """Make the endpoint at `url` run functions as processes; ZIPs are unpacked under `code_dir`. Returns the pool, to be closed."""
+    runner = _Runner(url, code_dir, toolset)
+    LocalLambdaBackend.runner = runner
+    default_user_config["lambda"] = {"use_docker": False}
+    simple_lambda.lambda_simple_backends = BackendDict(LocalLambdaBackend, "lambda")  # type: ignore[arg-type]
+    return runner.pool
+
+
+class LocalLambdaBackend(LambdaBackend):
+    """moto's Lambda with functions that run."""
+
+    runner: _Runner
+
+    def create_function(self, spec: dict[str, Any]) -> LambdaFunction:
+        """As on Lambda, a missing code object is the caller's error."""
+        try:
+            return super().create_function(spec)
+        except ValueError as error:
+            raise _from_value_error(error) from error
+
+    def update_function_code(self, function_name: str, qualifier: str, body: dict[str, Any]) -> dict[str, Any] | None:
+        """New code means new environments."""
+        try:
+            answer = super().update_function_code(function_name, qualifier, body)
+        except ValueError as error:
+            raise _from_value_error(error) from error
+        self.runner.pool.forget(self.get_function(function_name).function_arn)
+        return answer
+
+    def update_function_configuration(self, function_name: str, qualifier: str, body: dict[str, Any]) -> dict[str, Any] | None:
+        """Also what moto leaves out of an update."""
+        function = self.get_function(function_name, qualifier)
+        if "EphemeralStorage" in body:
+            function.ephemeral_storage = body["EphemeralStorage"]["Size"]
+        if "TracingConfig" in body:
+            function.tracing_config = body["TracingConfig"]
+        answer = super().update_function_configuration(function_name, qualifier, body)
+        self.runner.pool.forget(function.function_arn)
+        return answer
+
+    def delete_function(self, name: str, qualifier: str | None = None) -> None:
+        """The function's environments end with it."""
+        arn = self.get_function(name).function_arn
+        super().delete_function(name, qualifier)
+        self.runner.pool.forget(arn)
+
+    def invoke(self, function_name: str, qualifier: str | None, body: Any, headers: Any, response_headers: Any) -> str | bytes | None:
+        """Run the function and answer as Lambda does: the payload, and `x-amz-function-error` when it failed."""
+        function = self.get_function(function_name, qualifier)
+        kind = headers.get("X-Amz-Invocation-Type", "RequestResponse")
+        if kind == "DryRun":
+            return b""
+        if kind != "RequestResponse":
+            raise JsonRESTError(
+                "InvalidParameterValueException", f"The embedded endpoint has no invocation type {kind}; use RequestResponse"
+            )
+        event = body.encode() if isinstance(body, str) else body
+        reserved = None if function.reserved_concurrency is None else int(function.reserved_concurrency)
+        try:
+            result = self.runner.pool.invoke(self.runner.config(function), reserved, event or b"{}", headers.get("X-Amz-Client-Context"))
+        except ThrottledError:
+            raise _TooManyRequestsError from None
+        if result.failed:
+            response_headers["x-amz-function-error"] = "Unhandled"
+        response_headers["x-amzn-RequestId"] = result.request_id
+        response_headers["X-Amz-Executed-Version"] = "$LATEST"
+        response_headers["Content-Length"] = str(len(result.payload))
+        return result.payload
+
+
+class _TooManyRequestsError(JsonRESTError):
+    code = 429
+
+    def __init__(self) -> None:
+        super().__init__("TooManyRequestsException", "Rate Exceeded.")
+
+
+def _from_value_error(error: ValueError) -> JsonRESTError:
+    """Moto raises `ValueError(code, message)` for code that cannot be read, and would answer with a traceback."""
+    code, message = error.args if len(error.args) == 2 else ("InvalidParameterValueException", str(error))
+    return JsonRESTError(code, message)
+
+
+class _Runner:
+    """Turns moto's function objects into environments."""
+
+    def __init__(self, url: str, code_dir: Path, toolset: ToolsetPath) -> None:
+        self._url = url
+        self._code_dir = code_dir
+        self._toolset = toolset
+        self._unpacking = threading.Lock()
+        self._functions: dict[str, LambdaFunction] = {}
+        self.pool = LambdaPool(os.cpu_count() or 1, self._start)
+
+    def config(self, function: LambdaFunction) -> FunctionConfig:
+        """What decides whether a warm environment fits the function as it is now."""
+        self._functions[function.function_arn] = function
+        code = self._unpack(function)
+        own = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "LANG": "en_US.UTF-8",
+            "TZ": ":UTC",
+            "PYTHONPATH": str(code),
+            "LAMBDA_TASK_ROOT": str(code),
+            "_HANDLER": str(function.handler),
+            "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.run_time}",
+            "AWS_REGION": function.region,
+            "AWS_DEFAULT_REGION": function.region,
+            "AWS_ENDPOINT_URL": self._url,
+            # Whatever credentials this machine has, a function under test gets none of them.
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_SESSION_TOKEN": "local",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_LAMBDA_FUNCTION_NAME": function.function_name,
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "HYPERFRAMES_TOOLSET": str(self._toolset()),
+        }
+        variables = {**own, **{name: str(value) for name, value in function.environment_vars.items()}}
+        return FunctionConfig(
+            arn=function.function_arn,
+            handler=str(function.handler),
+            code=code,
+            memory_mb=int(function.memory_size),
+            timeout=float(function.timeout),
+            variables=tuple(sorted(variables.items())),
+        )
+
+    def _start(self, config: FunctionConfig) -> Environment:
+        function = self._functions[config.arn]
+        group = function.logs_group_name
+        stream = f"{time.strftime('%Y/%m/%d')}/[$LATEST]{uuid.uuid4().hex}"
+        logs = function.logs_backend
+        logs.ensure_log_group(group)
+        logs.create_log_stream(group, stream)
+        writing = threading.Lock()
+
+        def log(line: str) -> None:
+            # A deleted group takes its lines with it, as on AWS when the stack is gone before its last invocation.
+            with writing:
+                if group in logs.groups:
+                    logs.put_log_events(group, stream, [{"timestamp": int(time.time() * 1000), "message": line}])
+
+        return Environment(config, {"AWS_LAMBDA_LOG_GROUP_NAME": group, "AWS_LAMBDA_LOG_STREAM_NAME": stream}, log)
+
+    def _unpack(self, function: LambdaFunction) -> Path:
+        """The function's ZIP as a read-only folder, unpacked and compiled once for each content."""
+        digest = hashlib.sha256(function.code_sha_256.encode()).hexdigest()[:16]
+        folder = self._code_dir / digest
+        with self._unpacking:
+            if not folder.exists():
+                partial = folder.with_suffix(".partial")
+                shutil.rmtree(partial, ignore_errors=True)
+                with zipfile.ZipFile(io.BytesIO(function.code_bytes)) as archive:
+                    archive.extractall(partial)
+                compileall.compile_dir(str(partial), quiet=2, ddir=str(folder))
+                for path in partial.rglob("*"):
+                    path.chmod(path.stat().st_mode & ~(stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH) | stat.S_IRUSR)
+                partial.rename(folder)
+                folder.chmod(0o555)
+        return folder

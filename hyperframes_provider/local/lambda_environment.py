@@ -1,0 +1,216 @@
+"""One Lambda execution environment: one process of the function's code, one invocation at a time.
+
+Time limit, memory limit and the ways to die are Lambda's; how many environments there are and who gets one is the pool's business.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hyperframes_provider.local import processes, sandbox
+from hyperframes_provider.local.runtime_api import Invocation, Report, RuntimeApi, Told
+
+ENVIRONMENT_MARK = "HYPERFRAMES_LOCAL_ENVIRONMENT"
+"""Environment variable that every process of an environment inherits: its id."""
+
+_INIT_SECONDS = 10.0
+"""Time that Lambda gives the initialisation for free; what it takes beyond that counts as the invocation's."""
+
+_SAMPLE_SECONDS = 0.5
+"""How often the memory of the process tree is looked at."""
+
+_STOP_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class FunctionConfig:
+    """What an environment is made from; two equal ones can share environments."""
+
+    arn: str
+    handler: str
+    code: Path
+    """The unpacked ZIP."""
+    memory_mb: int
+    timeout: float
+    """Seconds."""
+    variables: tuple[tuple[str, str], ...]
+    """Environment variables, complete: nothing of the endpoint's own environment is added but `TMPDIR` and `HOME`."""
+
+
+@dataclass(frozen=True)
+class InvocationResult:
+    """How an invocation ended."""
+
+    request_id: str
+    payload: bytes
+    failed: bool
+    reusable: bool
+    """Whether the environment can take another invocation."""
+
+
+class Environment:
+    """A running function process. `log` receives its output line by line, and Lambda's START, END and REPORT."""
+
+    def __init__(self, config: FunctionConfig, variables: Mapping[str, str], log: Callable[[str], None]) -> None:
+        self.config = config
+        self.id = uuid.uuid4().hex
+        self.idle_since = time.monotonic()
+        self._log = log
+        self._api = RuntimeApi(config.arn)
+        self._scratch = Path(tempfile.mkdtemp(prefix="e"))
+        self._started = time.monotonic()
+        self._cold = True
+        self._peak_bytes = 0
+        self._peak_resident_bytes = 0
+        self._closed = threading.Lock()
+        scratch = str(self._scratch)
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", sandbox.__file__, sys.executable, "-m", "awslambdaric", config.handler],
+            cwd=config.code,
+            env={
+                **dict(config.variables),
+                **variables,
+                "AWS_LAMBDA_RUNTIME_API": self._api.address,
+                "TMPDIR": scratch,
+                "HOME": scratch,
+                ENVIRONMENT_MARK: self.id,
+            },
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        threading.Thread(target=self._pass_output_on, name=f"output-{self.id}", daemon=True).start()
+
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.poll() is None
+
+    def invoke(self, event: bytes, client_context: str | None = None) -> InvocationResult:
+        """Run one event to its end: an answer, an error, the time limit, the memory limit or the end of the process."""
+        request_id = str(uuid.uuid4())
+        first = self._wait(_INIT_SECONDS) if self._cold else None
+        init_ms = (time.monotonic() - self._started) * 1000 if self._cold else None
+        self._cold = False
+        self._log(f"START RequestId: {request_id} Version: $LATEST")
+        started = time.monotonic()
+        trace_id = f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]};Parent={uuid.uuid4().hex[:16]};Sampled=0"
+        deadline_ms = int((time.time() + self.config.timeout) * 1000)
+        self._api.send(Invocation(request_id, event, deadline_ms, trace_id, client_context))
+        end = self._wait_for_end(started + self.config.timeout) if first is None or first.told is Told.READY else first
+        result = self._result(request_id, end)
+        self._log(f"END RequestId: {request_id}")
+        self._log(self._report(request_id, (time.monotonic() - started) * 1000, init_ms))
+        self.idle_since = time.monotonic()
+        return result
+
+    def close(self) -> None:
+        """End every process of the environment and remove its scratch folder; may be called twice."""
+        if not self._closed.acquire(blocking=False):
+            return
+        stdin = self._process.stdin
+        if stdin is not None:
+            # The end of this pipe is what makes the sandbox kill everything in it.
+            stdin.close()
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        # Nothing is left unless the sandbox itself was killed.
+        processes.kill(processes.marked(ENVIRONMENT_MARK, self.id))
+        self._api.close()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _pass_output_on(self) -> None:
+        if self._process.stdout is not None:
+            for line in self._process.stdout:
+                self._log(line.decode("utf-8", "replace").rstrip("\n"))
+        self._process.wait()
+        self._api.reports.put(Report(Told.EXITED))
+
+    def _wait(self, seconds: float) -> Report | None:
+        try:
+            return self._api.reports.get(timeout=max(0.0, seconds))
+        except queue.Empty:
+            return None
+
+    def _wait_for_end(self, deadline: float) -> Report | None:
+        """The report that ends the invocation; None for the time limit."""
+        while True:
+            report = self._wait(min(_SAMPLE_SECONDS, deadline - time.monotonic()))
+            if report is None:
+                if time.monotonic() >= deadline:
+                    return None
+                if self._over_memory():
+                    self.close()
+                    return Report(Told.EXITED)
+            elif report.told is not Told.READY:
+                self._over_memory()
+                return report
+
+    def _over_memory(self) -> bool:
+        """Measure the tree. The resident sum is an upper bound, so the costly figure is taken only when that one rises."""
+        tree = processes.tree(self._process.pid)
+        resident = processes.resident_bytes(tree)
+        limit = self.config.memory_mb * 2**20
+        if resident > self._peak_resident_bytes * 1.05 or resident > limit:
+            self._peak_resident_bytes = max(resident, self._peak_resident_bytes)
+            used = processes.proportional_bytes(tree)
+            self._peak_bytes = max(used, self._peak_bytes)
+            if used > limit:
+                self._log(f"The process tree uses {used / 2**20:.0f} MB of {self.config.memory_mb} MB: killed")
+                return True
+        return False
+
+    def _result(self, request_id: str, end: Report | None) -> InvocationResult:
+        if end is not None and end.told in (Told.RESPONSE, Told.ERROR):
+            return InvocationResult(request_id, end.body, failed=end.told is Told.ERROR, reusable=True)
+        if end is not None and end.told is Told.INIT_ERROR:
+            payload = end.body
+        elif end is None:
+            self._log(f"{_utc_now()} {request_id} Task timed out after {self.config.timeout:.2f} seconds")
+            payload = _error("Sandbox.Timedout", request_id, f"Task timed out after {self.config.timeout:.2f} seconds")
+        else:
+            payload = _error("Runtime.ExitError", request_id, f"Runtime exited with error: {self._why_exited()}")
+        self.close()
+        return InvocationResult(request_id, payload, failed=True, reusable=False)
+
+    def _why_exited(self) -> str:
+        # Closed by us means over memory, which Lambda reports as the kill that it is.
+        status = -signal.SIGKILL if self._closed.locked() else self._process.wait()
+        if status >= 0:
+            return f"exit status {status}"
+        names = {signal.SIGKILL: "killed", signal.SIGSEGV: "segmentation fault", signal.SIGABRT: "aborted", signal.SIGTERM: "terminated"}
+        return f"signal: {names.get(signal.Signals(-status), signal.Signals(-status).name)}"
+
+    def _report(self, request_id: str, duration_ms: float, init_ms: float | None) -> str:
+        fields = [
+            f"REPORT RequestId: {request_id}",
+            f"Duration: {duration_ms:.2f} ms",
+            f"Billed Duration: {-int(-duration_ms // 1)} ms",
+            f"Memory Size: {self.config.memory_mb} MB",
+            f"Max Memory Used: {self._peak_bytes / 2**20:.0f} MB",
+        ]
+        if init_ms is not None:
+            fields.append(f"Init Duration: {init_ms:.2f} ms")
+        return "\t".join(fields)
+
+
+def _error(name: str, request_id: str, message: str) -> bytes:
+    return json.dumps({"errorType": name, "errorMessage": f"RequestId: {request_id} Error: {message}"}).encode()
+
+
+def _utc_now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -1,0 +1,158 @@
+"""The Lambda Runtime API for one execution environment: the four HTTP calls between the service and a language runtime.
+
+https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html. Who is asking follows from the port, so each environment has its own.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from dataclasses import dataclass
+from enum import Enum, auto
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import cast
+
+_PREFIX = "/2018-06-01/runtime"
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """One event on its way to the runtime."""
+
+    request_id: str
+    event: bytes
+    deadline_ms: int
+    """Milliseconds since the epoch."""
+    trace_id: str
+    client_context: str | None = None
+
+
+class Told(Enum):
+    """What became known about an environment."""
+
+    READY = auto()
+    """The runtime is loaded and asks for its first event."""
+    RESPONSE = auto()
+    ERROR = auto()
+    """The handler raised."""
+    INIT_ERROR = auto()
+    """The handler could not be loaded."""
+    EXITED = auto()
+
+
+@dataclass(frozen=True)
+class Report:
+    """One message about an environment; `body` is the JSON that the runtime sent with it."""
+
+    told: Told
+    body: bytes = b""
+
+
+class RuntimeApi:
+    """Serves the API on a free loopback port until `close`.
+
+    `reports` receives what the runtime says; whoever watches the process puts `EXITED` there too.
+    """
+
+    def __init__(self, function_arn: str) -> None:
+        self.function_arn = function_arn
+        self.reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
+        self._invocations: queue.SimpleQueue[Invocation | None] = queue.SimpleQueue()
+        self._server = _Server(("127.0.0.1", 0), self)
+        self.address = f"127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, name=f"runtime-api-{self.address}", daemon=True).start()
+
+    def send(self, invocation: Invocation) -> None:
+        """Hand an event to the runtime, which takes it when it asks for the next one."""
+        self._invocations.put(invocation)
+
+    def next(self) -> Invocation | None:
+        """Wait for the next event; None when the environment is being closed."""
+        self.reports.put(Report(Told.READY))
+        return self._invocations.get()
+
+    def close(self) -> None:
+        """Stop serving. Returns at once; the port is free within half a second."""
+        self._invocations.put(None)
+        threading.Thread(target=self._close_server, daemon=True).start()
+
+    def _close_server(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], api: RuntimeApi) -> None:
+        super().__init__(address, _Handler)
+        self.api = api
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    # Without these two each invocation waits twice for a delayed ACK of 40 ms.
+    disable_nagle_algorithm = True
+    wbufsize = -1
+
+    def do_GET(self) -> None:
+        api = cast(_Server, self.server).api
+        if self.path != f"{_PREFIX}/invocation/next":
+            self._answer(404)
+            return
+        invocation = api.next()
+        if invocation is None:
+            self.close_connection = True
+            return
+        headers = {
+            "Content-Type": "application/json",
+            "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
+            "Lambda-Runtime-Deadline-Ms": str(invocation.deadline_ms),
+            "Lambda-Runtime-Invoked-Function-Arn": api.function_arn,
+            "Lambda-Runtime-Trace-Id": invocation.trace_id,
+        }
+        if invocation.client_context:
+            headers["Lambda-Runtime-Client-Context"] = invocation.client_context
+        self._answer(200, invocation.event, headers)
+
+    def do_POST(self) -> None:
+        api = cast(_Server, self.server).api
+        body = self._body()
+        if self.path == f"{_PREFIX}/init/error":
+            api.reports.put(Report(Told.INIT_ERROR, body))
+        elif self.path.endswith("/response"):
+            api.reports.put(Report(Told.RESPONSE, body))
+        elif self.path.endswith("/error"):
+            api.reports.put(Report(Told.ERROR, body))
+        else:
+            self._answer(404)
+            return
+        self._answer(202, b'{"status":"OK"}', {"Content-Type": "application/json"})
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except ConnectionError:
+            # The runtime was killed in the middle of a request; the end of its process is reported elsewhere.
+            self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: an access log of the runtime's polling tells nobody anything."""
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = b""
+        while size := int(self.rfile.readline().strip() or b"0", 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    def _answer(self, status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)

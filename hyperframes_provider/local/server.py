@@ -1,0 +1,165 @@
+"""The endpoint's process: moto behind one loopback port, with the corrections of this package, until SIGTERM.
+
+Started by `endpoint.up`, which also says what a running one is. Run as `python -m hyperframes_provider.local.server`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from hyperframes_provider.local import requirements  # noqa: F401  (refuses any other moto before its internals are touched)
+from hyperframes_provider.local.processes import start_ticks
+from hyperframes_provider.local.state import EndpointInfo, StateFolder
+
+HEALTH_PATH = "/_hyperframes/health"
+
+StartResponse = Callable[[str, list[tuple[str, str]]], object]
+
+_log = logging.getLogger(__name__)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Become a daemon, serve, and clean up."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--outputs", type=Path, required=True)
+    parser.add_argument("--state-dir", type=Path, required=True)
+    parser.add_argument("--ready-fd", type=int, required=True, help="a pipe that gets one line of JSON when the endpoint answers")
+    options = parser.parse_args(arguments)
+    if os.fork():
+        # Whoever called `up` waits for this process only; the child belongs to nobody and leaves no zombie with the caller.
+        os._exit(0)
+    os.setsid()
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    signal.signal(signal.SIGINT, lambda *_: stopping.set())
+    # The caller's pipe must not live on in the processes started here, or the caller would wait for them.
+    fcntl.fcntl(options.ready_fd, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    serve(options.port, options.outputs, StateFolder(options.state_dir), options.ready_fd, stopping)
+
+
+def serve(port: int, outputs: Path, state: StateFolder, ready_fd: int, stopping: threading.Event) -> None:
+    """Serve on `port` (0: a free one) until `stopping`; then end all environments and remove every trace but the log."""
+    shutil.rmtree(state.scratch, ignore_errors=True)
+    state.scratch.mkdir(parents=True)
+    # Large objects are spooled to temporary files, and environments have their folders there.
+    os.environ["TMPDIR"] = tempfile.tempdir = str(state.scratch)
+    # Pages in a browser have no business here: no CORS, and see `_Gate`.
+    os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
+    with contextlib.ExitStack() as cleanup:
+        cleanup.callback(shutil.rmtree, state.scratch, ignore_errors=True)
+        server, pool = _make_server(port, outputs, state)
+        cleanup.callback(pool.close)
+        info = EndpointInfo(
+            url=f"http://127.0.0.1:{server.server_port}",
+            pid=os.getpid(),
+            port=server.server_port,
+            outputs=outputs,
+            started_ticks=start_ticks(os.getpid()) or 0,
+        )
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.5}, name="http", daemon=True).start()
+        state.write(info)
+        cleanup.callback(state.remove, info)
+        with os.fdopen(ready_fd, "w") as ready:
+            ready.write(json.dumps({"ready": True}) + "\n")
+        _log.info("serving on %s, outputs in %s", info.url, outputs)
+        # In the background: it takes more than a second, and nobody starts an execution before having deployed a stack.
+        threading.Thread(target=_load_interpreter, name="load-interpreter", daemon=True).start()
+        stopping.wait()
+        _log.info("stopping")
+        server.shutdown()
+
+
+def _make_server(port: int, outputs: Path, state: StateFolder) -> tuple[Any, Any]:
+    from werkzeug.serving import make_server
+
+    from hyperframes_provider.local import lambda_backend, s3_backend
+    from hyperframes_provider.local.connections import Connections
+    from hyperframes_provider.local.outputs import OutputsFolder
+
+    try:
+        from hyperframes_provider.local.toolset import toolset_path
+    except ModuleNotFoundError:
+
+        def toolset_path() -> Path:
+            return Path(os.environ["HYPERFRAMES_TOOLSET"])
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    logging.getLogger("botocore.credentials").setLevel(logging.WARNING)
+    gate = _Gate()
+    server = make_server("127.0.0.1", port, gate, threaded=True, request_handler=gate.request_handler)
+    connections = Connections(f"http://127.0.0.1:{server.server_port}")
+    os.environ["MOTO_PORT"] = str(server.server_port)
+    outputs.mkdir(parents=True, exist_ok=True)
+    s3_backend.install(OutputsFolder(outputs))
+    code = state.scratch / "code"
+    code.mkdir()
+    pool = lambda_backend.install(connections.url, code, toolset_path)
+    gate.open(connections)
+    return server, pool
+
+
+class _Gate:
+    """The WSGI application: refuses web pages, answers for health and CloudFormation, and hands the rest to moto."""
+
+    def __init__(self) -> None:
+        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler
+
+        self.request_handler = MotoRequestHandler
+        self._services = DomainDispatcherApplication(self._application)
+        self._connections: Any = None
+
+    def open(self, connections: Any) -> None:
+        """Everything is in place."""
+        self._connections = connections
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        host = environ.get("HTTP_HOST", "").partition(":")[0]
+        # No SDK sends an Origin, and none calls this endpoint by another name; a page that found the port would do one or the other.
+        if "HTTP_ORIGIN" in environ or host not in ("127.0.0.1", "localhost"):
+            return _answer(start_response, "403 Forbidden", {"error": "the embedded endpoint serves AWS SDKs on this machine only"})
+        if environ.get("PATH_INFO") == HEALTH_PATH:
+            return _answer(start_response, "200 OK", {"pid": os.getpid()})
+        answer: Iterable[bytes] = self._services(environ, start_response)
+        return answer
+
+    def _application(self, service: Any) -> Any:
+        from moto.moto_server.werkzeug_app import create_backend_app
+
+        if service == "cloudformation":
+            from hyperframes_provider.local import cloudformation_api
+
+            return cloudformation_api.application(self._connections)
+        if service == "stepfunctions":
+            from hyperframes_provider.local import stepfunctions
+
+            stepfunctions.install(self._connections)
+        return create_backend_app(service)
+
+
+def _load_interpreter() -> None:
+    from hyperframes_provider.local import stepfunctions  # noqa: F401
+
+
+def _answer(start_response: StartResponse, status: str, content: dict[str, Any]) -> Iterable[bytes]:
+    body = json.dumps(content).encode()
+    start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+    return [body]
+
+
+if __name__ == "__main__":
+    main()

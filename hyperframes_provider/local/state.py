@@ -1,0 +1,76 @@
+"""The state folder: which endpoint runs, if any. What it says is believed only after a look at the process."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from hyperframes_provider.local.processes import start_ticks
+
+STATE_DIR_VARIABLE = "HYPERFRAMES_STATE_DIR"
+
+
+@dataclass(frozen=True)
+class EndpointInfo:
+    """A running endpoint."""
+
+    url: str
+    pid: int
+    port: int
+    outputs: Path
+    """Folder that receives a copy of every object under `outputs/`."""
+    started_ticks: int
+    """With `pid`, the identity of the process: a pid alone may be somebody else's by now."""
+    already_running: bool = False
+
+    def process_lives(self) -> bool:
+        """Whether that very process is there."""
+        return start_ticks(self.pid) == self.started_ticks
+
+
+def default_state_dir() -> Path:
+    """`$HYPERFRAMES_STATE_DIR`, else `~/.local/state/hyperframes`."""
+    chosen = os.environ.get(STATE_DIR_VARIABLE)
+    return Path(chosen) if chosen else Path.home() / ".local" / "state" / "hyperframes"
+
+
+class StateFolder:
+    """The files of one endpoint."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        self.log = self.folder / "endpoint.log"
+        self.scratch = self.folder / "tmp"
+        self._file = self.folder / "endpoint.json"
+
+    def read(self) -> EndpointInfo | None:
+        """What was written last; None when nothing was, or nothing readable."""
+        try:
+            fields = json.loads(self._file.read_text())
+            return EndpointInfo(**{**fields, "outputs": Path(fields["outputs"])})
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def write(self, info: EndpointInfo) -> None:
+        """Atomically."""
+        partial = self._file.with_suffix(".partial")
+        partial.write_text(json.dumps({**asdict(info), "outputs": str(info.outputs)}))
+        partial.replace(self._file)
+
+    def remove(self, info: EndpointInfo | None = None) -> None:
+        """Forget the endpoint; with `info`, only when it is still that one."""
+        if info is None or self.read() == info:
+            self._file.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """One `up` or `down` at a time; released when the holder dies."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "endpoint.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
