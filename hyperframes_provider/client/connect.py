@@ -61,7 +61,7 @@ def connect_local(endpoint_url: str) -> Connect:
 def cached(build: Connect) -> Connect:
     """`build`, called once a service; building a boto3 client takes tens of milliseconds and is not thread-safe."""
     clients: dict[str, Any] = {}
-    lock = threading.Lock()
+    lock = threading.RLock()  # a signal handler (`on_kill`) may come back here while a client is being built
 
     def connect(service: str) -> Any:
         with lock:

@@ -12,13 +12,14 @@ from typing import Any, Literal
 from botocore.exceptions import ClientError
 from hyperframes_lambda.contract.errors import ErrorCode
 from hyperframes_lambda.contract.events import CancelMarker, ExecutionInput
+from hyperframes_lambda.contract.plan import MANIFEST_NAME
 from pydantic import ValidationError
 
 from hyperframes_provider.client import names
 from hyperframes_provider.client.calls import Call, Steps
 from hyperframes_provider.client.errors import ExecutionNotFound, InvalidRequest, ServiceError, error_code
 from hyperframes_provider.client.request import PreparedRender
-from hyperframes_provider.client.s3 import S3Location, parse_s3_uri
+from hyperframes_provider.client.s3 import S3Location, object_size, parse_s3_uri
 
 STOP_ERROR = ErrorCode.RENDER_CANCELLED.value
 """Error name of an execution that this client stopped."""
@@ -119,15 +120,16 @@ def describe(execution_arn: str) -> Steps[Execution]:
     return _execution(answer)
 
 
-def start_or_adopt(prepared: PreparedRender, *, is_pending: Callable[[str], bool]) -> Steps[Started]:
+def start_or_adopt(prepared: PreparedRender, *, is_pending: Callable[[str], bool], on_begin: Callable[[str], None]) -> Steps[Started]:
     """Begin the render, unless an earlier attempt did.
 
-    The latest generation decides. RUNNING: adopt it. SUCCEEDED: hand it back when its result has not been taken, else render again.
-    Timed out, or stopped by somebody else: redrive it where Step Functions can, so that nothing finished is repeated. Failed, or
-    stopped by us: start the next generation, which finds the finished chunks under the same render id. A failed execution is not
-    redriven: the state machine catches every error and ends in its Fail state, and that is all a redrive would enter again.
+    The latest generation decides. RUNNING: adopt it. SUCCEEDED: hand its result over when no attempt has done so (see `mark_taken`),
+    else render again. Timed out, or stopped by somebody else: redrive it where Step Functions can, so that nothing finished is repeated.
+    Failed, or stopped by us: start the next generation, which finds the finished chunks under the same render id. A failed execution is
+    not redriven: the state machine catches every error and ends in its Fail state, and that is all a redrive would enter again.
 
-    :param is_pending: whether the result of a succeeded execution, named by its ARN, is still to be handed over
+    :param on_begin: told the ARN just before the execution is started, redriven or adopted: the ARN follows from the name, so it can be
+        noted before there is anything that could get lost
     """
     machine = prepared.target.state_machine_arn
     for _ in range(_START_RACES):
@@ -135,10 +137,12 @@ def start_or_adopt(prepared: PreparedRender, *, is_pending: Callable[[str], bool
         because = ""
         if latest is not None:
             if not latest.status.terminal:
+                on_begin(latest.arn)
                 return Started(latest.arn, "adopted")
-            if latest.status is Status.SUCCEEDED and is_pending(latest.arn):
+            if latest.status is Status.SUCCEEDED and not (yield from _is_taken(latest)):
                 return Started(latest.arn, "finished")
             if latest.redrivable and not latest.stopped_by_us and latest.status in (Status.TIMED_OUT, Status.ABORTED):
+                on_begin(latest.arn)
                 redriven = yield from _redrive(latest.arn)
                 if redriven:
                     return Started(latest.arn, "redriven", because=f"generation {generation} was {latest.status}")
@@ -158,6 +162,33 @@ def start_or_adopt(prepared: PreparedRender, *, is_pending: Callable[[str], bool
             raise
         return Started(answer["executionArn"], "started", because=because)
     raise ServiceError(f"other attempts kept starting {prepared.render_id}", code="ExecutionAlreadyExists", operation="StartExecution")
+
+
+def mark_taken(execution: Execution) -> Steps[bool]:
+    """Note beside the render that the result of this execution was handed over; False when the note could not be written.
+
+    It tells a retry after a crash, which takes the result that got lost, from a task that a user clears, which wants another render. It
+    lies with the render and not with Airflow, so that it says the same under every version, and when the run itself is made anew.
+    """
+    marker = _taken_marker(execution)
+    try:
+        yield Call("s3", "put_object", {"Bucket": marker.bucket, "Key": marker.key, "Body": b""})
+    except ClientError:
+        return False
+    return True
+
+
+def _is_taken(execution: Execution) -> Steps[bool]:
+    """Whether a succeeded execution's result was handed over. Notes expire, and with them the plan: then it was long ago."""
+    noted = yield from object_size(_taken_marker(execution))
+    if noted is not None:
+        return True
+    plan = yield from object_size(execution.prefix / f"plan/{MANIFEST_NAME}")
+    return plan is None
+
+
+def _taken_marker(execution: Execution) -> S3Location:
+    return execution.prefix / f"taken/{execution.name}"
 
 
 def _latest(machine: str, render: str) -> Steps[tuple[int, Execution | None]]:

@@ -40,7 +40,7 @@ class RenderClient:
     def target(self, stack_name: str) -> RenderTarget:
         """Where the stack of this name renders; `StackNotFound` or `StackNotReady` when it cannot."""
         outputs = describe_stack(self._connect, stack_name)
-        return RenderTarget(bucket=outputs.bucket, state_machine_arn=outputs.state_machine_arn)
+        return RenderTarget(outputs.bucket, outputs.state_machine_arn, outputs.function_arn)
 
     def prepare(
         self,
@@ -59,9 +59,13 @@ class RenderClient:
         """Make sure that the project is on S3; `ProjectNotFound` when an archive that should be there is not."""
         return upload(self._connect, prepared.project)
 
-    def start(self, prepared: PreparedRender, *, is_pending: Callable[[str], bool] = lambda _: False) -> Started:
+    def start(self, prepared: PreparedRender, *, on_begin: Callable[[str], None] = lambda _: None) -> Started:
         """Begin the render, or adopt what an earlier attempt began; see `client.executions.start_or_adopt`."""
-        return run(self._connect, executions.start_or_adopt(prepared, is_pending=is_pending))
+        return run(self._connect, executions.start_or_adopt(prepared, on_begin=on_begin))
+
+    def mark_taken(self, execution_arn: str) -> bool:
+        """Note that the result was handed over, so that the same request is another render; see `client.executions.mark_taken`."""
+        return run(self._connect, executions.mark_taken(self.describe(execution_arn)))
 
     def describe(self, execution_arn: str) -> Execution:
         """The execution as it stands; `ExecutionNotFound` when there is none."""

@@ -55,9 +55,9 @@ def started_line(execution_name: str, how: str, because: str = "") -> str:
     """The first line: which execution, and whether it is a new one."""
     words = {
         "started": "started",
-        "adopted": "is running already: this attempt waits for it",
+        "adopted": "adopted: an earlier attempt started it",
         "redriven": "continued where it stopped",
-        "finished": "had succeeded already: this attempt takes its result",
+        "finished": "adopted: an earlier attempt finished it",
     }
     return f"render {short_id(execution_name)}… {words[how]}" + (f" · {because}" if because else "")
 

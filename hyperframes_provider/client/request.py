@@ -38,6 +38,13 @@ class RenderTarget:
 
     bucket: str
     state_machine_arn: str
+    function_arn: str = ""
+    """Empty where only bucket and state machine are known."""
+
+    @property
+    def log_group(self) -> str:
+        """Where the render function logs; empty while it is unknown."""
+        return f"/aws/lambda/{self.function_arn.split(':function:')[-1]}" if self.function_arn else ""
 
 
 @dataclass(frozen=True)

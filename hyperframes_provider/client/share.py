@@ -18,7 +18,8 @@ def check_at_least(at_least: object) -> AtLeast:
     share = isinstance(at_least, float) and 0.0 < at_least <= 1.0
     if not (whole or share):
         raise InvalidRequest(
-            f"at_least: {at_least!r} is not accepted", hint="Accepted: a number of chunks from 1 (int), or a share above 0.0 and up to 1.0 (float)."
+            f"at_least: {at_least!r} is not accepted",
+            hint="Accepted: a number of chunks from 1 (int), or a share above 0.0 and up to 1.0 (float).",
         )
     assert isinstance(at_least, (int, float))
     return at_least
@@ -30,7 +31,9 @@ def needed(at_least: AtLeast, total: int) -> int:
         # 0.7 * 10 is a little more than 7: rounding first keeps the ceiling from asking for an eighth chunk.
         return max(1, math.ceil(round(at_least * total, 9)))
     if at_least > total:
-        raise InvalidRequest(f"at_least: {at_least} chunks can never be complete, the plan has {total}", hint="Ask for a share, such as 0.5.")
+        raise InvalidRequest(
+            f"at_least: {at_least} chunks can never be complete, the plan has {total}", hint="Ask for a share, such as 0.5."
+        )
     return at_least
 
 

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]  # PyYAML ships no types
+import yaml
 
 import hyperframes_provider
 from hyperframes_provider.client.errors import HyperFramesClientError, InvalidRequest
@@ -132,7 +132,7 @@ def load_template() -> StackTemplate:
     )
 
 
-class _TemplateLoader(yaml.SafeLoader):  # type: ignore[misc]  # untyped base
+class _TemplateLoader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML ships no types
     """Reads a template as plain data. CloudFormation's functions (`!Ref`, `!Sub`) become None: parameters hold none."""
 
 

@@ -30,7 +30,7 @@ def embedded_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embe
 def stack(embedded_endpoint: embedded.EndpointInfo, tmp_path_factory: pytest.TempPathFactory) -> WholePath:
     code = tmp_path_factory.mktemp("code") / "handler.zip"
     build_slim_zip(code)
-    connect = connect_from_session(endpoint_url=embedded_endpoint.url, region="us-east-1")
+    connect = connect_from_session(endpoint_url=embedded_endpoint.url)
     outputs = deploy_stack(connect, "hyperframes-e2e", parameters={"LambdaMemoryMb": "3008"}, code=code).outputs
     return WholePath(embedded_endpoint.url, outputs.bucket, outputs.state_machine_arn, outputs.function_arn)
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import psutil
 import pytest
-from whole_path import WholePath, archive, folder_files
+from whole_path import WholePath, archive
 
 PAGE = """<!doctype html><html><head><meta charset="utf-8"></head><body>
 <div data-composition-id="page" data-start="0" {attributes} data-width="320" data-height="180">{body}</div>
@@ -25,7 +28,9 @@ MOVING = page(
 )
 
 
-def test_a_render_runs_plan_a_map_over_the_chunks_and_assemble_in_processes_of_their_own(stack: WholePath, handlers, packets, tmp_path) -> None:
+def test_a_render_runs_plan_a_map_over_the_chunks_and_assemble_in_processes_of_their_own(
+    stack: WholePath, handlers, packets, tmp_path
+) -> None:
     arn = stack.start(request := stack.request(stack.upload(MOVING)))
     runtime = stack.wait_for(lambda: [process for process in handlers("python") if "awslambdaric" in " ".join(process.cmdline())])
     done = stack.finish(arn)
@@ -59,12 +64,22 @@ FAULTS = {
     "zero duration": (page(attributes='data-duration="0" data-no-timeline'), {}, "DURATION_OUT_OF_RANGE", ["duration"]),
     "nothing to render": ({"index.html": b"<!doctype html><p>Hello"}, {}, "COMPOSITION_EMPTY", ["data-composition-id"]),
     "no entry page": ({"readme.txt": b"hello"}, {}, "ARCHIVE_REJECTED", ["index.html"]),
-    "remote script": (page(body='<script src="https://cdn.example.com/lib.js"></script>'), {}, "ASSET_UNAVAILABLE", ["https://cdn.example.com/lib.js"]),
+    "remote script": (
+        page(body='<script src="https://cdn.example.com/lib.js"></script>'),
+        {},
+        "ASSET_UNAVAILABLE",
+        ["https://cdn.example.com/lib.js"],
+    ),
     "source video": (page(body='<video id="clip" src="clip.mp4"></video>'), {}, "COMPOSITION_UNSUPPORTED", ["clip.mp4"]),
     "audio": (page(body='<audio id="song" src="song.mp3"></audio>'), {}, "COMPOSITION_UNSUPPORTED", ["song.mp3"]),
     "path traversal": (archive({"index.html": b"<p>", "../outside.txt": b"x"}), {}, "ARCHIVE_REJECTED", ["../outside.txt"]),
     "not an archive": (b"this is no archive", {}, "ARCHIVE_REJECTED", ["gz"]),
-    "undeclared variable": (MOVING, {"Config": {"fps": 24, "variables": {"titel": 1}, "strictVariables": True}}, "INVALID_CONFIG", ["titel"]),
+    "undeclared variable": (
+        MOVING,
+        {"Config": {"fps": 24, "variables": {"titel": 1}, "strictVariables": True}},
+        "INVALID_CONFIG",
+        ["titel"],
+    ),
     "another shape of picture": (MOVING, {"Config": {"fps": 24, "width": 400, "height": 400}}, "INVALID_CONFIG", ["400", "320"]),
 }
 
@@ -109,7 +124,9 @@ def test_a_corrupted_blob_fails_the_chunk_once_and_a_second_render_keeps_the_fin
     assert again.status == "SUCCEEDED"
     after = stack.keys(prefix + "chunks/")
     assert lost in after
-    assert {key: tag for key, tag in after.items() if not key.startswith(lost)} == {key: tag for key, tag in segments.items() if not key.startswith(lost)}
+    assert {key: tag for key, tag in after.items() if not key.startswith(lost)} == {
+        key: tag for key, tag in segments.items() if not key.startswith(lost)
+    }
 
     for key in [key for key in after if key.startswith(lost)]:
         stack.client("s3").delete_object(Bucket=stack.bucket, Key=key)
@@ -135,7 +152,9 @@ def test_a_wrong_plan_hash_is_refused_by_chunk_and_assemble(stack: WholePath) ->
 
 
 @pytest.mark.parametrize(("victim", "code"), [("headless_shell", "BROWSER_CRASHED"), ("ffmpeg", "ENCODER_CRASHED")])
-def test_a_killed_browser_or_encoder_is_retried_and_the_video_is_whole(victim: str, code: str, stack: WholePath, handlers, packets, tmp_path) -> None:
+def test_a_killed_browser_or_encoder_is_retried_and_the_video_is_whole(
+    victim: str, code: str, stack: WholePath, handlers, packets, tmp_path
+) -> None:
     request = stack.request(stack.upload(MOVING), Config={"fps": 60, "chunkSize": 120, "maxParallelChunks": 2})
     arn = stack.start(request)
     prefix = request["PlanOutputS3Prefix"] + "progress/"
@@ -170,3 +189,31 @@ def test_a_stopped_execution_ends_aborted_with_its_cause_and_its_chunks_stop(sta
     assert (done.status, done.cause) == ("ABORTED", "no longer wanted")
     stack.wait_for(lambda: not [process for process in handlers("ffmpeg") if not killed_already(process)])
     assert stack.keys(request["PlanOutputS3Prefix"] + "chunks/") == {}
+
+
+def test_a_full_scratch_disk_fails_with_its_own_code_and_is_not_retried(tmp_path: Path) -> None:
+    script = """
+      const pen = document.querySelector("canvas").getContext("2d");
+      requestAnimationFrame(function draw() {
+        for (let y = 0; y < 720; y += 2)
+          for (let x = 0; x < 1280; x += 2) {
+            pen.fillStyle = `hsl(${Math.random() * 360} 90% 50%)`;
+            pen.fillRect(x, y, 2, 2);
+          }
+        requestAnimationFrame(draw);
+      });"""
+    heavy = PAGE.replace('"320"', '"1280"').replace('"180"', '"720"')
+    html = heavy.format(body='<canvas width="1280" height="720"></canvas>', script=script, attributes='data-duration="2" data-no-timeline')
+    scratch, state, project = tmp_path / "scratch", tmp_path / "state", tmp_path / "project.tar.gz"
+    scratch.mkdir()
+    project.write_bytes(archive({"index.html": html.encode()}))
+    script_file = Path(__file__).with_name("full_disk.py")
+
+    command = ["unshare", "-Urm", sys.executable, str(script_file), str(scratch), "48", str(state), str(project)]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+
+    assert answer.returncode == 0, answer.stderr
+    done = json.loads(answer.stdout)
+    assert (done["status"], done["error"]) == ("FAILED", "DISK_FULL"), done
+    assert done["failures"] == ["DISK_FULL"]
+    assert "/tmp" in done["cause"] or "scratch" in done["cause"]

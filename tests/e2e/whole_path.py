@@ -29,10 +29,6 @@ def archive(files: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def folder_files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
 @dataclass(frozen=True)
 class Execution:
     """A finished execution: how it ended, and every event on the way."""
@@ -95,7 +91,9 @@ class WholePath:
 
     def start(self, request: dict[str, Any]) -> str:
         machine = self.client("stepfunctions")
-        return str(machine.start_execution(stateMachineArn=self.state_machine, name=uuid.uuid4().hex, input=json.dumps(request))["executionArn"])
+        return str(
+            machine.start_execution(stateMachineArn=self.state_machine, name=uuid.uuid4().hex, input=json.dumps(request))["executionArn"]
+        )
 
     def finish(self, arn: str, timeout: float = 240) -> Execution:
         """Wait for the end; `TimeoutError` when it does not come."""

@@ -1,0 +1,42 @@
+"""Render with a scratch file system that is too small, and print how the execution ended.
+
+Run in a mount namespace of its own (`unshare -Urm`), so that a real, full file system needs no root:
+`full_disk.py SCRATCH MEGABYTES STATE PROJECT.tar.gz`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from whole_path import WholePath
+
+from hyperframes_provider.client.bundle import build_slim_zip
+from hyperframes_provider.client.connect import connect_from_session
+from hyperframes_provider.client.stack import deploy_stack
+from hyperframes_provider.local import endpoint as embedded
+
+
+def main(scratch: str, megabytes: str, state: str, project: str) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", scratch], check=True)
+    os.environ["TMPDIR"] = tempfile.tempdir = scratch
+    info = embedded.up(outputs=Path(state) / "outputs", state_dir=Path(state))
+    try:
+        code = Path(state) / "handler.zip"
+        build_slim_zip(code)
+        connect = connect_from_session(endpoint_url=info.url)
+        outputs = deploy_stack(connect, "full-disk", parameters={"LambdaMemoryMb": "3008"}, code=code).outputs
+        path = WholePath(info.url, outputs.bucket, outputs.state_machine_arn, outputs.function_arn)
+        request = path.request(path.upload(Path(project).read_bytes()), Config={"fps": 24, "format": "png-sequence", "chunkSize": 48})
+        done = path.run(request | {"OutputS3Uri": f"s3://{path.bucket}/outputs/frames.tar"})
+    finally:
+        embedded.down(state_dir=Path(state))
+    print(json.dumps({"status": done.status, "error": done.error, "cause": done.cause, "failures": done.failures()}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
