@@ -120,7 +120,7 @@ def describe(execution_arn: str) -> Steps[Execution]:
     return _execution(answer)
 
 
-def start_or_adopt(prepared: PreparedRender, *, is_pending: Callable[[str], bool], on_begin: Callable[[str], None]) -> Steps[Started]:
+def start_or_adopt(prepared: PreparedRender, *, on_begin: Callable[[str], None]) -> Steps[Started]:
     """Begin the render, unless an earlier attempt did.
 
     The latest generation decides. RUNNING: adopt it. SUCCEEDED: hand its result over when no attempt has done so (see `mark_taken`),

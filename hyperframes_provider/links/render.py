@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.providers.amazon.aws.utils.suppress import return_on_error
 from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
 
 from hyperframes_provider.client.console import execution_url, log_group_url, object_url
@@ -20,7 +19,6 @@ LINKS_KEY = "hyperframes_links"
 class _RenderLink(BaseOperatorLink):
     """An address that the operator pushed under `name`."""
 
-    @return_on_error("")
     def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002  # the interface passes the operator
         """The address; empty before the render has started."""
         addresses = XCom.get_value(key=LINKS_KEY, ti_key=ti_key) or {}

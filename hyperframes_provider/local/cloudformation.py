@@ -1,6 +1,6 @@
 """CloudFormation for the stack's own template: change sets, stacks, rollback, and the refusals that a deployment must be able to meet.
 
-moto's own does everything at once and without a way back, skips what it does not know, and checks no parameter; correcting that would have
+That of moto does everything at once and without a way back, skips what it does not know, and checks no parameter. Correcting it would have
 meant replacing most of it, and it takes more than a second to import. This one makes its resources over the endpoint's public API.
 """
 

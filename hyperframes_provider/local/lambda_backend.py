@@ -24,6 +24,8 @@ from moto.awslambda.models import LambdaBackend, LambdaFunction
 from moto.core.base_backend import BackendDict
 from moto.core.config import default_user_config
 from moto.core.exceptions import JsonRESTError
+from moto.s3.exceptions import MissingBucket
+from moto.s3.models import s3_backends
 
 from hyperframes_provider.local import requirements  # noqa: F401  (refuses any other moto before its internals are touched)
 from hyperframes_provider.local.lambda_environment import Environment, FunctionConfig
@@ -48,17 +50,13 @@ class LocalLambdaBackend(LambdaBackend):
 
     def create_function(self, spec: dict[str, Any]) -> LambdaFunction:
         """As on Lambda, a missing code object is the caller's error."""
-        try:
-            return super().create_function(spec)
-        except ValueError as error:
-            raise _from_value_error(error) from error
+        self._require_code(spec["Code"])
+        return super().create_function(spec)
 
     def update_function_code(self, function_name: str, qualifier: str, body: dict[str, Any]) -> dict[str, Any] | None:
         """New code means new environments."""
-        try:
-            answer = super().update_function_code(function_name, qualifier, body)
-        except ValueError as error:
-            raise _from_value_error(error) from error
+        self._require_code(body)
+        answer = super().update_function_code(function_name, qualifier, body)
         self.runner.pool.forget(self.get_function(function_name).function_arn)
         return answer
 
@@ -78,6 +76,21 @@ class LocalLambdaBackend(LambdaBackend):
         arn = self.get_function(name).function_arn
         super().delete_function(name, qualifier)
         self.runner.pool.forget(arn)
+
+    def _require_code(self, code: dict[str, Any]) -> None:
+        """Refuse what moto would make an empty function of."""
+        bucket, key = code.get("S3Bucket"), code.get("S3Key")
+        if bucket is None or key is None:
+            return
+        try:
+            found = s3_backends[self.account_id][self.partition].get_object(bucket, key)
+        except MissingBucket:
+            found = None
+        if found is None:
+            raise JsonRESTError(
+                "InvalidParameterValueException",
+                f"Error occurred while GetObject. S3 Error Code: NoSuchKey. S3 Error Message: s3://{bucket}/{key} does not exist.",
+            )
 
     def invoke(self, function_name: str, qualifier: str | None, body: Any, headers: Any, response_headers: Any) -> str | bytes | None:
         """Run the function and answer as Lambda does: the payload, and `x-amz-function-error` when it failed."""
@@ -108,12 +121,6 @@ class _TooManyRequestsError(JsonRESTError):
 
     def __init__(self) -> None:
         super().__init__("TooManyRequestsException", "Rate Exceeded.")
-
-
-def _from_value_error(error: ValueError) -> JsonRESTError:
-    """Moto raises `ValueError(code, message)` for code that cannot be read, and would answer with a traceback."""
-    code, message = error.args if len(error.args) == 2 else ("InvalidParameterValueException", str(error))
-    return JsonRESTError(code, message)
 
 
 class _Runner:

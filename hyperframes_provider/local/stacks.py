@@ -119,10 +119,9 @@ def preview(stack: Stack, template: Template, parameters: Mapping[str, str], typ
     unmade: set[str] = set()
 
     def known(name: str, attribute: str | None) -> Any:
+        _check_attribute(template.resources[name].type, attribute, type_of)
         current = stack.resources.get(name)
-        if current is None or name in unmade:
-            return KNOWN_AFTER_APPLY
-        return _value_of(current, attribute, type_of)
+        return KNOWN_AFTER_APPLY if current is None or name in unmade else _value_of(current, attribute)
 
     changes = []
     within = scope(template, parameters, stack.pseudo_parameters(), known)
@@ -138,6 +137,7 @@ def preview(stack: Stack, template: Template, parameters: Mapping[str, str], typ
             if replaced:
                 unmade.add(name)
             changes.append(Change("Modify", name, resource.type, current.made.physical_id, replaced))
+    _outputs(template, within)
     for name, current in stack.resources.items():
         if name not in active:
             changes.append(Change("Remove", name, current.type, current.made.physical_id))
@@ -208,7 +208,8 @@ def _make_and_change(stack: Stack, template: Template, parameters: Mapping[str, 
     def existing(name: str, attribute: str | None) -> Any:
         if name not in stack.resources:
             raise TemplateError(f"Template error: {name} is not made under the stack's conditions, but it is referred to")
-        return _value_of(stack.resources[name], attribute, type_of)
+        _check_attribute(stack.resources[name].type, attribute, type_of)
+        return _value_of(stack.resources[name], attribute)
 
     # Copied on write: a reader in another thread sees the resources before or after a step, never in between.
     within = scope(template, parameters, stack.pseudo_parameters(), existing)
@@ -246,13 +247,14 @@ def _active(template: Template, within: Scope) -> set[str]:
     return {name for name, resource in template.resources.items() if resource.condition is None or within.conditions[resource.condition]}
 
 
-def _value_of(resource: StackResource, attribute: str | None, type_of: TypeOf) -> str:
-    if attribute is None:
-        return resource.made.physical_id
-    if attribute not in type_of(resource.type).attributes:
-        short = resource.type.rpartition("::")[2]
+def _value_of(resource: StackResource, attribute: str | None) -> str:
+    return resource.made.physical_id if attribute is None else resource.made.attributes[attribute]
+
+
+def _check_attribute(type_name: str, attribute: str | None, type_of: TypeOf) -> None:
+    if attribute is not None and attribute not in type_of(type_name).attributes:
+        short = type_name.rpartition("::")[2]
         raise TemplateError(f"Template error: resource {short} does not support attribute type {attribute} in Fn::GetAtt")
-    return resource.made.attributes[attribute]
 
 
 def _create(stack: Stack, desired: StackResource, type_of: TypeOf, replacing: StackResource | None = None) -> StackResource:

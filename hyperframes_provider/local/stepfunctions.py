@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import sys
 import threading
 import time
 import uuid
@@ -42,8 +44,12 @@ from moto.core.responses import ActionResult  # noqa: E402
 from moto.stepfunctions.exceptions import ExecutionAlreadyExists, InvalidExecutionInput  # noqa: E402
 from moto.stepfunctions.models import StateMachine  # noqa: E402
 from moto.stepfunctions.parser.api import ExecutionStatus  # noqa: E402
+from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.inline_iteration_component import (  # noqa: E402
+    InlineIterationComponent,
+)
 from moto.stepfunctions.parser.asl.utils.encoding import to_json_str  # noqa: E402
-from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication, Execution, ExecutionWorker  # noqa: E402
+from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication, Execution  # noqa: E402
+from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker  # noqa: E402
 from moto.stepfunctions.responses import StepFunctionResponse  # noqa: E402
 
 from hyperframes_provider.local.state_machine import definition_problems  # noqa: E402
@@ -56,9 +62,28 @@ def install(connections: Connections) -> None:
     """Run state machines for real, calling services through `connections`. Must run before the first request to Step Functions."""
     global _connections
     _connections = connections
+    InlineIterationComponent._eval_body = _iterate_on_the_cores  # type: ignore[method-assign]
+    # A Map's worker calls itself once for each item that it has done.
+    sys.setrecursionlimit(20_000)
     default_user_config["stepfunctions"] = {"execute_state_machine": True}
     interpreter.stepfunctions_parser_backends = BackendDict(LocalStepFunctionsBackend, "stepfunctions")
     urls.url_paths["{0}/$"] = LocalStepFunctionsResponse.dispatch
+
+
+_iterate = InlineIterationComponent._eval_body
+
+
+def _iterate_on_the_cores(component: InlineIterationComponent, env: Any) -> None:
+    """At most one iteration a core: a task's `TimeoutSeconds` would run out while its invocation waits for a core behind all the others."""
+    work = env.stack[-1]
+    if work.input_items:
+        cores = os.cpu_count() or 1
+        work.max_concurrency = min(work.max_concurrency or cores, cores)
+    _iterate(component, env)
+
+
+class StepFunctionsRequestError(ServiceException):
+    """A request that Step Functions refuses: code and message. moto answers properly for subclasses only, by where they are defined."""
 
 
 class LocalExecution(Execution):
@@ -106,7 +131,7 @@ class LocalExecution(Execution):
         environment.set_stop(stop_date=stop_date, cause=self.cause, error=self.error)
 
     def _freeze(self, kind: str, field: str, details: Mapping[str, str], moment: datetime) -> None:
-        events: list[dict[str, Any]] = list(super().to_history_output()["events"])
+        events: list[dict[str, Any]] = [dict(event) for event in super().to_history_output()["events"]]
         last = events[-1]["id"] if events else 0
         stamp = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         events.append({"id": last + 1, "previousEventId": last, "timestamp": stamp, "type": kind, field: dict(details)})
@@ -133,7 +158,7 @@ class LocalStepFunctionsBackend(interpreter.StepFunctionsParserBackend):
         _check_definition(definition)
         existing = next((machine for machine in self.state_machines if machine.name == name), None)
         if existing is not None and (existing.definition, existing.roleArn) != (definition, roleArn):
-            raise ServiceException("StateMachineAlreadyExists", f"State Machine Already Exists: '{existing.arn}'")
+            raise StepFunctionsRequestError("StateMachineAlreadyExists", f"State Machine Already Exists: '{existing.arn}'")
         return super().create_state_machine(name, definition, roleArn, *args, **kwargs)
 
     def update_state_machine(self, arn: str, definition: str | None = None, *args: Any, **kwargs: Any) -> StateMachine:
@@ -244,7 +269,7 @@ class LocalStepFunctionsResponse(StepFunctionResponse):
         size = min(int(self._get_param("maxResults") or _HISTORY_PAGE), _HISTORY_PAGE_LIMIT)
         token = self._get_param("nextToken") or "0"
         if not token.isdecimal():
-            raise ServiceException("InvalidToken", f"Invalid Token: '{token}'")
+            raise StepFunctionsRequestError("InvalidToken", f"Invalid Token: '{token}'")
         start = int(token)
         answer: dict[str, Any] = {"events": events[start : start + size]}
         if start + size < len(events):
@@ -255,7 +280,7 @@ class LocalStepFunctionsResponse(StepFunctionResponse):
         """Absent; refused in the way in which the service refuses an execution that cannot be redriven."""
         arn = self._get_param("executionArn")
         self.stepfunction_backend.describe_execution(arn)
-        raise ServiceException("ExecutionNotRedrivable", f"{_NO_REDRIVE}: '{arn}'")
+        raise StepFunctionsRequestError("ExecutionNotRedrivable", f"{_NO_REDRIVE}: '{arn}'")
 
 
 _NO_REDRIVE = "The embedded endpoint cannot redrive an execution; start a new one under another name"
@@ -264,12 +289,14 @@ _NO_REDRIVE = "The embedded endpoint cannot redrive an execution; start a new on
 def _check_definition(definition: str) -> None:
     problems = definition_problems(definition)
     if problems:
-        raise ServiceException("InvalidDefinition", f"Invalid State Machine Definition: '{', '.join(problems)}'")
+        raise StepFunctionsRequestError("InvalidDefinition", f"Invalid State Machine Definition: '{', '.join(problems)}'")
 
 
 def _check_input(text: str) -> None:
     if len(text.encode()) > INPUT_LIMIT_BYTES:
-        raise ServiceException("ValidationException", f"Value at 'input' must have length less than or equal to {INPUT_LIMIT_BYTES}")
+        raise StepFunctionsRequestError(
+            "ValidationException", f"Value at 'input' must have length less than or equal to {INPUT_LIMIT_BYTES}"
+        )
     try:
         json.loads(text)
     except ValueError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -44,4 +44,4 @@ class RenderEvent(BaseModel):
     @classmethod
     def of(cls, payload: object) -> RenderEvent:
         """Read a payload back; a missing or foreign one is a `ValueError` of pydantic."""
-        return cast("RenderEvent", cls.model_validate(payload))
+        return cls.model_validate(payload)

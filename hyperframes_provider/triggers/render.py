@@ -54,7 +54,7 @@ class RenderTrigger(BaseTrigger):
         botocore_config: dict[str, Any] | None = None,
         **unknown: Any,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's base is not typed
         self.execution_arn = execution_arn
         self.poll_interval = poll_interval
         self.deadline = deadline
@@ -85,9 +85,7 @@ class RenderTrigger(BaseTrigger):
     @cached_property
     def hook(self) -> HyperFramesHook:
         """The hook of the waiting task's connection."""
-        return HyperFramesHook(
-            aws_conn_id=self.aws_conn_id, region_name=self.region_name, verify=self.verify, config=self.botocore_config
-        )
+        return HyperFramesHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name, verify=self.verify, config=self.botocore_config)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield exactly one event."""
@@ -99,10 +97,10 @@ class RenderTrigger(BaseTrigger):
             if self.task_instance is None and self.owns_execution:
                 await asyncio.shield(self._stop("interrupted"))
             raise
-        except Exception as error:  # noqa: BLE001  # the boundary: an exception here would reach nobody, an event reaches the task
+        except Exception as error:  # the boundary: an exception here would reach nobody, an event reaches the task
             self.log.exception("Waiting for %s failed", self.execution_arn)
             event = self._event(Outcome.ERROR, message=f"{type(error).__name__}: {error}", retryable=True)
-        yield TriggerEvent(event.to_payload())
+        yield TriggerEvent(event.to_payload())  # type: ignore[no-untyped-call]  # nor is its event
 
     async def on_kill(self) -> None:
         """Stop the render when a user marks or clears the deferred task. Airflow 3.3 calls this; earlier versions never do."""

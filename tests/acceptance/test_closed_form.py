@@ -11,13 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from formulas import CASES, HEIGHT, WIDTH, Case
-from PIL import Image
-
 from hyperframes_lambda.assemble import assemble
 from hyperframes_lambda.contract.config import RenderConfig
 from hyperframes_lambda.contract.plan import Manifest, segment_name
 from hyperframes_lambda.plan import plan
 from hyperframes_lambda.render_chunk import render_chunk
+from PIL import Image
 
 SECONDS = 2
 
@@ -85,7 +84,9 @@ def test_frames_are_byte_identical_for_one_four_and_seven_chunks_and_for_two_run
 
 
 @pytest.mark.parametrize(("rate", "chunk_size"), [("24", 7), ("30", 16), ("60", 30), ("25", 9), ("50", 33), ("30000/1001", 11)])
-def test_the_mp4_has_the_planned_frames_evenly_spaced_with_a_keyframe_at_every_seam(rate: str, chunk_size: int, composition, packets, tmp_path: Path) -> None:
+def test_the_mp4_has_the_planned_frames_evenly_spaced_with_a_keyframe_at_every_seam(
+    rate: str, chunk_size: int, composition, packets, tmp_path: Path
+) -> None:
     config = RenderConfig.model_validate({"fps": rate, "chunkSize": chunk_size, "maxParallelChunks": 100})
     manifest, segments = rendered_segments(composition("css-keyframes"), tmp_path, config)
     video = tmp_path / "out.mp4"

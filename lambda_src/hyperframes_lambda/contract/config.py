@@ -132,6 +132,8 @@ def _sentence(where: str, fault: Any, data: Mapping[str, Any]) -> str:
     if fault["type"] == "extra_forbidden":
         names = [name for field, info in RenderConfig.model_fields.items() for name in (field, info.alias or field)]
         near = difflib.get_close_matches(str(fault["loc"][-1]), names, n=1)
-        return f"{path}: unknown field" + (f", did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted({to_camel(n) for n in RenderConfig.model_fields}))}")
+        return f"{path}: unknown field" + (
+            f", did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted({to_camel(n) for n in RenderConfig.model_fields}))}"
+        )
     message = fault["msg"].removeprefix("Value error, ")
     return f"{path}: {fault['input']!r} is not accepted; {message}" if fault["loc"] else f"{where}: {message}"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from functools import partial
+from typing import Any
 
 
 class Retry(Enum):
@@ -128,6 +130,10 @@ class RenderError(Exception):
         self.code = code
         self.message = message
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by code, message and hint, so that the error crosses from a worker process whole."""
+        return partial(type(self), hint=self.hint), (self.code, self.message)
 
     @property
     def spec(self) -> ErrorSpec:

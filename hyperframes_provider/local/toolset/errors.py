@@ -1,0 +1,16 @@
+"""The one exception of the set-up."""
+
+from __future__ import annotations
+
+
+class ToolsetError(Exception):
+    """A part cannot be brought, is not what was pinned, or does not run.
+
+    :param message: what was wrong, with the part's name
+    :param hint: the next command to type
+    """
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(f"{message}\n{hint}")
+        self.message = message
+        self.hint = hint

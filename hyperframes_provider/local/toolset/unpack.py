@@ -1,0 +1,90 @@
+"""Unpack the wanted members of an archive into a part's folder, streaming: the browser is 200 MB and needs no room in memory."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from hyperframes_provider.local.toolset.errors import ToolsetError
+from hyperframes_provider.local.toolset.pins import Member, Packing, Part, Registry
+
+_BLOCK = 1 << 20
+
+
+def unpack(part: Part, archive: Path, folder: Path, scratch: Path) -> None:
+    """Write the members of `part` below `folder`. `scratch` takes what lies in between.
+
+    Raises `ToolsetError` when a member is missing or damaged.
+    """
+    wanted = {member.path: member for member in part.members}
+    opened = _tar_members if part.registry is Registry.NPM else _zip_members
+    try:
+        for path, content in opened(archive, wanted):
+            _unpack_member(wanted.pop(path), content, folder, scratch)
+    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile) as error:
+        raise ToolsetError(f"{part.name}: {part.spec} cannot be unpacked: {error}", hint=_ROOM) from error
+    if wanted:
+        raise ToolsetError(f"{part.name}: {part.spec} has no {', '.join(wanted)}", hint="The pin and the archive disagree: report this.")
+
+
+_ROOM = "See that there is room in the cache folder, then: hyperframes-airflow setup"
+
+
+def _tar_members(archive: Path, wanted: dict[str, Member]) -> Iterator[tuple[str, IO[bytes]]]:
+    with tarfile.open(archive, "r|gz") as tar:
+        for entry in tar:
+            if entry.name in wanted and (content := tar.extractfile(entry)) is not None:
+                yield entry.name, content
+
+
+def _zip_members(archive: Path, wanted: dict[str, Member]) -> Iterator[tuple[str, IO[bytes]]]:
+    with zipfile.ZipFile(archive) as wheel:
+        for name in wheel.namelist():
+            if name in wanted:
+                with wheel.open(name) as content:
+                    yield name, content
+
+
+def _unpack_member(member: Member, content: IO[bytes], folder: Path, scratch: Path) -> None:
+    target = folder / member.target
+    if member.packing is Packing.BROTLI_TAR:
+        inner = scratch / "inner.tar"
+        with inner.open("wb") as file:
+            _decompress(content, file)
+        target.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(inner, "r:") as tar:
+            tar.extractall(target, filter="data")
+        inner.unlink()
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("wb") as file:
+        if member.packing is Packing.BROTLI:
+            _decompress(content, file)
+        else:
+            shutil.copyfileobj(content, file, _BLOCK)
+    target.chmod(0o755 if member.executable else 0o644)
+
+
+def _decompress(content: IO[bytes], target: IO[bytes]) -> None:
+    with _decompressor() as decompressor:
+        while block := content.read(_BLOCK):
+            target.write(decompressor.process(block))
+        if not decompressor.is_finished():
+            raise EOFError("the compressed data ends too early")
+
+
+@contextmanager
+def _decompressor() -> Iterator[Any]:
+    try:
+        import brotli
+    except ImportError as error:
+        raise ToolsetError("the Python package brotli is not installed", hint='pip install "hyperframes-provider[local]"') from error
+    try:
+        yield brotli.Decompressor()
+    except brotli.error as error:
+        raise EOFError(f"the compressed data is damaged: {error}") from error

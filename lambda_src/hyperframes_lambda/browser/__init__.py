@@ -1,0 +1,21 @@
+"""Chromium under frame control: launch it, open a composition, take its pixels.
+
+    with launch(tools.browser, scratch=Path) as session:                      # CHROME_UNAVAILABLE, BROWSER_GPU_NOT_SOFTWARE
+        with session.open(base_url + "index.html", variables={}, width=1920, height=1080, scale=1.0, transparent=False) as page:
+            page.duration                                                       # seconds, > 0
+            page.report                                                         # PageReport: console_errors, failed_requests, …
+            png = page.capture(frame_time(7, fps))                              # bytes of one PNG, width·scale × height·scale pixels
+
+`width` and `height` are CSS pixels, `scale` the device scale factor. `open` returns when the composition is ready to be seeked, and raises
+COMPOSITION_NOT_READY, COMPOSITION_ERROR, COMPOSITION_EMPTY, COMPOSITION_UNSUPPORTED, DURATION_OUT_OF_RANGE or ASSET_UNAVAILABLE;
+`capture` raises COMPOSITION_ERROR, ASSET_UNAVAILABLE, BROWSER_CRASHED or CAPTURE_STALLED. Frames may be captured in any order: the same
+moment always gives the same bytes. One session belongs to one thread (Playwright's synchronous interface).
+"""
+
+from __future__ import annotations
+
+from hyperframes_lambda.browser.launch import BrowserSession, launch
+from hyperframes_lambda.browser.page import CompositionPage
+from hyperframes_lambda.browser.report import FailedRequest, PageReport
+
+__all__ = ["BrowserSession", "CompositionPage", "FailedRequest", "PageReport", "launch"]

@@ -1,0 +1,210 @@
+"""One open composition: a page under frame control that is seeked and drawn in one step per frame."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from types import TracebackType
+from typing import Any, Self
+
+from playwright.sync_api import Browser, BrowserContext, CDPSession, Error, Page
+
+from hyperframes_lambda.browser.readiness import asset_error, script_error, wait_until_ready
+from hyperframes_lambda.browser.report import PageReport, Reporter
+from hyperframes_lambda.browser.watchdog import Watchdog
+from hyperframes_lambda.contract.errors import ErrorCode, RenderError
+
+SEEK_SECONDS = 60.0
+"""A seek, or a drawing, that takes longer will not end."""
+
+_ORIGIN_MS = 1_000.0
+"""Compositor time of the composition's beginning."""
+
+_TICK_MS = 0.001
+"""The least by which compositor time grows from frame to frame. While nothing but warm-up happens it is all that passes, so that what the
+page left running on the compositor's clock (an animated image) has not moved when the first frame is taken."""
+
+_INTERVAL_MS = 1_000 / 60
+
+_WARM_UP_FRAMES = 3
+
+
+class CompositionPage:
+    """A composition that is ready to be seeked. `duration` in seconds; `width` and `height` of a frame in pixels."""
+
+    def __init__(
+        self,
+        context: BrowserContext,
+        page: Page,
+        cdp: CDPSession,
+        watchdog: Watchdog,
+        reporter: Reporter,
+        *,
+        transparent: bool,
+    ) -> None:
+        self.duration = 0.0
+        self._context = context
+        self._page = page
+        self._cdp = cdp
+        self._watchdog = watchdog
+        self._reporter = reporter
+        self._ticks = _ORIGIN_MS
+        # The fast PNG path rounds partly transparent pixels.
+        self._screenshot = {"format": "png", "optimizeForSpeed": not transparent}
+
+    @property
+    def report(self) -> PageReport:
+        """What the page said and asked for so far."""
+        return self._reporter.report
+
+    def capture(self, seconds: float) -> bytes:
+        """The PNG of the composition at `seconds`: seek, wait for what the seek needs, draw.
+
+        Raises `COMPOSITION_ERROR` when a callback throws, `ASSET_UNAVAILABLE` when the frame needs what is not there, `CAPTURE_STALLED`
+        when seek or drawing do not end, `BROWSER_CRASHED` when page or browser die.
+        """
+        with self._lost(f"the frame at {seconds:.3f} s"):
+            self._seek(seconds)
+            return self._draw(seconds)
+
+    def warm_up(self) -> None:
+        """Seek to the beginning and draw until layers, images and fonts are in place; what is drawn is thrown away."""
+        with self._lost("the first frames"):
+            for _ in range(_WARM_UP_FRAMES):
+                self._seek(0.0)
+                self._begin_frame(self._ticks + _TICK_MS, self._screenshot)
+
+    def close(self) -> None:
+        """Close the page; the browser stays."""
+        with suppress(Error), self._watchdog.guard(10.0):
+            self._context.close()
+
+    def __enter__(self) -> Self:
+        """The page itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Close the page."""
+        self.close()
+
+    def _lost(self, what: str) -> AbstractContextManager[None]:
+        return _lost(self._watchdog, self._reporter, what)
+
+    def _seek(self, seconds: float) -> None:
+        report = self.report
+        known_errors, known_failures, known_remote = len(report.script_errors), len(report.failed_requests), len(report.remote_requests)
+        with self._watchdog.guard(SEEK_SECONDS):
+            thrown = self._page.evaluate("seconds => window.__HF_ENGINE__.frame(seconds)", seconds)
+            while self._reporter.in_flight:
+                self._page.wait_for_timeout(1)
+                if not self._reporter.in_flight:
+                    self._page.evaluate("() => window.__HF_ENGINE__.settle()")
+        report.script_errors += [self._reporter.local_names(text) for text in thrown]
+        if len(report.failed_requests) > known_failures or len(report.remote_requests) > known_remote:
+            fault = asset_error(report)
+            if fault is not None:
+                raise fault
+        if len(report.script_errors) > known_errors:
+            raise script_error(report.script_errors[known_errors:], f"at {seconds:.3f} s")
+
+    def _draw(self, seconds: float) -> bytes:
+        ticks = max(self._ticks + _TICK_MS, _ORIGIN_MS + seconds * 1000)
+        data = self._begin_frame(ticks, self._screenshot).get("screenshotData")
+        if not data:
+            # Chromium leaves the picture out when it believes that nothing has changed; asking again damages the whole surface.
+            data = self._begin_frame(self._ticks + _TICK_MS, self._screenshot).get("screenshotData")
+        if not data:
+            raise RenderError(ErrorCode.CAPTURE_STALLED, f"Chromium drew the frame at {seconds:.3f} s but gave no picture")
+        return base64.b64decode(data)
+
+    def _begin_frame(self, ticks: float, screenshot: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        self._ticks = ticks
+        parameters: dict[str, Any] = {"frameTimeTicks": ticks, "interval": _INTERVAL_MS}
+        if screenshot:
+            parameters["screenshot"] = screenshot
+        with self._watchdog.guard(SEEK_SECONDS):
+            answer: dict[str, Any] = self._cdp.send("HeadlessExperimental.beginFrame", parameters)
+        return answer
+
+
+@contextmanager
+def _lost(watchdog: Watchdog, reporter: Reporter, what: str) -> Iterator[None]:
+    """Turns Playwright's "target closed" into what it means: the watchdog ended a call that did not, or page or browser died."""
+    try:
+        yield
+    except Error as error:
+        if reporter.crashed:
+            raise RenderError(ErrorCode.BROWSER_CRASHED, f"the page's process died during {what}") from error
+        if watchdog.bitten:
+            raise RenderError(
+                ErrorCode.CAPTURE_STALLED,
+                f"Chromium did not answer within {watchdog.patience:g} s during {what}",
+                hint="If it happens at the same frame again, a script of the composition does not end there.",
+            ) from error
+        if "closed" in error.message or "crash" in error.message.lower():
+            raise RenderError(ErrorCode.BROWSER_CRASHED, f"the browser ended during {what}: {error.message.splitlines()[0]}") from error
+        raise RenderError(ErrorCode.COMPOSITION_ERROR, f"{what} failed: {reporter.local_names(error.message)}") from error
+
+
+def open_page(
+    browser: Browser,
+    browser_cdp: CDPSession,
+    watchdog: Watchdog,
+    *,
+    url: str,
+    base_url: str,
+    variables: Mapping[str, Any],
+    width: int,
+    height: int,
+    scale: float,
+    transparent: bool,
+    ready_seconds: float,
+) -> CompositionPage:
+    """See `BrowserSession.open`."""
+    known_contexts = set(browser_cdp.send("Target.getBrowserContexts")["browserContextIds"])
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        device_scale_factor=scale,
+        locale="en-US",
+        timezone_id="UTC",
+        color_scheme="light",
+        reduced_motion="no-preference",
+        service_workers="block",
+        # The page scripts are the engine's, whatever policy the author's page declares.
+        bypass_csp=True,
+    )
+    context_id = (set(browser_cdp.send("Target.getBrowserContexts")["browserContextIds"]) - known_contexts).pop()
+    # Playwright would open a page without frame control; only the target's creator can ask for it.
+    with context.expect_page() as opened:
+        browser_cdp.send(
+            "Target.createTarget",
+            {"url": "about:blank", "enableBeginFrameControl": True, "browserContextId": context_id, "width": width, "height": height},
+        )
+    page = opened.value
+    cdp = context.new_cdp_session(page)
+    cdp.send("Network.enable")
+    if transparent:
+        cdp.send("Emulation.setDefaultBackgroundColorOverride", {"color": {"r": 0, "g": 0, "b": 0, "a": 0}})
+    page.add_init_script(f"if (window === window.top) window.__hfVariables = {json.dumps(dict(variables))};")
+    composition = CompositionPage(context, page, cdp, watchdog, Reporter(page, cdp, base_url), transparent=transparent)
+    try:
+        with _lost(watchdog, composition._reporter, "the page's loading"), watchdog.guard(ready_seconds + 15):
+            page.goto(url, wait_until="commit", timeout=ready_seconds * 1000)
+            composition.duration = wait_until_ready(page, composition._reporter, ready_seconds, _nudge(composition))
+        composition.warm_up()
+    except BaseException:
+        composition.close()
+        raise
+    return composition
+
+
+def _nudge(composition: CompositionPage) -> Callable[[], None]:
+    """For a page that waits for a frame before it becomes ready: run its animation frames at time zero, and draw once."""
+
+    def nudge() -> None:
+        composition._page.evaluate("() => window.__HF_ENGINE__ && window.__HF_ENGINE__.flush()")
+        composition._begin_frame(composition._ticks + _TICK_MS)
+
+    return nudge

@@ -1,0 +1,254 @@
+"""When is a composition ready, and if it never will be, why not: the first cause, in words that name the place to mend."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from playwright.sync_api import Page
+
+from hyperframes_lambda.browser.report import FailedRequest, PageReport, Reporter
+from hyperframes_lambda.contract.errors import ErrorCode, RenderError
+
+LONGEST_SECONDS = 4 * 3600.0
+"""Longest composition that is rendered."""
+
+_POLL_MS = 20
+_FRAMELESS_SECONDS = 0.2
+"""How long a loaded page gets before it is given frames: most need none, and what is drawn before readiness may differ between chunks."""
+_FAULT_SECONDS = 0.3
+"""How long a loaded and quiet page with a known fault may still become ready."""
+_PATIENCE_SECONDS = 5.0
+"""The same for a page without one: it may be waiting for a timer of its own."""
+
+_ASSETS = frozenset({"script", "stylesheet", "image", "font", "document"})
+"""Kinds of request without which the picture is wrong. A script may ask for data that is not there and cope."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What `__HF_ENGINE__.state()` says; see bridge.js."""
+
+    loaded: bool
+    parsed: bool
+    own: bool
+    seekable: bool
+    settled: bool
+    duration: float
+    compositions: list[str]
+    missing: list[str]
+    registered: list[str]
+    media: list[dict[str, str]]
+    pending_images: list[str]
+    fonts_loading: bool
+    errors: list[str]
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything is there that a seek needs; the duration is another question."""
+        return self.loaded and self.seekable and self.settled and not self.missing and not self.pending_images and not self.fonts_loading
+
+
+def wait_until_ready(page: Page, reporter: Reporter, seconds: float, nudge: Callable[[], None]) -> float:
+    """Wait until the composition can be seeked; its duration in seconds. Raises the cause as soon as waiting longer cannot help."""
+    deadline = time.monotonic() + seconds
+    quiet_since: float | None = None
+    before: State | None = None
+    while True:
+        state = _look(page)
+        report = reporter.report
+        now = time.monotonic()
+        if state is not None:
+            report.script_errors += [reporter.local_names(text) for text in state.errors]
+            report.media = state.media
+            _refuse_unrenderable(state, report)
+            quiet = state.loaded and not reporter.in_flight
+            if not quiet or before is None or _progress(before, state):
+                quiet_since = now if quiet else None
+            before = state
+            if state.complete and not reporter.in_flight and state.duration > 0 and not _fault(state, report):
+                return _checked_duration(state)
+            if quiet_since is not None:
+                if now - quiet_since >= (_FAULT_SECONDS if _fault(state, report) else _PATIENCE_SECONDS):
+                    raise _diagnosis(state, report)
+                if now - quiet_since >= _FRAMELESS_SECONDS:
+                    nudge()
+        if now >= deadline:
+            raise _diagnosis(state, report) if state else _never_loaded(seconds, reporter)
+        page.wait_for_timeout(_POLL_MS)
+
+
+def asset_error(report: PageReport) -> RenderError | None:
+    """`ASSET_UNAVAILABLE` for the first remote or missing file that the picture needs."""
+    if report.remote_requests:
+        remote = report.remote_requests[0]
+        wanted = f" (wanted by {remote.wanted_by})" if remote.wanted_by else ""
+        return RenderError(
+            ErrorCode.ASSET_UNAVAILABLE,
+            f"the composition asks for {remote.path}{wanted}; remote files are not rendered by this version",
+            hint="Copy the file into the project and refer to it by its path.",
+        )
+    missing = [request for request in report.failed_requests if request.kind in _ASSETS]
+    if not missing:
+        return None
+    first = missing[0]
+    return RenderError(
+        ErrorCode.ASSET_UNAVAILABLE,
+        f"the project has no {first.path}" + _wanted(first) + "".join(f"\nnor {other.path}{_wanted(other)}" for other in missing[1:5]),
+        hint=f"Add the {first.kind} to the project, or correct its path{f' in {first.wanted_by}' if first.wanted_by else ''}.",
+    )
+
+
+def script_error(errors: list[str], when: str) -> RenderError:
+    """`COMPOSITION_ERROR` with the first message and its place."""
+    more = f"\n(and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return RenderError(ErrorCode.COMPOSITION_ERROR, f"a script of the composition threw {when}: {_brief(errors[0])}{more}")
+
+
+def _look(page: Page) -> State | None:
+    """The page's state; None until the bridge is there (the page is still being parsed)."""
+    data: dict[str, Any] | None = page.evaluate("() => window.__HF_ENGINE__ ? window.__HF_ENGINE__.state() : null")
+    if data is None:
+        return None
+    return State(
+        loaded=data["loaded"],
+        parsed=data["parsed"],
+        own=data["own"],
+        seekable=data["seekable"],
+        settled=data["settled"],
+        duration=_number(data["duration"]),
+        compositions=data["compositions"],
+        missing=data["missing"],
+        registered=data["registered"],
+        media=data["media"],
+        pending_images=data["pendingImages"],
+        fonts_loading=data["fontsLoading"],
+        errors=data["errors"],
+    )
+
+
+def _number(text: str) -> float:
+    """JavaScript's spelling of a number; it travels as text because JSON has no infinity."""
+    try:
+        return float(text.replace("Infinity", "inf"))
+    except ValueError:
+        return math.nan
+
+
+def _progress(before: State, state: State) -> bool:
+    return (before.missing, before.settled, before.pending_images, before.seekable, before.registered) != (
+        state.missing,
+        state.settled,
+        state.pending_images,
+        state.seekable,
+        state.registered,
+    )
+
+
+def _refuse_unrenderable(state: State, report: PageReport) -> None:
+    """What no amount of waiting makes renderable."""
+    if state.media:
+        found = ", ".join(_element(medium) for medium in state.media)
+        raise RenderError(
+            ErrorCode.COMPOSITION_UNSUPPORTED,
+            f"the composition uses source video or audio, which this version does not render: {found}",
+            hint="Remove the elements, or replace a video by an image sequence that a script shows.",
+        )
+    if report.remote_requests:
+        fault = asset_error(report)
+        if fault is not None:
+            raise fault
+
+
+def _element(medium: dict[str, str]) -> str:
+    name = f"{medium['tag']} id={medium['id']!r}" if medium["id"] else medium["tag"]
+    return f"<{name}> {medium['src'] or 'without src'}"
+
+
+def _fault(state: State, report: PageReport) -> bool:
+    """Whether something is known to be wrong, so that the page will not get better by waiting."""
+    nothing_there = not state.own and not state.compositions
+    no_length = state.complete and not state.duration > 0
+    return bool(report.script_errors or asset_error(report) or nothing_there or no_length)
+
+
+def _diagnosis(state: State, report: PageReport) -> RenderError:
+    lost_scripts = [request for request in report.failed_requests if request.kind == "script"]
+    if state.missing and lost_scripts:
+        return _not_registered(state, report, lost_scripts)
+    fault = asset_error(report)
+    if fault is not None:
+        return fault
+    if report.script_errors:
+        return script_error(report.script_errors, "while it loaded")
+    if not state.own and not state.compositions:
+        return RenderError(
+            ErrorCode.COMPOSITION_EMPTY,
+            "the page has no element with data-composition-id and no window.__hf = {duration, seek}",
+            hint="Give the root element data-composition-id, data-width, data-height and a timeline.",
+        )
+    if state.missing:
+        return _not_registered(state, report, report.failed_requests)
+    if state.complete:
+        return _bad_duration(state.duration)
+    waiting = [
+        *(f"image {url}" for url in state.pending_images),
+        *(["fonts"] if state.fonts_loading else []),
+        *([] if state.settled else ["the runtime's own readiness"]),
+        *([] if state.loaded else ["the load event"]),
+    ]
+    return RenderError(
+        ErrorCode.COMPOSITION_NOT_READY, f"the composition never became ready; still waiting for {', '.join(waiting) or 'a player'}"
+    )
+
+
+def _not_registered(state: State, report: PageReport, lost: list[FailedRequest]) -> RenderError:
+    name = state.missing[0]
+    lines = [f'The composition "{name}" never registered window.__timelines["{name}"].']
+    if state.missing[1:]:
+        lines.append(f"Neither did {', '.join(state.missing[1:])}.")
+    if state.registered:
+        lines.append(f"Registered: {', '.join(state.registered)}.")
+    if lost:
+        kind = "A script it depends on" if lost[0].kind == "script" else "A request of the page"
+        lines.append(f"{kind} failed to load: {', '.join(f'{request.path} ({request.status})' for request in lost[:5])}.")
+    lines += [f"A script threw: {_brief(text)}" for text in report.script_errors[:3]]
+    place = next((request.wanted_by for request in lost if request.wanted_by), None)
+    mend = f"Fix the path in {place}, or add" if place else "Register the timeline under that name, or add"
+    return RenderError(
+        ErrorCode.COMPOSITION_NOT_READY, "\n".join(lines), hint=f"{mend} data-no-timeline if this composition has no timeline."
+    )
+
+
+def _never_loaded(seconds: float, reporter: Reporter) -> RenderError:
+    waiting = ", ".join(sorted(reporter.local_names(request.url) for request in reporter.in_flight))
+    return RenderError(
+        ErrorCode.COMPOSITION_NOT_READY, f"the page was not parsed within {seconds:g} s" + (f"; still loading {waiting}" if waiting else "")
+    )
+
+
+def _checked_duration(state: State) -> float:
+    if not 0 < state.duration <= LONGEST_SECONDS:
+        raise _bad_duration(state.duration)
+    return state.duration
+
+
+def _bad_duration(seconds: float) -> RenderError:
+    shown = "not a number" if math.isnan(seconds) else f"{seconds:g} s"
+    return RenderError(
+        ErrorCode.DURATION_OUT_OF_RANGE,
+        f"the composition's duration is {shown}; accepted: more than 0 and at most {LONGEST_SECONDS:g} s",
+        hint="Set data-duration on the root, or give its timeline a length.",
+    )
+
+
+def _wanted(request: FailedRequest) -> str:
+    return f" ({request.kind}, wanted by {request.wanted_by})" if request.wanted_by else f" ({request.kind})"
+
+
+def _brief(stack: str, lines: int = 3) -> str:
+    """Message and nearest places of a stack, on one line."""
+    return " ".join(line.strip() for line in stack.strip().splitlines()[:lines])

@@ -1,0 +1,66 @@
+"""A deadline for calls that cannot time out by themselves: Playwright's synchronous interface waits for an answer for ever."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Watchdog:
+    """Runs `bite` once when a guarded call outlives its time; the call then ends because what it talks to is gone.
+
+    One thread serves every call of a session. Setting a deadline is an assignment: the thread looks at it when the last one it knew of has
+    passed, so guarding a frame costs nothing.
+    """
+
+    def __init__(self, bite: Callable[[], None]) -> None:
+        self.bitten = False
+        self.patience = 0.0
+        self._bite = bite
+        self._deadline: float | None = None
+        self._closed = False
+        self._changed = threading.Condition()
+        self._idle = True
+        self._thread = threading.Thread(target=self._watch, name="browser-watchdog", daemon=True)
+        self._thread.start()
+
+    @contextmanager
+    def guard(self, seconds: float) -> Iterator[None]:
+        """Let the body take `seconds`, and no more."""
+        self.patience = seconds
+        self._deadline = time.monotonic() + seconds
+        if self._idle:
+            with self._changed:
+                self._changed.notify()
+        try:
+            yield
+        finally:
+            self._deadline = None
+
+    def close(self) -> None:
+        """End the thread."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        with self._changed:
+            while not self._closed:
+                deadline = self._deadline
+                if deadline is None:
+                    self._idle = True
+                    # The deadline may have been set between the look and the flag.
+                    if self._deadline is None:
+                        self._changed.wait()
+                    self._idle = False
+                    continue
+                remaining = deadline - time.monotonic()
+                if remaining > 0:
+                    self._changed.wait(remaining)
+                elif self._deadline == deadline:
+                    self.bitten = True
+                    self._deadline = None
+                    self._bite()

@@ -1,0 +1,122 @@
+"""The loopback server: the planned files and nothing else, over HTTP/1.1 with keep-alive and byte ranges."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+_BLOCK = 1 << 18
+
+
+@contextmanager
+def serve(files: Mapping[str, tuple[Path, str]]) -> Iterator[str]:
+    """Serve `files` (URL path without the leading slash → file on disk and media type) on 127.0.0.1; yields the base URL with its slash.
+
+    Paths are looked up, never joined, so a request cannot leave the mapping; what is not in it is 404.
+    """
+    server = _Server(("127.0.0.1", 0), _Handler)
+    server.files = files
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="composition-server", daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    files: Mapping[str, tuple[Path, str]]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+    # Headers and a small body leave as two writes; without this each answer would wait for the client's delayed acknowledgement.
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        self._answer(with_body=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(with_body=False)
+
+    def _answer(self, *, with_body: bool) -> None:
+        found = self.server.files.get(unquote(urlsplit(self.path).path).removeprefix("/"))
+        if found is None or not found[0].is_file():
+            self._start(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", 0)
+            self.end_headers()
+            return
+        path, content_type = found
+        size = path.stat().st_size
+        span = _byte_range(self.headers.get("Range"), size)
+        if span is None:
+            self._start(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, content_type, 0)
+            self.send_header("Content-Range", f"bytes */{size}")
+            self.end_headers()
+            return
+        length = span.last - span.first + 1
+        self._start(HTTPStatus.PARTIAL_CONTENT if span.partial else HTTPStatus.OK, content_type, length)
+        if span.partial:
+            self.send_header("Content-Range", f"bytes {span.first}-{span.last}/{size}")
+        self.end_headers()
+        if with_body:
+            self._send(path, span.first, length)
+
+    def _start(self, status: HTTPStatus, content_type: str, length: int) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(length))
+        self.send_header("Accept-Ranges", "bytes")
+        # A second page of the same browser must not meet the first one's answers half-cached.
+        self.send_header("Cache-Control", "no-cache")
+
+    def _send(self, path: Path, first: int, length: int) -> None:
+        try:
+            with path.open("rb") as file:
+                file.seek(first)
+                while length > 0:
+                    block = file.read(min(_BLOCK, length))
+                    if not block:
+                        break
+                    self.wfile.write(block)
+                    length -= len(block)
+        except (BrokenPipeError, ConnectionResetError):
+            # The browser stops reading when a page closes; that is no fault of the render.
+            self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing: what failed is reported by the page that asked for it."""
+
+
+class _Span(NamedTuple):
+    """First and last byte of an answer, and whether a range was asked for."""
+
+    first: int
+    last: int
+    partial: bool
+
+
+def _byte_range(header: str | None, size: int) -> _Span | None:
+    """The span of a single-range request; the whole file for no range or one that is not understood; None if it is unsatisfiable."""
+    whole = _Span(0, size - 1, partial=False)
+    unit, _, spec = (header or "").partition("=")
+    start, dash, end = spec.strip().partition("-")
+    understood = all(part == "" or (part.isascii() and part.isdigit()) for part in (start, end)) and (start or end)
+    if unit.strip().lower() != "bytes" or not dash or not understood:
+        return whole
+    if start == "":
+        return _Span(max(0, size - int(end)), size - 1, partial=True) if int(end) > 0 and size > 0 else None
+    first, last = int(start), min(int(end), size - 1) if end else size - 1
+    if end and int(end) < first:
+        return whole
+    return _Span(first, last, partial=True) if first < size else None

@@ -1,0 +1,118 @@
+"""PNG output: segments are tar files of numbered frames, the result is a folder or one tar. PNG bytes stay as captured."""
+
+from __future__ import annotations
+
+import io
+import re
+import tarfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from hyperframes_lambda.contract.errors import ErrorCode, RenderError
+from hyperframes_lambda.media import png as png_format
+
+_FRAME_NAME = re.compile(r"[0-9]{6,}\.png")
+
+
+def frame_name(frame: int) -> str:
+    """`000007.png`: the frame's number in the whole render."""
+    return f"{frame:06d}.png"
+
+
+class PngSegment:
+    """Takes PNG frames in order and leaves one tar at `out`, or nothing at all; the same frames make the same bytes."""
+
+    def __init__(self, out: Path, *, first: int, frames: int, width: int, height: int) -> None:
+        self._out = out
+        self._part = out.with_name(out.name + ".part")
+        self._first = first
+        self._frames = frames
+        self._size = (width, height)
+        self._written = 0
+
+    def __enter__(self) -> PngSegment:
+        self._tar = tarfile.open(self._part, "w", format=tarfile.USTAR_FORMAT)
+        return self
+
+    def write(self, png: bytes) -> None:
+        """Add the next frame."""
+        frame = self._first + self._written
+        png_format.require_size(png, frame, *self._size)
+        _add(self._tar, frame, png)
+        self._written += 1
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            self._tar.close()
+            if kind is None:
+                if self._written != self._frames:
+                    message = f"{self._out.name} got {self._written} frames, planned are {self._frames}"
+                    raise RenderError(ErrorCode.VERIFICATION_FAILED, message)
+                self._part.replace(self._out)
+        finally:
+            self._part.unlink(missing_ok=True)
+
+
+def join_to_tar(segments: Sequence[Path], out: Path, *, frames: int, width: int, height: int) -> dict[str, Any]:
+    """Write every frame of `segments` to one tar; `VERIFICATION_FAILED` unless they are frames 0 to `frames - 1`, intact, of that size."""
+    part = out.with_name(out.name + ".part")
+    try:
+        with tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
+            for frame, png in _frames(segments, frames, width, height):
+                _add(tar, frame, png)
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+    return _summary(frames, width, height)
+
+
+def join_to_folder(segments: Sequence[Path], out: Path, *, frames: int, width: int, height: int) -> dict[str, Any]:
+    """Like `join_to_tar`, into the folder `out`. Numbered frames of an earlier, longer render are removed; other files stay."""
+    out.mkdir(parents=True, exist_ok=True)
+    for frame, png in _frames(segments, frames, width, height):
+        (out / frame_name(frame)).write_bytes(png)
+    planned = {frame_name(frame) for frame in range(frames)}
+    for stale in out.iterdir():
+        if _FRAME_NAME.fullmatch(stale.name) and stale.name not in planned:
+            stale.unlink()
+    return _summary(frames, width, height)
+
+
+def _frames(segments: Sequence[Path], frames: int, width: int, height: int) -> Iterator[tuple[int, bytes]]:
+    frame = 0
+    with ExitStack() as stack:
+        for segment in segments:
+            tar = stack.enter_context(_opened(segment))
+            for member in tar:
+                if member.name != frame_name(frame):
+                    message = f"{segment.name} holds {member.name!r} where {frame_name(frame)} belongs"
+                    raise RenderError(ErrorCode.VERIFICATION_FAILED, message)
+                content = tar.extractfile(member)
+                png = b"" if content is None else content.read()
+                png_format.require_size(png, frame, width, height)
+                png_format.require_intact(png, frame)
+                yield frame, png
+                frame += 1
+            tar.close()
+    if frame != frames:
+        raise RenderError(ErrorCode.VERIFICATION_FAILED, f"the segments hold {frame} frames, planned are {frames}")
+
+
+def _opened(segment: Path) -> tarfile.TarFile:
+    try:
+        return tarfile.open(segment, "r:")
+    except tarfile.TarError as error:
+        raise RenderError(ErrorCode.VERIFICATION_FAILED, f"{segment.name} is not a tar: {error}") from error
+
+
+def _add(tar: tarfile.TarFile, frame: int, png: bytes) -> None:
+    member = tarfile.TarInfo(frame_name(frame))  # its defaults are constant: no time, owner 0, mode 0644
+    member.size = len(png)
+    tar.addfile(member, io.BytesIO(png))
+
+
+def _summary(frames: int, width: int, height: int) -> dict[str, Any]:
+    return {"Frames": frames, "Codec": "png", "Width": width, "Height": height, "Intact": True}

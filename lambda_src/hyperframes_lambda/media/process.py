@@ -1,0 +1,140 @@
+"""Run ffmpeg: one place that starts it, keeps the end of its log and turns its exit into a typed error.
+
+The commands themselves are built with ffmpeg-python by the modules that know what they want.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import signal
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from hyperframes_lambda.contract.errors import ErrorCode, RenderError
+
+_KEPT_LINES = 200
+_QUOTED_LINES = 8
+_ADDRESS = re.compile(r" @ 0x[0-9a-f]+")
+_SERIOUS = re.compile(r"\[(?:warning|error|fatal|panic)\]")
+_STOPPED_BY_SIGNAL = 255
+"""ffmpeg's exit code when it ended itself because of SIGTERM or SIGINT."""
+
+
+def compile_command(stream: Any, ffmpeg: Path, *, log_level: str = "warning") -> list[str]:
+    """The argument list of an ffmpeg-python `stream`: every log line carries its level, existing output is overwritten."""
+    options = ("-hide_banner", "-nostdin", "-nostats", "-xerror", "-loglevel", f"level+{log_level}")
+    return [str(part) for part in stream.global_args(*options).overwrite_output().compile(cmd=str(ffmpeg))]
+
+
+class RunningFfmpeg:
+    """An ffmpeg process whose log is read all the time, so that a full pipe can never stop it."""
+
+    def __init__(self, command: Sequence[str], *, purpose: str, feed: bool = False, listen: bool = False) -> None:
+        self._purpose = purpose
+        self._log: deque[str] = deque(maxlen=_KEPT_LINES)
+        try:
+            self.process: subprocess.Popen[bytes] = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if listen else subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+        except OSError as error:
+            if error.errno == errno.ENOMEM:
+                raise
+            message = f"{command[0]} cannot be started: {error.strerror}"
+            raise RenderError(ErrorCode.FFMPEG_UNAVAILABLE, message, hint="Run: hyperframes-airflow setup") from error
+        self._reader = threading.Thread(target=self._read_log, name="ffmpeg-log", daemon=True)
+        self._reader.start()
+
+    def wait(self) -> list[str]:
+        """Wait for the end; return the last lines of the log or raise what `failure` makes of the exit code."""
+        code = self.process.wait()
+        self._reader.join()
+        log = list(self._log)
+        if code != 0:
+            raise failure(self._purpose, code, log)
+        return log
+
+    def kill(self) -> None:
+        """End the process at once, running or not, and leave no zombie and no open pipe behind."""
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+
+    def _read_log(self) -> None:
+        stderr = _pipe(self.process.stderr)
+        with stderr:
+            for line in stderr:
+                text = _ADDRESS.sub("", line.decode("utf-8", "replace")).rstrip()
+                if text:
+                    self._log.append(text)
+
+
+@contextmanager
+def running(command: Sequence[str], *, purpose: str, feed: bool = False, listen: bool = False) -> Iterator[RunningFfmpeg]:
+    """Start ffmpeg and make sure that it has ended on leaving, whatever happens inside."""
+    ffmpeg = RunningFfmpeg(command, purpose=purpose, feed=feed, listen=listen)
+    try:
+        yield ffmpeg
+    finally:
+        ffmpeg.kill()
+        for stream in (ffmpeg.process.stdin, ffmpeg.process.stdout):
+            if stream is not None and not stream.closed:
+                close_quietly(stream)
+
+
+def run(command: Sequence[str], *, purpose: str, on_line: Callable[[str], None] | None = None) -> list[str]:
+    """Run ffmpeg to its end and return the last lines of its log; `on_line` gets each line that it prints to stdout."""
+    with running(command, purpose=purpose, listen=on_line is not None) as ffmpeg:
+        if on_line is not None:
+            for line in _pipe(ffmpeg.process.stdout):
+                on_line(line.decode("utf-8", "replace").rstrip("\n"))
+        return ffmpeg.wait()
+
+
+def failure(purpose: str, code: int, log: Sequence[str]) -> RenderError:
+    """The typed error for exit code `code`: DISK_FULL, ENCODER_CRASHED for a signal, else ENCODER_FAILED with ffmpeg's last lines."""
+    said = "\n".join(serious(log)[-_QUOTED_LINES:] or log[-_QUOTED_LINES:]) or "ffmpeg said nothing"
+    if any("No space left on device" in line or "Disk quota exceeded" in line for line in log):
+        return RenderError(ErrorCode.DISK_FULL, f"{purpose}: no space is left\n{said}", hint=DISK_FULL_HINT)
+    if code < 0:
+        return RenderError(ErrorCode.ENCODER_CRASHED, f"{purpose}: ffmpeg was killed by {_signal_name(-code)}\n{said}")
+    if code == _STOPPED_BY_SIGNAL and not serious(log):
+        return RenderError(ErrorCode.ENCODER_CRASHED, f"{purpose}: ffmpeg was stopped by a signal")
+    return RenderError(ErrorCode.ENCODER_FAILED, f"{purpose}: ffmpeg ended with exit code {code}\n{said}")
+
+
+DISK_FULL_HINT = "Render fewer frames in a chunk (chunkSize), or give the function more ephemeral storage (locally: another TMPDIR)."
+
+
+def serious(log: Sequence[str]) -> list[str]:
+    """The lines of `log` that are warnings or worse."""
+    return [line for line in log if _SERIOUS.search(line)]
+
+
+def close_quietly(stream: IO[bytes]) -> None:
+    """Close a pipe to a process that may be gone: what it did not read no longer matters."""
+    try:
+        stream.close()
+    except BrokenPipeError:
+        return
+
+
+def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
+    if stream is None:
+        raise ValueError("the process was started without this pipe")
+    return stream
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

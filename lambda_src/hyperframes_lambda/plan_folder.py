@@ -1,0 +1,92 @@
+"""A plan as a folder: `manifest.json`, written last, and blobs by digest. What it says is `plan`'s business."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from hyperframes_lambda.composition import ServedFile
+from hyperframes_lambda.contract.errors import ErrorCode, RenderError
+from hyperframes_lambda.contract.plan import MANIFEST_NAME, Build, Manifest, PlanFile, blob_path, parse_manifest
+
+_PLAN_AGAIN = "Plan again: start a new render, or delete the plan and retry."
+
+
+def write_blobs(plan_dir: Path, files: Mapping[str, ServedFile]) -> dict[str, PlanFile]:
+    """Store the content of `files` by digest and say which path is which blob; equal content is stored once."""
+    return {path: _write_blob(plan_dir, file) for path, file in files.items()}
+
+
+def _write_blob(plan_dir: Path, file: ServedFile) -> PlanFile:
+    content = file.read()
+    sha256 = hashlib.sha256(content).hexdigest()
+    blob = plan_dir / blob_path(sha256)
+    if not blob.is_file() or blob.stat().st_size != len(content):
+        write_atomically(blob, content)
+    return PlanFile(sha256=sha256, size=len(content), content_type=file.content_type)
+
+
+def write_manifest(plan_dir: Path, manifest: Manifest) -> None:
+    """Write the sealed manifest: from then on the plan is complete."""
+    write_atomically(plan_dir / MANIFEST_NAME, manifest.to_json().encode())
+
+
+def read_manifest(plan_dir: Path, plan_hash: str | None = None) -> Manifest:
+    """The folder's manifest; `PLAN_HASH_MISMATCH` when it is missing, damaged, or not the one that `plan_hash` names."""
+    try:
+        text = (plan_dir / MANIFEST_NAME).read_bytes()
+    except FileNotFoundError as error:
+        raise RenderError(ErrorCode.PLAN_HASH_MISMATCH, f"there is no plan in {plan_dir}", hint=_PLAN_AGAIN) from error
+    manifest = parse_manifest(text)
+    if plan_hash is not None and manifest.plan_hash != plan_hash:
+        message = f"the event names plan {plan_hash[:12]}…, the manifest is plan {manifest.plan_hash[:12]}…"
+        raise RenderError(ErrorCode.PLAN_HASH_MISMATCH, message, hint=_PLAN_AGAIN)
+    return manifest
+
+
+def require_build(manifest: Manifest, build: Build) -> None:
+    """Refuse to go on with other tools than the plan was made with: one chunk of another build would show in the video."""
+    rows = (
+        (ErrorCode.RENDERER_VERSION_MISMATCH, "renderer", manifest.build.renderer, build.renderer),
+        (ErrorCode.FFMPEG_VERSION_MISMATCH, "ffmpeg", manifest.build.ffmpeg, build.ffmpeg),
+        (ErrorCode.RUNTIME_ENV_MISMATCH, "browser", manifest.build.browser, build.browser),
+        (ErrorCode.RUNTIME_ENV_MISMATCH, "HyperFrames runtime", manifest.build.runtime, build.runtime),
+    )
+    for code, what, planned, here in rows:
+        if planned != here:
+            message = f"planned with {what} {planned}, this is {here}"
+            raise RenderError(code, message, hint="The deployment changed since the plan was made. Start a new render.")
+
+
+def verified_files(plan_dir: Path, manifest: Manifest) -> dict[str, tuple[Path, str]]:
+    """What the loopback server serves: path → blob and media type. `PLAN_ARTIFACT_DIGEST_MISMATCH` for a blob that is not its name."""
+    for path, file in manifest.files.items():
+        blob = plan_dir / blob_path(file.sha256)
+        if not matches(blob, file.sha256):
+            what = "is missing" if not blob.is_file() else "is not what its name says"
+            message = f"the plan's copy of {path!r} (blob {file.sha256[:12]}…) {what}"
+            raise RenderError(ErrorCode.PLAN_ARTIFACT_DIGEST_MISMATCH, message, hint=_PLAN_AGAIN)
+    return {path: (plan_dir / blob_path(file.sha256), file.content_type) for path, file in manifest.files.items()}
+
+
+def matches(path: Path, sha256: str) -> bool:
+    """Whether there is a file at `path` and its digest is `sha256`."""
+    return path.is_file() and file_sha256(path) == sha256
+
+
+def file_sha256(path: Path) -> str:
+    """The hexadecimal SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file that is either complete or not there, making its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,120 @@
+"""RenderChunk: draw one chunk's frames and encode them, while the next ones are drawn, into one segment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from hyperframes_lambda.browser import launch
+from hyperframes_lambda.composition import serve
+from hyperframes_lambda.contract.chunks import frame_time
+from hyperframes_lambda.contract.config import OutputFormat
+from hyperframes_lambda.contract.errors import ErrorCode, RenderError
+from hyperframes_lambda.contract.plan import Manifest, PlannedChunk, segment_name
+from hyperframes_lambda.media.encode import RateControl, SegmentEncoder
+from hyperframes_lambda.media.png_sequence import PngSegment
+from hyperframes_lambda.media.verify import verify_video
+from hyperframes_lambda.plan import page_options
+from hyperframes_lambda.plan_folder import file_sha256, read_manifest, require_build, verified_files
+from hyperframes_lambda.tools import Tools, find_tools
+
+_REPORT_SECONDS = 0.25
+"""Shortest time between two calls of `on_progress`."""
+
+
+@dataclass(frozen=True)
+class ChunkOutcome:
+    """One finished segment."""
+
+    index: int
+    segment: Path
+    sha256: str
+    frames: int
+    capture_ms: int
+    """Time spent drawing, without launching, encoding and verifying."""
+
+
+def render_chunk(
+    plan_dir: Path,
+    index: int,
+    out_dir: Path,
+    *,
+    tools: Tools | None = None,
+    plan_hash: str | None = None,
+    on_progress: Callable[[int], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    scratch: Path | None = None,
+) -> ChunkOutcome:
+    """Render chunk `index` of the plan in `plan_dir` to its segment in `out_dir`, which appears complete or not at all.
+
+    `on_progress` is told the number of frames done, a few times per second and at the end; `should_stop` is asked before every frame and
+    ends the chunk with `RENDER_CANCELLED`. Also raises the plan's `…_MISMATCH` codes and whatever opening, drawing and encoding raise.
+    """
+    tools = tools or find_tools()
+    manifest = read_manifest(plan_dir, plan_hash)
+    require_build(manifest, tools.build())
+    chunk = manifest.chunk(index)
+    files = verified_files(plan_dir, manifest)
+    segment = out_dir / segment_name(manifest, index)
+    report = _Throttled(on_progress)
+    drawing = 0.0
+    with (
+        serve(files) as base_url,
+        launch(tools.browser, scratch=scratch) as browser,
+        browser.open(base_url + quote(manifest.entry), **page_options(manifest)) as page,
+        _segment_writer(manifest, chunk, segment, tools) as writer,
+    ):
+        for done, frame in enumerate(range(chunk.first, chunk.last + 1)):
+            if should_stop is not None and should_stop():
+                raise RenderError(ErrorCode.RENDER_CANCELLED, f"stopped before frame {frame}; {done} of {chunk.frames} frames were done")
+            started = time.perf_counter()
+            png = page.capture(frame_time(frame, manifest.fps))
+            drawing += time.perf_counter() - started
+            writer.write(png)
+            report(done + 1)
+    if manifest.format is OutputFormat.MP4:
+        verify_video(
+            tools.ffmpeg.path,
+            segment,
+            fps=manifest.fps,
+            frames=chunk.frames,
+            width=manifest.width,
+            height=manifest.height,
+            segment_starts=[0],
+            decode=False,
+        )
+    report.finish(chunk.frames)
+    return ChunkOutcome(index, segment, file_sha256(segment), chunk.frames, round(drawing * 1000))
+
+
+def _segment_writer(
+    manifest: Manifest, chunk: PlannedChunk, segment: Path, tools: Tools
+) -> AbstractContextManager[SegmentEncoder | PngSegment]:
+    size = {"width": manifest.width, "height": manifest.height}
+    if manifest.format is OutputFormat.PNG_SEQUENCE:
+        return PngSegment(segment, first=chunk.first, frames=chunk.frames, **size)
+    config = manifest.config
+    rate = RateControl.of(config.quality, crf=config.crf, bitrate=config.bitrate)
+    return SegmentEncoder(tools.ffmpeg.path, segment, fps=manifest.fps, frames=chunk.frames, rate=rate, **size)
+
+
+class _Throttled:
+    """Calls `report` no more often than every `_REPORT_SECONDS`."""
+
+    def __init__(self, report: Callable[[int], None] | None) -> None:
+        self._report = report
+        self._next = 0.0
+
+    def __call__(self, done: int) -> None:
+        now = time.monotonic()
+        if self._report is not None and now >= self._next:
+            self._next = now + _REPORT_SECONDS
+            self._report(done)
+
+    def finish(self, done: int) -> None:
+        if self._report is not None:
+            self._report(done)
