@@ -45,7 +45,7 @@ _STORAGE_INCLUDED_MB = 512
 _PUTS_OF_PLAN = 10
 _PUTS_OF_CHUNK = 2
 """A segment and its sidecar."""
-_PROGRESS_INTERVAL = 1.0
+_PROGRESS_INTERVAL = 1.5
 """Seconds between two reports of a chunk."""
 _THROTTLED = ErrorCode.LAMBDA_TOO_MANY_REQUESTS.value
 

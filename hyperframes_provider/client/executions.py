@@ -148,6 +148,7 @@ def start_or_adopt(prepared: PreparedRender, *, on_begin: Callable[[str], None])
                     return Started(latest.arn, "redriven", because=f"generation {generation} was {latest.status}")
             because = f"generation {generation} is {latest.status}" + (f" ({latest.error})" if latest.error else "")
         name = names.execution_name(prepared.render_id, generation + 1)
+        on_begin(names.execution_arn(machine, name))
         try:
             answer = yield Call(
                 "stepfunctions", "start_execution", {"stateMachineArn": machine, "name": name, "input": prepared.input_json}

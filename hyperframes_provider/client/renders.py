@@ -104,7 +104,7 @@ class RenderClient:
                     say(line)
                 if snapshot.execution.status.terminal or on_snapshot(snapshot):
                     return snapshot
-                delay = pace.after_answer()
+                delay = pace.after_answer(snapshot.progress.eta)
             if deadline is not None and time.time() + delay > deadline:
                 if time.time() >= deadline:
                     raise timed_out(execution_arn)

@@ -96,6 +96,7 @@ def prepare(
     :param identity: what makes two requests two renders, besides project, configuration and output: for a task, its key
     :raises InvalidRequest: the project, the output or the size of the input cannot be accepted
     """
+    _check_finite(config.variables)
     located = locate(project, bucket=target.bucket, entry=config.entry_file)
     wire = config.to_wire()
     render = names.render_id(label, *identity, located.archive.uri, output, wire)
@@ -139,6 +140,14 @@ def _json(value: Any) -> str:
             f"config: cannot be written as JSON: {error}", hint="NaN, infinities and lone surrogates have no JSON."
         ) from None
     return text
+
+
+def _check_finite(variables: Mapping[str, Any]) -> None:
+    """Writing the model would quietly make null of a NaN, and the composition would show that."""
+    try:
+        json.dumps(variables, allow_nan=False, default=str)
+    except ValueError as error:
+        raise InvalidRequest(f"config.variables: {error}", hint="NaN and infinities have no JSON.") from None
 
 
 def _largest(wire: Mapping[str, Any], path: str = "") -> tuple[str, int]:

@@ -78,10 +78,12 @@ class Pace:
     _next: float = 1.0
     _errors: int = 0
 
-    def after_answer(self) -> float:
-        """Until the next poll."""
+    def after_answer(self, eta: float | None = None) -> float:
+        """Until the next poll; with the end in sight (`eta` seconds away) no later than that."""
         self._errors = 0
         delay, self._next = min(self._next, self.longest), min(self._next * _GROWTH, self.longest)
+        if eta is not None:
+            delay = min(delay, max(_NEAR_THE_END, eta))
         return delay * (1 + _JITTER * (self.spread() - 0.5))
 
     def after_error(self, error: HyperFramesClientError) -> float | None:
@@ -103,6 +105,7 @@ class Pace:
 
 
 _GROWTH = 1.3
+_NEAR_THE_END = 2.0
 _JITTER = 0.4
 _ERRORS = 12
 _UNKNOWN_EXECUTION = 4

@@ -1,6 +1,6 @@
 """Links from a task to the AWS console: the execution, the renderer's log, the output.
 
-They are pushed when the render starts, so that they work while it runs. The embedded endpoint has no console: nothing is pushed there.
+They are pushed when the render starts, so that they work while it runs. The embedded endpoint has no console: there they are empty.
 """
 
 from __future__ import annotations

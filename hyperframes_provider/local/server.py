@@ -90,13 +90,7 @@ def _make_server(port: int, outputs: Path, state: StateFolder) -> tuple[Any, Any
     from hyperframes_provider.local import lambda_backend, s3_backend
     from hyperframes_provider.local.connections import Connections
     from hyperframes_provider.local.outputs import OutputsFolder
-
-    try:
-        from hyperframes_provider.local.toolset import toolset_path
-    except ModuleNotFoundError:
-
-        def toolset_path() -> Path:
-            return Path(os.environ["HYPERFRAMES_TOOLSET"])
+    from hyperframes_provider.local.toolset import toolset_path
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     logging.getLogger("botocore.credentials").setLevel(logging.WARNING)

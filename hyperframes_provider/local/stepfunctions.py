@@ -62,7 +62,7 @@ def install(connections: Connections) -> None:
     """Run state machines for real, calling services through `connections`. Must run before the first request to Step Functions."""
     global _connections
     _connections = connections
-    InlineIterationComponent._eval_body = _iterate_on_the_cores  # type: ignore[method-assign]
+    InlineIterationComponent._eval_body = _iterate_on_the_cores  # type: ignore[method-assign, assignment]
     # A Map's worker calls itself once for each item that it has done.
     sys.setrecursionlimit(20_000)
     default_user_config["stepfunctions"] = {"execute_state_machine": True}

@@ -131,7 +131,7 @@ class RenderTrigger(BaseTrigger):
                     event = self.satisfied(snapshot)
                     if event is not None:
                         return event
-                    delay = pace.after_answer()
+                    delay = pace.after_answer(snapshot.progress.eta)
                 if self.deadline is not None:
                     left = self.deadline - time.time()
                     if left <= 0:

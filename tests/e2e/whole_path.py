@@ -86,7 +86,7 @@ class WholePath:
             "ProjectS3Uri": project,
             "PlanOutputS3Prefix": f"s3://{self.bucket}/renders/{render}/",
             "OutputS3Uri": f"s3://{self.bucket}/outputs/tests/{render}.mp4",
-            "Config": {"fps": 24, "chunkSize": 12, "maxParallelChunks": 4},
+            "Config": {"fps": 24, "chunkSize": 12, "maxParallelChunks": 8},
         } | changes
 
     def start(self, request: dict[str, Any]) -> str:

@@ -230,7 +230,7 @@ def test_ffmpeg_killed_while_the_writer_blocks_ends_in_encoder_crashed(tmp_path:
     killer.start()
     written = 0
     with pytest.raises(RenderError) as caught, encoder_for(slow_ffmpeg(tmp_path), out) as encoder:
-        for written in range(500):  # noqa: B007 – read after the loop
+        for written in range(500):
             if written * len(noise.getvalue()) > 70_000:
                 blocked.set()
             encoder.write(noise.getvalue())

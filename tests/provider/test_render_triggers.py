@@ -122,7 +122,8 @@ def test_a_cancelled_trigger_stops_the_render_only_where_no_triggerer_runs_it(ta
     aws.until(lambda: aws.describe(arn)["status"] == status)
 
 
-def test_an_unknown_execution_becomes_an_event_after_some_patience(aws, monkeypatch) -> None:
+@pytest.mark.usefixtures("aws")
+def test_an_unknown_execution_becomes_an_event_after_some_patience(monkeypatch) -> None:
     monkeypatch.setattr("hyperframes_provider.client.watch._LONGEST_AFTER_ERROR", 0.05)
 
     event = wait(RenderTrigger(execution_arn=ARN))
@@ -131,7 +132,8 @@ def test_an_unknown_execution_becomes_an_event_after_some_patience(aws, monkeypa
     assert event["message"].startswith("ExecutionNotFound: there is no execution")
 
 
-def test_an_endpoint_that_does_not_answer_becomes_an_event(aws, monkeypatch) -> None:
+@pytest.mark.usefixtures("aws")
+def test_an_endpoint_that_does_not_answer_becomes_an_event(monkeypatch) -> None:
     monkeypatch.setattr("hyperframes_provider.client.watch._LONGEST_AFTER_ERROR", 0.01)
     nowhere = '{"conn_type": "aws", "login": "x", "password": "x", "extra": {"endpoint_url": "http://127.0.0.1:9"}}'
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", nowhere)
@@ -160,7 +162,7 @@ def test_a_trigger_survives_the_database_and_an_upgrade(trigger: RenderTrigger) 
     assert again.serialize() == (path, arguments)
 
 
-def test_the_render_sensor_returns_what_the_operator_returns(started, aws, context, project) -> None:
+def test_the_render_sensor_returns_what_the_operator_returns(started, context) -> None:
     arn = started(chunks=2)
 
     found = HyperFramesRenderSensor(task_id="done", execution_arn=arn, deferrable=False, poke_interval=0.2).execute(context())

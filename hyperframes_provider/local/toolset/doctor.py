@@ -10,13 +10,13 @@ from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from hyperframes_lambda.contract.toolset import ChromeSource
+from hyperframes_lambda.contract.toolset import ChromeSource, Toolset
 
 from hyperframes_provider.local.toolset.errors import ToolsetError
 from hyperframes_provider.local.toolset.parts import find_part, probe_version
 from hyperframes_provider.local.toolset.paths import toolset_path
 from hyperframes_provider.local.toolset.pins import BROWSER_PROBE, PARTS, Part
-from hyperframes_provider.local.toolset.setup import read_toolset
+from hyperframes_provider.local.toolset.setup import own_toolset, read_toolset
 
 SETUP = "hyperframes-airflow setup"
 _PACKAGES = ("apache-airflow", "apache-airflow-providers-amazon", "moto", "awslambdaric", "playwright")
@@ -47,14 +47,16 @@ class ToolStatus:
 def inspect(path: Path | None = None, parts: Sequence[Part] = PARTS) -> list[ToolStatus]:
     """Look at everything. Every file of every part is hashed and every program is run, which takes about two seconds."""
     path = (path or toolset_path()).absolute()
-    return [*_machine(path), *_packages(), *(_part(part, path.parent / "parts") for part in parts), *_toolset(path), _endpoint()]
+    own = own_toolset()
+    tools = _named(own) if own is not None else [_part(part, path.parent / "parts") for part in parts]
+    return [*_machine(path), *_packages(), *tools, *_toolset(path), _endpoint()]
 
 
 def _machine(path: Path) -> Iterator[ToolStatus]:
     number = platform.python_version()
     supported = platform.python_version_tuple()[:2] in (("3", "11"), ("3", "12"), ("3", "13"))
     yield ToolStatus("python", State.OK if supported else State.WARNING, number, "" if supported else "tested with 3.11 to 3.13")
-    existing = next(parent for parent in (path, *path.parents) if parent.exists())
+    existing = next(parent for parent in path.parents if parent.exists())
     free = shutil.disk_usage(existing).free
     yield _enough("disk", free, _LEAST_DISK, f"free at {existing}", "free some, or set XDG_CACHE_HOME")
     shared = Path("/dev/shm")
@@ -88,11 +90,29 @@ def _part(part: Part, parts: Path) -> ToolStatus:
         hint = f"rm -r {found.folder} && {SETUP}"
         return ToolStatus(part.name, State.DAMAGED, found.record.version, damage, hint)
     if part.probe:
-        try:
-            probe_version(found.main, part.probe, found.library_path)
-        except ToolsetError as error:
-            return ToolStatus(part.name, State.DAMAGED, found.record.version, error.message, error.hint)
+        return _program(part.name, found.main, part.probe, found.library_path)
     return ToolStatus(part.name, State.OK, found.record.version, str(found.main))
+
+
+def _named(toolset: Toolset) -> list[ToolStatus]:
+    """The tools of a toolset that somebody else made: nothing is known of their hashes."""
+    tools = {"ffmpeg": toolset.ffmpeg, "runtime": toolset.runtime, **toolset.libraries}
+    return [
+        *(_program(source.value, browser.path, BROWSER_PROBE, browser.library_path) for source, browser in toolset.browsers.items()),
+        *(
+            _program(name, tool.path, ("-version",), None)
+            if name == "ffmpeg"
+            else ToolStatus(name, State.OK if tool.path.is_file() else State.MISSING, tool.version, str(tool.path))
+            for name, tool in tools.items()
+        ),
+    ]
+
+
+def _program(name: str, path: Path, probe: tuple[str, ...], library_path: Path | None) -> ToolStatus:
+    try:
+        return ToolStatus(name, State.OK, probe_version(path, probe, library_path), str(path))
+    except ToolsetError as error:
+        return ToolStatus(name, State.DAMAGED, "", error.message, error.hint)
 
 
 def _toolset(path: Path) -> Iterator[ToolStatus]:

@@ -122,7 +122,7 @@ def _run(part: Part, command: list[str], scratch: Path) -> None:
         said = "\n".join(f"  {line}" for line in (done.stderr or done.stdout).strip().splitlines()[-6:])
         raise ToolsetError(
             f"{part.name}: {part.registry.value} could not deliver {part.spec} (exit {done.returncode}):\n{said}",
-            hint=f"Check the network and the {part.registry.value} registry, proxy and certificate settings, then: hyperframes-airflow setup",
+            hint=f"Check the network and {part.registry.value}'s registry, proxy and certificate settings, then: hyperframes-airflow setup",
         )
 
 

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from hyperframes_lambda.contract.toolset import Browser, ChromeSource, Tool, Toolset
+from hyperframes_lambda.contract.toolset import TOOLSET_VARIABLE, Browser, ChromeSource, Tool, Toolset
 from pydantic import ValidationError
 
 from hyperframes_provider.local.toolset.errors import ToolsetError
@@ -26,6 +26,7 @@ from hyperframes_provider.local.toolset.paths import toolset_path
 from hyperframes_provider.local.toolset.pins import BROWSER_PROBE, PARTS, Part, Role
 from hyperframes_provider.local.toolset.report import SetupReporter, Silent
 
+_OWN_CHROME = "Add the browser to that file, or: env -u HYPERFRAMES_TOOLSET hyperframes-airflow setup --chrome PATH"
 _UNPACKED_FACTOR = 6
 """Room wanted for each byte of archive: the archive twice, and what comes out of it."""
 
@@ -44,8 +45,12 @@ def ensure_toolset(
     :param path: where `toolset.json` goes, the parts beside it; default `toolset_path()`
     :param parts: what to bring
 
-    Raises `ToolsetError`.
+    A toolset that the environment names and somebody else made is returned as it is. Raises `ToolsetError`.
     """
+    if path is None and own_toolset() is not None:
+        if chrome is not None:
+            raise ToolsetError(f"{TOOLSET_VARIABLE} names a toolset of your own, which the set-up does not change", hint=_OWN_CHROME)
+        return toolset_path()
     path = (path or toolset_path()).absolute()
     reporter = progress or Silent()
     _require_linux()
@@ -58,10 +63,20 @@ def ensure_toolset(
         shutil.rmtree(scratch, ignore_errors=True)
         try:
             installed = _install(parts, path.parent / "parts", scratch, reporter)
-            _write(path, _toolset(path, installed, registered))
+            _write_fonts_conf(path, installed)
+            _replace(path, _toolset(path, installed, registered).model_dump_json(indent=1))
+            flush_folder(path.parent)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     return path
+
+
+def own_toolset() -> Toolset | None:
+    """The toolset that `HYPERFRAMES_TOOLSET` names when somebody else made it: the set-up leaves such a one alone."""
+    if TOOLSET_VARIABLE not in os.environ:
+        return None
+    path = toolset_path().absolute()
+    return None if (path.parent / "parts").is_dir() else read_toolset(path)
 
 
 def read_toolset(path: Path) -> Toolset | None:
@@ -117,13 +132,9 @@ def _toolset(path: Path, installed: Sequence[InstalledPart], chrome: Browser | N
     return Toolset(browsers=browsers, ffmpeg=tools[Role.FFMPEG], runtime=tools[Role.RUNTIME], libraries=libraries)
 
 
-def _write(path: Path, toolset: Toolset) -> None:
-    browser = toolset.browsers[ChromeSource.SPARTICUZ]
-    part = next(part for part in PARTS if part.role is Role.BROWSER)
-    fonts = browser.path.parent / (part.fonts or ".")
+def _write_fonts_conf(path: Path, installed: Sequence[InstalledPart]) -> None:
+    fonts = next(found.folder / found.part.fonts for found in installed if found.part.fonts is not None)
     _replace(_fonts_conf(path), _FONTS_CONF.format(fonts=escape(str(fonts)), cache=escape(str(path.parent / "fontconfig"))))
-    _replace(path, toolset.model_dump_json(indent=1))
-    flush_folder(path.parent)
 
 
 def _fonts_conf(path: Path) -> Path:

@@ -19,12 +19,13 @@ from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 SEEK_SECONDS = 60.0
 """A seek, or a drawing, that takes longer will not end."""
 
-_ORIGIN_MS = 1_000.0
-"""Compositor time of the composition's beginning."""
+_ORIGIN = 1_000_000
+"""Compositor time of the composition's beginning, in microseconds."""
 
-_TICK_MS = 0.001
-"""The least by which compositor time grows from frame to frame. While nothing but warm-up happens it is all that passes, so that what the
-page left running on the compositor's clock (an animated image) has not moved when the first frame is taken."""
+_TICK = 10
+"""The least by which compositor time grows from frame to frame, in microseconds. While nothing but warm-up happens it is all that passes, so
+that what the page left running on the compositor's clock (an animated image) has not moved when the first frame is taken. It is more than the
+clock's resolution, for Chromium never answers a beginFrame for the time of the one before."""
 
 _INTERVAL_MS = 1_000 / 60
 
@@ -50,7 +51,7 @@ class CompositionPage:
         self._cdp = cdp
         self._watchdog = watchdog
         self._reporter = reporter
-        self._ticks = _ORIGIN_MS
+        self._ticks = _ORIGIN
         # The fast PNG path rounds partly transparent pixels.
         self._screenshot = {"format": "png", "optimizeForSpeed": not transparent}
 
@@ -74,7 +75,7 @@ class CompositionPage:
         with self._lost("the first frames"):
             for _ in range(_WARM_UP_FRAMES):
                 self._seek(0.0)
-                self._begin_frame(self._ticks + _TICK_MS, self._screenshot)
+                self._begin_frame(self._ticks + _TICK, self._screenshot)
 
     def close(self) -> None:
         """Close the page; the browser stays."""
@@ -110,18 +111,18 @@ class CompositionPage:
             raise script_error(report.script_errors[known_errors:], f"at {seconds:.3f} s")
 
     def _draw(self, seconds: float) -> bytes:
-        ticks = max(self._ticks + _TICK_MS, _ORIGIN_MS + seconds * 1000)
+        ticks = max(self._ticks + _TICK, _ORIGIN + round(seconds * 1_000_000))
         data = self._begin_frame(ticks, self._screenshot).get("screenshotData")
         if not data:
             # Chromium leaves the picture out when it believes that nothing has changed; asking again damages the whole surface.
-            data = self._begin_frame(self._ticks + _TICK_MS, self._screenshot).get("screenshotData")
+            data = self._begin_frame(self._ticks + _TICK, self._screenshot).get("screenshotData")
         if not data:
             raise RenderError(ErrorCode.CAPTURE_STALLED, f"Chromium drew the frame at {seconds:.3f} s but gave no picture")
         return base64.b64decode(data)
 
-    def _begin_frame(self, ticks: float, screenshot: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def _begin_frame(self, ticks: int, screenshot: Mapping[str, Any] | None = None) -> dict[str, Any]:
         self._ticks = ticks
-        parameters: dict[str, Any] = {"frameTimeTicks": ticks, "interval": _INTERVAL_MS}
+        parameters: dict[str, Any] = {"frameTimeTicks": ticks / 1000, "interval": _INTERVAL_MS}
         if screenshot:
             parameters["screenshot"] = screenshot
         with self._watchdog.guard(SEEK_SECONDS):
@@ -130,12 +131,12 @@ class CompositionPage:
 
 
 @contextmanager
-def _lost(watchdog: Watchdog, reporter: Reporter, what: str) -> Iterator[None]:
+def _lost(watchdog: Watchdog, reporter: Reporter | None, what: str) -> Iterator[None]:
     """Turns Playwright's "target closed" into what it means: the watchdog ended a call that did not, or page or browser died."""
     try:
         yield
     except Error as error:
-        if reporter.crashed:
+        if reporter and reporter.crashed:
             raise RenderError(ErrorCode.BROWSER_CRASHED, f"the page's process died during {what}") from error
         if watchdog.bitten:
             raise RenderError(
@@ -145,7 +146,8 @@ def _lost(watchdog: Watchdog, reporter: Reporter, what: str) -> Iterator[None]:
             ) from error
         if "closed" in error.message or "crash" in error.message.lower():
             raise RenderError(ErrorCode.BROWSER_CRASHED, f"the browser ended during {what}: {error.message.splitlines()[0]}") from error
-        raise RenderError(ErrorCode.COMPOSITION_ERROR, f"{what} failed: {reporter.local_names(error.message)}") from error
+        text = reporter.local_names(error.message) if reporter else error.message
+        raise RenderError(ErrorCode.COMPOSITION_ERROR, f"{what} failed: {text}") from error
 
 
 def open_page(
@@ -163,7 +165,28 @@ def open_page(
     ready_seconds: float,
 ) -> CompositionPage:
     """See `BrowserSession.open`."""
-    known_contexts = set(browser_cdp.send("Target.getBrowserContexts")["browserContextIds"])
+    with _lost(watchdog, None, "the opening of a page"), watchdog.guard(SEEK_SECONDS):
+        context, page = _controlled_page(browser, browser_cdp, width=width, height=height, scale=scale)
+        cdp = context.new_cdp_session(page)
+        cdp.send("Network.enable")
+        if transparent:
+            cdp.send("Emulation.setDefaultBackgroundColorOverride", {"color": {"r": 0, "g": 0, "b": 0, "a": 0}})
+        page.add_init_script(f"if (window === window.top) window.__hfVariables = {json.dumps(dict(variables))};")
+    composition = CompositionPage(context, page, cdp, watchdog, Reporter(page, cdp, base_url), transparent=transparent)
+    try:
+        with composition._lost("the page's loading"), watchdog.guard(ready_seconds + 15):
+            page.goto(url, wait_until="commit", timeout=ready_seconds * 1000)
+            composition.duration = wait_until_ready(page, composition._reporter, ready_seconds, _nudge(composition))
+        composition.warm_up()
+    except BaseException:
+        composition.close()
+        raise
+    return composition
+
+
+def _controlled_page(browser: Browser, browser_cdp: CDPSession, *, width: int, height: int, scale: float) -> tuple[BrowserContext, Page]:
+    """A page under frame control. Playwright would open one without it: only the target's creator can ask for it."""
+    known = set(browser_cdp.send("Target.getBrowserContexts")["browserContextIds"])
     context = browser.new_context(
         viewport={"width": width, "height": height},
         device_scale_factor=scale,
@@ -175,36 +198,20 @@ def open_page(
         # The page scripts are the engine's, whatever policy the author's page declares.
         bypass_csp=True,
     )
-    context_id = (set(browser_cdp.send("Target.getBrowserContexts")["browserContextIds"]) - known_contexts).pop()
-    # Playwright would open a page without frame control; only the target's creator can ask for it.
+    context_id = (set(browser_cdp.send("Target.getBrowserContexts")["browserContextIds"]) - known).pop()
     with context.expect_page() as opened:
         browser_cdp.send(
             "Target.createTarget",
             {"url": "about:blank", "enableBeginFrameControl": True, "browserContextId": context_id, "width": width, "height": height},
         )
-    page = opened.value
-    cdp = context.new_cdp_session(page)
-    cdp.send("Network.enable")
-    if transparent:
-        cdp.send("Emulation.setDefaultBackgroundColorOverride", {"color": {"r": 0, "g": 0, "b": 0, "a": 0}})
-    page.add_init_script(f"if (window === window.top) window.__hfVariables = {json.dumps(dict(variables))};")
-    composition = CompositionPage(context, page, cdp, watchdog, Reporter(page, cdp, base_url), transparent=transparent)
-    try:
-        with _lost(watchdog, composition._reporter, "the page's loading"), watchdog.guard(ready_seconds + 15):
-            page.goto(url, wait_until="commit", timeout=ready_seconds * 1000)
-            composition.duration = wait_until_ready(page, composition._reporter, ready_seconds, _nudge(composition))
-        composition.warm_up()
-    except BaseException:
-        composition.close()
-        raise
-    return composition
+    return context, opened.value
 
 
 def _nudge(composition: CompositionPage) -> Callable[[], None]:
     """For a page that waits for a frame before it becomes ready: run its animation frames at time zero, and draw once."""
 
     def nudge() -> None:
-        composition._page.evaluate("() => window.__HF_ENGINE__ && window.__HF_ENGINE__.flush()")
-        composition._begin_frame(composition._ticks + _TICK_MS)
+        composition._page.evaluate("() => window.__HF_ENGINE__.flush()")
+        composition._begin_frame(composition._ticks + _TICK)
 
     return nudge

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
-from playwright.sync_api import CDPSession, ConsoleMessage, Error, Page, Request, Response
+from playwright.sync_api import CDPSession, ConsoleMessage, Error, Page, Request, Response, WebSocket
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ class Reporter:
         page.on("requestfinished", self._finished)
         page.on("requestfailed", self._failed)
         page.on("response", self._response)
+        page.on("websocket", self._web_socket)
 
     def local_names(self, text: str) -> str:
         """`text` with the server's address taken out, so that a stack names the project's files."""
@@ -101,6 +102,9 @@ class Reporter:
             self.in_flight.add(request)
         elif urlsplit(request.url).scheme not in ("data", "blob", "about"):
             self.report.remote_requests.append(self._describe(request, "remote"))
+
+    def _web_socket(self, socket: WebSocket) -> None:
+        self.report.remote_requests.append(FailedRequest(socket.url, "websocket", "remote"))
 
     def _finished(self, request: Request) -> None:
         self.in_flight.discard(request)

@@ -28,8 +28,8 @@ class Watchdog:
 
     @contextmanager
     def guard(self, seconds: float) -> Iterator[None]:
-        """Let the body take `seconds`, and no more."""
-        self.patience = seconds
+        """Let the body take `seconds`, and no more. Within another guard the inner one counts."""
+        outer, self.patience = self._deadline, seconds
         self._deadline = time.monotonic() + seconds
         if self._idle:
             with self._changed:
@@ -37,7 +37,7 @@ class Watchdog:
         try:
             yield
         finally:
-            self._deadline = None
+            self._deadline = outer
 
     def close(self) -> None:
         """End the thread."""

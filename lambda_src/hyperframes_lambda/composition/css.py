@@ -115,8 +115,7 @@ def _selector(nodes: Sequence[Any], scope: Scope) -> str:
     if own:
         if len(nodes) == 1:
             return scope.box
-        pieces = [scope.selector if _names_composition(node, scope) else _text(_renamed([node], scope), str) for node in nodes]
-        return "".join(pieces)
+        return "".join(scope.selector if node in own else _text(_renamed([node], scope), str) for node in nodes)
     rest = _without_page_root(nodes)
     if not rest:
         return scope.box

@@ -99,7 +99,8 @@ class _Flattener:
             path for tag in entry.starts("script") if not tag.in_template and (path := self._path(tag.get("src"), self.entry))
         }
 
-    def _has_inline_template(self, page: Page, host: StartTag) -> bool:
+    @staticmethod
+    def _has_inline_template(page: Page, host: StartTag) -> bool:
         """Whether the entry page brings the composition itself, which the runtime prefers to the file."""
         return any(template.get("id") == f"{host.get(_ID)}-template" for template in page.starts("template"))
 
@@ -449,8 +450,7 @@ class _Mount:
         values = self._values()
         if not values:
             return ""
-        table = _script_json({self.id: values})
-        return f"<script>window.__HF_NESTED_VARIABLES__ = Object.assign(window.__HF_NESTED_VARIABLES__ || {{}}, {table});</script>"
+        return f"<script>window.__HF_SCOPE__.variables({_script_json({self.id: values})});</script>"
 
     def _values(self) -> dict[str, Any]:
         """Declared defaults under the host's values, as the runtime layers them."""

@@ -145,10 +145,10 @@ class _Tokenizer(HTMLParser):
         line, column = self.getpos()
         return self._line_starts[line - 1] + column
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002 - see _start_tag
         self._start_tag(tag, self_closing=False)
 
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002 - see _start_tag
         self._start_tag(tag, self_closing=True)
 
     def _start_tag(self, tag: str, *, self_closing: bool) -> None:

@@ -78,9 +78,6 @@
   function seekComposition(time, options) {
     var seconds = Math.max(0, Number(time) || 0);
     var current = player();
-    if (window.__HF_NESTED_VARIABLES__) {
-      window.__hfVariablesByComp = Object.assign(window.__hfVariablesByComp || {}, window.__HF_NESTED_VARIABLES__);
-    }
     var views = windows();
     restoreTransforms();
     setClocks(seconds);
@@ -115,13 +112,15 @@
    */
   function syncAnimations(view, seconds) {
     var animations = view.document.getAnimations();
+    var owned = new Map();
     for (var i = 0; i < animations.length; i++) {
       var animation = animations[i];
       var target = animation.effect && animation.effect.target;
       if (animation instanceof view.CSSTransition) {
         animation.finish();
       } else if (animation instanceof view.CSSAnimation) {
-        setAnimationTime(animation, Math.max(0, seconds - clipStart(target)) * 1000);
+        if (takeOwned(owned, view, animation)) setAnimationTime(animation, Math.max(0, seconds - clipStart(target)) * 1000);
+        else animation.cancel();
       } else if (view !== window) {
         setAnimationTime(animation, seconds * 1000);
       }
@@ -132,6 +131,22 @@
       svg.pauseAnimations();
       svg.setCurrentTime(Math.max(0, seconds - clipStart(svg)));
     });
+  }
+
+  /*
+   * Whether the element still has this animation by its style. One that ended because its element was not displayed comes back to life when
+   * the runtime sets its time, beside the one that the style has begun anew; those of the style come first in the list.
+   */
+  function takeOwned(owned, view, animation) {
+    var key = animation.effect.pseudoElement || "";
+    var byPseudo = owned.get(animation.effect.target) || new Map();
+    owned.set(animation.effect.target, byPseudo);
+    if (!byPseudo.has(key)) byPseudo.set(key, view.getComputedStyle(animation.effect.target, key || null).animationName.split(", "));
+    var names = byPseudo.get(key);
+    var index = names.indexOf(animation.animationName);
+    if (index < 0) return false;
+    names.splice(index, 1);
+    return true;
   }
 
   function setAnimationTime(animation, milliseconds) {

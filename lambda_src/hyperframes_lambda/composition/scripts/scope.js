@@ -51,6 +51,17 @@
     script.call(scopedWindow, scopedDocument, scopedWindow, gsap, hyperframes);
   };
 
+  /*
+   * The values of flattened instances, {composition id: {…}}, where the runtime looks for them when it binds variables. It deletes the entries
+   * that it can enumerate and does not know.
+   */
+  window.__HF_SCOPE__.variables = function (table) {
+    var known = (window.__hfVariablesByComp = window.__hfVariablesByComp || {});
+    Object.keys(table).forEach(function (id) {
+      Object.defineProperty(known, id, { configurable: true, enumerable: false, writable: true, value: table[id] });
+    });
+  };
+
   function rootOf(scope) {
     return document.querySelector('[data-composition-id="' + CSS.escape(scope.id) + '"]');
   }

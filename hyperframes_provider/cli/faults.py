@@ -1,0 +1,83 @@
+"""What an exception becomes on the command line: a sentence, the next command, and an exit code. A bug stays a traceback."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FAILED, WRONG_REQUEST = 1, 2
+
+_DOCTOR = "What this machine has, and what is missing, says: hyperframes-airflow doctor"
+_AGAIN = "Correct it and type the same command again: finished chunks are kept. What a verb takes: hyperframes-airflow VERB --help"
+
+
+class WrongRequest(Exception):
+    """The command line asks for what cannot be.
+
+    :param hint: the next command to type
+    """
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+@dataclass(frozen=True)
+class Fault:
+    """An error as a person meets it."""
+
+    kind: str
+    message: str
+    hint: str
+    exit_code: int
+
+
+def explain(error: Exception) -> Fault | None:
+    """The fault that `error` is; None for one of unknown cause."""
+    from botocore.exceptions import BotoCoreError, ClientError
+    from hyperframes_lambda.contract.errors import RenderError
+
+    from hyperframes_provider.client.errors import HyperFramesClientError, classify
+    from hyperframes_provider.local.toolset import ToolsetError
+
+    kind = type(error).__name__
+    if isinstance(error, (ClientError, BotoCoreError)):
+        error = classify(error)
+    if isinstance(error, WrongRequest):
+        return Fault(kind, error.message, error.hint, WRONG_REQUEST)
+    if isinstance(error, ToolsetError):
+        return Fault(kind, error.message, _with_command(error.hint, _DOCTOR), FAILED)
+    if isinstance(error, RenderError):
+        return Fault(error.code.value, error.message, _with_command(error.hint, _AGAIN), WRONG_REQUEST)
+    if isinstance(error, HyperFramesClientError):
+        return _of_client(kind, error)
+    if kind == "EndpointError":  # its module refuses to be imported without the pinned moto
+        return Fault(kind, str(error), _DOCTOR, FAILED)
+    if isinstance(error, OSError) and error.filename is not None:
+        return Fault(kind, f"{error.filename}: {error.strerror}", "Check the path, then type the same command again.", WRONG_REQUEST)
+    return None
+
+
+def _of_client(kind: str, error: Exception) -> Fault:
+    from hyperframes_provider.client.errors import (
+        EndpointUnreachable,
+        ExecutionNotFound,
+        HyperFramesClientError,
+        InvalidRequest,
+        RenderFailed,
+    )
+    from hyperframes_provider.client.stack import StackNotFound
+
+    assert isinstance(error, HyperFramesClientError)
+    if isinstance(error, RenderFailed):
+        return Fault(error.failure.error, error.message, _AGAIN, FAILED)
+    wrong = isinstance(error, (InvalidRequest, StackNotFound, ExecutionNotFound))
+    fallback = "hyperframes-airflow local up" if isinstance(error, EndpointUnreachable) else _DOCTOR
+    return Fault(kind, error.message, _with_command(error.hint, fallback), WRONG_REQUEST if wrong else FAILED)
+
+
+def _with_command(hint: str | None, command: str) -> str:
+    """The hint, and a command to type where it names none."""
+    if hint and ("hyperframes-airflow" in hint or "pip install" in hint):
+        return hint
+    return f"{hint}\n{command}" if hint else command

@@ -1,0 +1,30 @@
+"""A render on the console: its progress while it runs."""
+
+from __future__ import annotations
+
+from hyperframes_provider.cli.console import Console
+from hyperframes_provider.client.renders import RenderClient
+from hyperframes_provider.client.report import progress_line
+from hyperframes_provider.client.watch import Snapshot
+
+POLL_SECONDS = 2.0
+"""Between two looks at most: someone is watching."""
+
+
+def follow(client: RenderClient, execution_arn: str, console: Console) -> Snapshot:
+    """Show the execution until it ends."""
+    with console.moving("render") as line:
+
+        def show(snapshot: Snapshot) -> bool:
+            line.show(progress_line(snapshot.progress, snapshot.cost_usd), share(snapshot))
+            return False
+
+        return client.wait(
+            execution_arn, poll_interval=POLL_SECONDS, say=lambda text: line.note(text.removeprefix("render ")), on_snapshot=show
+        )
+
+
+def share(snapshot: Snapshot) -> float:
+    """Part of the frames that are done; 0 while their number is unknown."""
+    total = snapshot.progress.frames_total
+    return snapshot.progress.frames_done / total if total else 0.0

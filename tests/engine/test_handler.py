@@ -1,0 +1,341 @@
+"""The Lambda entry on an in-process S3: results, reuse, signals, and errors under the names that Step Functions sees."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from hyperframes_lambda import handler as handler_module
+from hyperframes_lambda import workspace as workspace_module
+from hyperframes_lambda.contract.errors import ErrorCode, RenderError
+from hyperframes_lambda.contract.events import RenderChunkEvent, parse_event
+from hyperframes_lambda.handler import ChunkSignals, handler
+from hyperframes_lambda.storage import S3Location, Storage
+from hyperframes_lambda.workspace import as_disk_full, workspace
+from moto import mock_aws
+
+BUCKET = "render-bucket"
+PREFIX = f"s3://{BUCKET}/renders/r1/"
+MANIFEST = f"{PREFIX}plan/manifest.json"
+PROJECT = f"s3://{BUCKET}/sites/s/project.tar.gz"
+OUTPUT = f"s3://{BUCKET}/outputs/out.mp4"
+CONTEXT = SimpleNamespace(
+    function_name="hyperframes-render",
+    memory_limit_in_mb=3008,
+    invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:hyperframes-render",
+    aws_request_id="request-1",
+)
+PAGE = """<!doctype html><html><body style="margin:0;background:#fff">
+<div data-composition-id="page" data-start="0" data-no-timeline data-width="160" data-height="90" data-duration="1">
+<div id="box" style="position:absolute;width:20px;height:20px;background:red"></div></div>
+<script>document.getElementById("box").animate([{transform:"none"},{transform:"translateX(100px)"}],{duration:1000,fill:"both"})</script>
+</body></html>"""
+
+
+def archive(**files: str) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, text in files.items():
+            member = tarfile.TarInfo(name.replace("__", "."))
+            member.size = len(text.encode())
+            tar.addfile(member, io.BytesIO(text.encode()))
+    return buffer.getvalue()
+
+
+class Bucket:
+    """The stack's bucket as a test sees it."""
+
+    def __init__(self) -> None:
+        self.s3 = boto3.client("s3")
+        self.s3.create_bucket(Bucket=BUCKET)
+
+    def put(self, uri: str, body: bytes) -> None:
+        self.s3.put_object(Bucket=BUCKET, Key=uri.removeprefix(f"s3://{BUCKET}/"), Body=body)
+
+    def get(self, uri: str) -> bytes:
+        return bytes(self.s3.get_object(Bucket=BUCKET, Key=uri.removeprefix(f"s3://{BUCKET}/"))["Body"].read())
+
+    def etags(self, prefix: str) -> dict[str, str]:
+        found = self.s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix.removeprefix(f"s3://{BUCKET}/"))
+        return {item["Key"].rpartition("/")[2]: item["ETag"] for item in found.get("Contents", [])}
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Bucket]:
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "HYPERFRAMES_BUCKET": BUCKET,
+        "HYPERFRAMES_ALLOWED_BUCKETS": "",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    handler_module._storage.cache_clear()
+    with mock_aws():
+        found = Bucket()
+        found.put(PROJECT, archive(index__html=PAGE))
+        yield found
+    handler_module._storage.cache_clear()
+    assert list((tmp_path / "scratch").iterdir()) == [], "a warm sandbox would fill its disk"
+
+
+def plan_event(**changes: Any) -> dict[str, Any]:
+    config = {"fps": 24, "chunkSize": 12, "quality": "draft"}
+    return {"Action": "plan", "ProjectS3Uri": PROJECT, "PlanOutputS3Prefix": PREFIX, "Config": config, "ExecutionName": "e1"} | changes
+
+
+def chunk_event(plan_hash: str, index: int = 0, **changes: Any) -> dict[str, Any]:
+    event = {"Action": "renderChunk", "ManifestS3Uri": MANIFEST, "PlanHash": plan_hash, "ChunkIndex": index, "ExecutionName": "e1"}
+    return event | changes
+
+
+def assemble_event(plan_hash: str, **changes: Any) -> dict[str, Any]:
+    event = {"Action": "assemble", "ManifestS3Uri": MANIFEST, "PlanHash": plan_hash, "OutputS3Uri": OUTPUT, "ExecutionName": "e1"}
+    return event | changes
+
+
+def refused(event: dict[str, Any]) -> tuple[str, str]:
+    """The error's name and text as Lambda would report them."""
+    with pytest.raises(Exception, match=":") as caught:
+        handler(event, CONTEXT)
+    return type(caught.value).__name__, str(caught.value)
+
+
+def test_a_render_from_archive_to_video(bucket: Bucket, tmp_path: Path, packets: Any) -> None:
+    planned = handler({"Payload": plan_event()}, CONTEXT)
+    plan_hash = planned["PlanHash"]
+    assert planned | {"DurationMs": 0, "PlanHash": ""} == {
+        "ManifestS3Uri": MANIFEST,
+        "PlanHash": "",
+        "ChunkCount": 2,
+        "Chunks": [0, 1],
+        "MaxParallelChunks": 8,
+        "TotalFrames": 24,
+        "Fps": 24,
+        "Duration": 1.0,
+        "Width": 160,
+        "Height": 90,
+        "Format": "mp4",
+        "HasAudio": False,
+        "RendererVersion": planned["RendererVersion"],
+        "BrowserVersion": planned["BrowserVersion"],
+        "FfmpegVersion": planned["FfmpegVersion"],
+        "RuntimeVersion": planned["RuntimeVersion"],
+        "Reused": False,
+        "DurationMs": 0,
+    }
+    assert handler(plan_event(), CONTEXT) | {"DurationMs": 0} == planned | {"DurationMs": 0, "Reused": True}
+
+    chunks = [handler(chunk_event(plan_hash, index), CONTEXT) for index in (0, 1)]
+    assert [chunk["FramesEncoded"] for chunk in chunks] == [12, 12]
+    assert chunks[1]["SegmentS3Uri"] == f"{PREFIX}chunks/{plan_hash}/000001-12-23.mp4"
+    assert not any(chunk["Reused"] for chunk in chunks)
+    progress = json.loads(bucket.get(f"{PREFIX}progress/000001.json"))
+    assert (progress["FramesDone"], progress["FramesTotal"], progress["Complete"], progress["Reused"]) == (12, 12, True, False)
+
+    segments = bucket.etags(f"{PREFIX}chunks/")
+    assert sorted(segments) == ["000000-0-11.mp4", "000000-0-11.mp4.json", "000001-12-23.mp4", "000001-12-23.mp4.json"]
+    again = handler(chunk_event(plan_hash, 1), CONTEXT)
+    assert again | {"DurationMs": 0} == chunks[1] | {"Reused": True, "DurationMs": 0}
+    assert bucket.etags(f"{PREFIX}chunks/") == segments
+    assert json.loads(bucket.get(f"{PREFIX}progress/000001.json"))["Reused"] is True
+
+    bucket.put(OUTPUT, b"an older video")
+    done = handler(assemble_event(plan_hash), CONTEXT)
+    assert (done["OutputS3Uri"], done["FramesEncoded"], done["Duration"], done["ChunkCount"]) == (OUTPUT, 24, 1.0, 2)
+    assert done["Verification"]["DecodedFrames"] == 24
+    (tmp_path / "out.mp4").write_bytes(bucket.get(OUTPUT))
+    assert (tmp_path / "out.mp4").stat().st_size == done["FileSize"]
+    assert len(packets(tmp_path / "out.mp4").times) == 24
+
+    # What is damaged is named, never rendered with; what is finished is not touched.
+    name, text = refused(chunk_event("0" * 64))
+    assert (name, text.startswith("RenderChunk 0: ")) == ("PLAN_HASH_MISMATCH", True)
+    assert refused(assemble_event("0" * 64))[0] == "PLAN_HASH_MISMATCH"
+    assert refused(chunk_event(plan_hash, 2))[0] == "INVALID_EVENT"
+    bucket.s3.delete_object(Bucket=BUCKET, Key=f"renders/r1/chunks/{plan_hash}/000001-12-23.mp4")
+    name, text = refused(assemble_event(plan_hash))
+    assert (name, "000001-12-23.mp4" in text) == ("S3_OBJECT_NOT_FOUND", True)
+    for key in bucket.s3.list_objects_v2(Bucket=BUCKET, Prefix="renders/r1/plan/blobs/")["Contents"]:
+        bucket.s3.put_object(Bucket=BUCKET, Key=key["Key"], Body=b"not what its name says")
+    name, text = refused(chunk_event(plan_hash, 1))
+    assert name == "PLAN_ARTIFACT_DIGEST_MISMATCH"
+    assert text.startswith("RenderChunk 1 (frames 12\N{EN DASH}23): ")
+    assert handler(chunk_event(plan_hash, 0), CONTEXT)["Reused"] is True
+
+
+def test_a_png_sequence_ends_as_one_tar(bucket: Bucket) -> None:
+    config = {"fps": 24, "format": "png-sequence", "chunkSize": 24}
+    planned = handler(plan_event(Config=config), CONTEXT)
+    handler(chunk_event(planned["PlanHash"]), CONTEXT)
+    done = handler(assemble_event(planned["PlanHash"], OutputS3Uri=f"s3://{BUCKET}/outputs/frames.tar"), CONTEXT)
+    with tarfile.open(fileobj=io.BytesIO(bucket.get(done["OutputS3Uri"]))) as tar:
+        assert tar.getnames() == [f"{number:06d}.png" for number in range(24)]
+    assert bucket.s3.head_object(Bucket=BUCKET, Key="outputs/frames.tar")["ContentType"] == "application/x-tar"
+
+
+@pytest.mark.parametrize(
+    ("event", "name", "words"),
+    [
+        ({"Action": "paint"}, "INVALID_EVENT", ["Event: ", "renderChunk"]),
+        (plan_event(Config={"widht": 1}), "INVALID_CONFIG", ["Plan: ", "Config.widht", "width"]),
+        (plan_event(ProjectS3Uri="s3://else/p.tar.gz"), "S3_URI_NOT_ALLOWED", ["Plan: ", "else", "AllowedBuckets"]),
+        (plan_event(PlanOutputS3Prefix="s3://else/r/"), "S3_URI_NOT_ALLOWED", ["else"]),
+        (plan_event(ProjectS3Uri=f"s3://{BUCKET}/none.tar.gz"), "S3_OBJECT_NOT_FOUND", ["none.tar.gz"]),
+        (plan_event(Config={"entryFile": "intro.html"}), "ARCHIVE_REJECTED", ["intro.html", "index.html"]),
+        (chunk_event("0" * 64), "S3_OBJECT_NOT_FOUND", ["RenderChunk 0: ", "manifest.json"]),
+        (chunk_event("0" * 64, ManifestS3Uri=f"{PREFIX}manifest.json"), "INVALID_EVENT", ["ManifestS3Uri"]),
+        (assemble_event("0" * 64, OutputS3Uri="s3://else/out.mp4"), "S3_URI_NOT_ALLOWED", ["Assemble: ", "else"]),
+    ],
+)
+def test_a_known_fault_has_its_code_for_a_name(bucket: Bucket, event: dict[str, Any], name: str, words: list[str]) -> None:
+    found, text = refused(event)
+    assert found == name
+    assert [word for word in words if word not in text] == [], text
+
+
+def test_an_unknown_fault_passes_through(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a fault of ours")
+
+    monkeypatch.setattr(handler_module, "plan", broken)
+    with pytest.raises(ZeroDivisionError, match="a fault of ours"):
+        handler(plan_event(), CONTEXT)
+
+
+def test_a_damaged_earlier_plan_is_made_anew(bucket: Bucket) -> None:
+    bucket.put(MANIFEST, b"{")
+    first = handler(plan_event(), CONTEXT)
+    assert first["Reused"] is False
+    blob = bucket.s3.list_objects_v2(Bucket=BUCKET, Prefix="renders/r1/plan/blobs/")["Contents"][0]["Key"]
+    bucket.s3.delete_object(Bucket=BUCKET, Key=blob)
+    assert handler(plan_event(), CONTEXT) | {"DurationMs": 0} == first | {"DurationMs": 0}
+    bucket.s3.head_object(Bucket=BUCKET, Key=blob)
+
+
+def marker(execution: str) -> bytes:
+    return json.dumps({"ExecutionName": execution, "Cause": "no longer wanted"}).encode()
+
+
+def test_a_cancel_marker_ends_its_own_execution_at_the_start(bucket: Bucket) -> None:
+    bucket.put(f"{PREFIX}cancel", marker("e1"))
+    for event in (plan_event(), chunk_event("0" * 64), assemble_event("0" * 64)):
+        name, text = refused(event)
+        assert (name, "no longer wanted" in text) == ("RENDER_CANCELLED", True)
+    for other in (marker("e0"), b"not json"):
+        bucket.put(f"{PREFIX}cancel", other)
+        assert refused(chunk_event("0" * 64))[0] == "S3_OBJECT_NOT_FOUND"
+
+
+@pytest.fixture
+def signals(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> ChunkSignals:
+    monkeypatch.setattr(handler_module, "_SIGNAL_SECONDS", 0.02)
+    event = parse_event(chunk_event("0" * 64, 7))
+    assert isinstance(event, RenderChunkEvent)
+    return ChunkSignals(Storage(bucket.s3, {BUCKET}), S3Location(BUCKET, "renders/r1/"), event, frames=10)
+
+
+def test_a_cancel_marker_is_seen_while_rendering(bucket: Bucket, signals: ChunkSignals) -> None:
+    with signals:
+        bucket.put(f"{PREFIX}cancel", marker("e1"))
+        assert signals.cancelled.wait(10)
+
+
+def test_progress_is_written_from_the_start_to_the_end(bucket: Bucket, signals: ChunkSignals, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[dict[str, Any]] = []
+    done = handler_module.threading.Event()
+    write = Storage.write
+
+    def noted(self: Storage, location: S3Location, content: bytes, **options: Any) -> None:
+        write(self, location, content, **options)
+        assert location.key == "renders/r1/progress/000007.json"
+        written.append(json.loads(content))
+        if written[-1]["FramesDone"] == 4:
+            done.set()
+
+    monkeypatch.setattr(Storage, "write", noted)
+    with signals:
+        assert [entry["FramesDone"] for entry in written] == [0]
+        signals.report(4)
+        assert done.wait(10)
+        signals.complete()
+    assert [(entry["FramesDone"], entry["Complete"]) for entry in written] == [(0, False), (4, False), (10, True)]
+    assert len({entry["StartedAt"] for entry in written}) == 1
+
+
+def test_signals_that_cannot_be_sent_do_not_end_the_render(signals: ChunkSignals, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = handler_module.threading.Event()
+
+    def refuse(*_: object, **__: object) -> None:
+        tried.set()
+        raise RenderError(ErrorCode.S3_ACCESS_FAILED, "S3 is away")
+
+    monkeypatch.setattr(Storage, "write", refuse)
+    monkeypatch.setattr(Storage, "read", refuse)
+    with signals:
+        tried.clear()
+        signals.report(3)
+        assert tried.wait(10)
+        signals.complete()
+    assert not signals.cancelled.is_set()
+
+
+def test_what_a_killed_invocation_left_is_removed_and_a_running_ones_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    script = (
+        "import os, tempfile\nfrom hyperframes_lambda.workspace import workspace\n"
+        f"tempfile.tempdir = {str(tmp_path)!r}\nwith workspace() as folder:\n    print(folder, flush=True)\n    input()\n    os._exit(1)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as other:
+        assert other.stdout is not None
+        theirs = Path(other.stdout.readline().strip())
+        with workspace() as ours:
+            assert {theirs, ours} == set(tmp_path.iterdir())
+        assert theirs.is_dir()
+        other.communicate("\n")
+    with workspace() as ours:
+        assert list(tmp_path.iterdir()) == [ours]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "free", "full"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "frame.png"), 1 << 30, True),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), 1 << 30, True),
+        (OSError(errno.ENOENT, "No such file"), 0, False),
+        (RenderError(ErrorCode.DISK_FULL, "encoding 000001.mp4: no space is left"), 1 << 30, True),
+        (RenderError(ErrorCode.BROWSER_CRASHED, "the browser ended"), 1000, True),
+        (RenderError(ErrorCode.BROWSER_CRASHED, "the browser ended"), 1 << 30, False),
+        (RenderError(ErrorCode.INVALID_CONFIG, "fps"), 0, False),
+    ],
+)
+def test_a_full_disk_is_recognised_and_named(
+    error: Exception, free: int, full: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workspace_module.shutil, "disk_usage", lambda _: SimpleNamespace(free=free, total=48 << 20))
+    found = as_disk_full(error, tmp_path)
+    assert (found is not None) == full
+    if found is not None:
+        assert found.code is ErrorCode.DISK_FULL
+        assert str(tmp_path) in found.message
+        assert "of 48 MB free" in found.message
+        assert found.hint or error.args
