@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tarfile
 import tempfile
 from pathlib import Path
 
+from hyperframes_provider.client.archives import tarfile
 from hyperframes_provider.client.connect import Connect
 from hyperframes_provider.client.errors import InvalidRequest, error_code
 from hyperframes_provider.client.s3 import parse_s3_uri

@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> None:
 def serve(port: int, outputs: Path, state: StateFolder, ready_fd: int, stopping: threading.Event) -> None:
     """Serve on `port` (0: a free one) until `stopping`; then end all environments and remove every trace but the log."""
     shutil.rmtree(state.scratch, ignore_errors=True)
-    state.scratch.mkdir(parents=True)
+    state.scratch.mkdir(parents=True, exist_ok=True)
     # Large objects are spooled to temporary files, and environments have their folders there.
     os.environ["TMPDIR"] = tempfile.tempdir = str(state.scratch)
     # Pages in a browser have no business here: no CORS, and see `_Gate`.

@@ -12,6 +12,9 @@ from pathlib import Path
 
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 
+if not hasattr(tarfile, "data_filter"):  # Python before 3.11.4
+    from backports import tarfile  # type: ignore[no-redef]
+
 MAX_ENTRIES = 20_000
 MAX_FILE_BYTES = 1 << 30
 MAX_TOTAL_BYTES = 2 << 30

@@ -1,16 +1,14 @@
 """Render with a scratch file system that is too small, and print how the execution ended.
 
 Run in a mount namespace of its own (`unshare -Urm`), so that a real, full file system needs no root:
-`full_disk.py SCRATCH MEGABYTES STATE PROJECT.tar.gz`.
+`full_disk.py STATE MEGABYTES PROJECT.tar.gz`.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from whole_path import WholePath
@@ -21,9 +19,10 @@ from hyperframes_provider.client.stack import deploy_stack
 from hyperframes_provider.local import endpoint as embedded
 
 
-def main(scratch: str, megabytes: str, state: str, project: str) -> None:
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", scratch], check=True)
-    os.environ["TMPDIR"] = tempfile.tempdir = scratch
+def main(state: str, megabytes: str, project: str) -> None:
+    scratch = Path(state) / "tmp"
+    scratch.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", str(scratch)], check=True)
     info = embedded.up(outputs=Path(state) / "outputs", state_dir=Path(state))
     try:
         code = Path(state) / "handler.zip"

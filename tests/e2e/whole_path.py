@@ -118,6 +118,12 @@ class WholePath:
         listing = self.client("s3").list_objects_v2(Bucket=self.bucket, Prefix=prefix.removeprefix(f"s3://{self.bucket}/"))
         return {entry["Key"]: entry["ETag"] for entry in listing.get("Contents", [])}
 
+    def frames_done(self, request: dict[str, Any]) -> int:
+        """Frames that the chunks of a render have reported so far."""
+        s3 = self.client("s3")
+        bodies = [s3.get_object(Bucket=self.bucket, Key=key)["Body"].read() for key in self.keys(request["PlanOutputS3Prefix"] + "progress/")]
+        return sum(json.loads(body)["FramesDone"] for body in bodies)
+
     def fetch(self, uri: str, path: Path) -> Path:
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         self.client("s3").download_file(bucket, key, str(path))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import tarfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from hyperframes_provider.client.archives import tarfile
 from hyperframes_provider.local.toolset.errors import ToolsetError
 from hyperframes_provider.local.toolset.pins import Member, Packing, Part, Registry
 

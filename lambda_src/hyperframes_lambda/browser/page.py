@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
@@ -90,6 +90,24 @@ class CompositionPage:
         """Close the page."""
         self.close()
 
+    def ask(self, expression: str) -> Any:
+        """The value of a JavaScript expression, or of what it promises; an exception of the page's is a `COMPOSITION_ERROR`."""
+        answer = self._cdp.send("Runtime.evaluate", {"expression": expression, "awaitPromise": True, "returnByValue": True})
+        details = answer.get("exceptionDetails")
+        if details:
+            text = str(details.get("exception", {}).get("description") or details.get("text"))
+            raise script_error([self._reporter.local_names(text)], "when it was asked for its state or its next frame")
+        return answer["result"].get("value")
+
+    def pause(self, milliseconds: float) -> None:
+        """Let the page's events come in for a while."""
+        self._page.wait_for_timeout(milliseconds)
+
+    def nudge(self) -> None:
+        """For a page that waits for a frame before it becomes ready: run its animation frames at time zero, and draw once."""
+        self.ask("window.__HF_ENGINE__.flush()")
+        self._begin_frame(self._ticks + _TICK)
+
     def _lost(self, what: str) -> AbstractContextManager[None]:
         return _lost(self._watchdog, self._reporter, what)
 
@@ -97,11 +115,11 @@ class CompositionPage:
         report = self.report
         known_errors, known_failures, known_remote = len(report.script_errors), len(report.failed_requests), len(report.remote_requests)
         with self._watchdog.guard(SEEK_SECONDS):
-            thrown = self._page.evaluate("seconds => window.__HF_ENGINE__.frame(seconds)", seconds)
-            while self._reporter.in_flight:
-                self._page.wait_for_timeout(1)
-                if not self._reporter.in_flight:
-                    self._page.evaluate("() => window.__HF_ENGINE__.settle()")
+            thrown = self.ask(f"window.__HF_ENGINE__.frame({seconds!r})")
+            while self._reporter.loading:
+                self.pause(1)
+                if not self._reporter.loading:
+                    self.ask("window.__HF_ENGINE__.settle()")
         report.script_errors += [self._reporter.local_names(text) for text in thrown]
         if len(report.failed_requests) > known_failures or len(report.remote_requests) > known_remote:
             fault = asset_error(report)
@@ -169,6 +187,7 @@ def open_page(
         context, page = _controlled_page(browser, browser_cdp, width=width, height=height, scale=scale)
         cdp = context.new_cdp_session(page)
         cdp.send("Network.enable")
+        cdp.send("Runtime.enable")
         if transparent:
             cdp.send("Emulation.setDefaultBackgroundColorOverride", {"color": {"r": 0, "g": 0, "b": 0, "a": 0}})
         page.add_init_script(f"if (window === window.top) window.__hfVariables = {json.dumps(dict(variables))};")
@@ -176,7 +195,7 @@ def open_page(
     try:
         with composition._lost("the page's loading"), watchdog.guard(ready_seconds + 15):
             page.goto(url, wait_until="commit", timeout=ready_seconds * 1000)
-            composition.duration = wait_until_ready(page, composition._reporter, ready_seconds, _nudge(composition))
+            composition.duration = wait_until_ready(composition, composition._reporter, ready_seconds)
         composition.warm_up()
     except BaseException:
         composition.close()
@@ -205,13 +224,3 @@ def _controlled_page(browser: Browser, browser_cdp: CDPSession, *, width: int, h
             {"url": "about:blank", "enableBeginFrameControl": True, "browserContextId": context_id, "width": width, "height": height},
         )
     return context, opened.value
-
-
-def _nudge(composition: CompositionPage) -> Callable[[], None]:
-    """For a page that waits for a frame before it becomes ready: run its animation frames at time zero, and draw once."""
-
-    def nudge() -> None:
-        composition._page.evaluate("() => window.__HF_ENGINE__.flush()")
-        composition._begin_frame(composition._ticks + _TICK)
-
-    return nudge

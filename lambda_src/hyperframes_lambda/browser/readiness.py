@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-from playwright.sync_api import Page
+from typing import Any, Protocol
 
 from hyperframes_lambda.browser.report import FailedRequest, PageReport, Reporter
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
@@ -21,11 +18,26 @@ _FRAMELESS_SECONDS = 0.2
 """How long a loaded page gets before it is given frames: most need none, and what is drawn before readiness may differ between chunks."""
 _FAULT_SECONDS = 0.3
 """How long a loaded and quiet page with a known fault may still become ready."""
+_LENGTH_SECONDS = 1.5
+"""The same for one that is complete but has no duration."""
 _PATIENCE_SECONDS = 5.0
-"""The same for a page without one: it may be waiting for a timer of its own."""
+"""The same for a page that nothing is known to be wrong with: it may be waiting for a timer of its own."""
 
 _ASSETS = frozenset({"script", "stylesheet", "image", "font", "document"})
 """Kinds of request without which the picture is wrong. A script may ask for data that is not there and cope."""
+
+
+class Asked(Protocol):
+    """The page as far as readiness is concerned; `CompositionPage` is one."""
+
+    def ask(self, expression: str) -> Any:
+        """The value of a JavaScript expression."""
+
+    def pause(self, milliseconds: float) -> None:
+        """Let events come in."""
+
+    def nudge(self) -> None:
+        """Give the page an animation frame at time zero."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +64,7 @@ class State:
         return self.loaded and self.seekable and self.settled and not self.missing and not self.pending_images and not self.fonts_loading
 
 
-def wait_until_ready(page: Page, reporter: Reporter, seconds: float, nudge: Callable[[], None]) -> float:
+def wait_until_ready(page: Asked, reporter: Reporter, seconds: float) -> float:
     """Wait until the composition can be seeked; its duration in seconds. Raises the cause as soon as waiting longer cannot help."""
     deadline = time.monotonic() + seconds
     quiet_since: float | None = None
@@ -65,20 +77,20 @@ def wait_until_ready(page: Page, reporter: Reporter, seconds: float, nudge: Call
             report.script_errors += [reporter.local_names(text) for text in state.errors]
             report.media = state.media
             _refuse_unrenderable(state, report)
-            quiet = state.loaded and not reporter.in_flight
+            quiet = state.loaded and not reporter.loading
             if not quiet or before is None or _progress(before, state):
                 quiet_since = now if quiet else None
             before = state
-            if state.complete and not reporter.in_flight and state.duration > 0 and not _fault(state, report):
+            if state.complete and not reporter.loading and state.duration > 0 and _patience(state, report) == _PATIENCE_SECONDS:
                 return _checked_duration(state)
             if quiet_since is not None:
-                if now - quiet_since >= (_FAULT_SECONDS if _fault(state, report) else _PATIENCE_SECONDS):
+                if now - quiet_since >= _patience(state, report):
                     raise _diagnosis(state, report)
                 if now - quiet_since >= _FRAMELESS_SECONDS:
-                    nudge()
+                    page.nudge()
         if now >= deadline:
             raise _diagnosis(state, report) if state else _never_loaded(seconds, reporter)
-        page.wait_for_timeout(_POLL_MS)
+        page.pause(_POLL_MS)
 
 
 def asset_error(report: PageReport) -> RenderError | None:
@@ -108,9 +120,9 @@ def script_error(errors: list[str], when: str) -> RenderError:
     return RenderError(ErrorCode.COMPOSITION_ERROR, f"a script of the composition threw {when}: {_brief(errors[0])}{more}")
 
 
-def _look(page: Page) -> State | None:
+def _look(page: Asked) -> State | None:
     """The page's state; None until the bridge is there (the page is still being parsed)."""
-    data: dict[str, Any] | None = page.evaluate("() => window.__HF_ENGINE__ ? window.__HF_ENGINE__.state() : null")
+    data: dict[str, Any] | None = page.ask("window.__HF_ENGINE__ ? window.__HF_ENGINE__.state() : null")
     if data is None:
         return None
     return State(
@@ -168,11 +180,12 @@ def _element(medium: dict[str, str]) -> str:
     return f"<{name}> {medium['src'] or 'without src'}"
 
 
-def _fault(state: State, report: PageReport) -> bool:
-    """Whether something is known to be wrong, so that the page will not get better by waiting."""
-    nothing_there = not state.own and not state.compositions
-    no_length = state.complete and not state.duration > 0
-    return bool(report.script_errors or asset_error(report) or nothing_there or no_length)
+def _patience(state: State, report: PageReport) -> float:
+    """How long a loaded and quiet page may take from here, by what is known to be wrong with it."""
+    if report.script_errors or asset_error(report) or (not state.own and not state.compositions):
+        return _FAULT_SECONDS
+    # The runtime binds a timeline that came late within its next animation frames.
+    return _LENGTH_SECONDS if state.complete and not state.duration > 0 else _PATIENCE_SECONDS
 
 
 def _diagnosis(state: State, report: PageReport) -> RenderError:
@@ -224,7 +237,7 @@ def _not_registered(state: State, report: PageReport, lost: list[FailedRequest])
 
 
 def _never_loaded(seconds: float, reporter: Reporter) -> RenderError:
-    waiting = ", ".join(sorted(reporter.local_names(request.url) for request in reporter.in_flight))
+    waiting = ", ".join(sorted(reporter.loading))
     return RenderError(
         ErrorCode.COMPOSITION_NOT_READY, f"the page was not parsed within {seconds:g} s" + (f"; still loading {waiting}" if waiting else "")
     )

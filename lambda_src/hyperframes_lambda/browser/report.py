@@ -1,11 +1,15 @@
-"""What a page said and asked for while it was open."""
+"""What a page said and asked for while it was open, from the events of one DevTools session.
+
+One session for questions and events keeps them in order: when an answer arrives, everything that happened before it has been seen.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from playwright.sync_api import CDPSession, ConsoleMessage, Error, Page, Request, Response, WebSocket
+from playwright.sync_api import CDPSession, Page
 
 
 @dataclass(frozen=True)
@@ -20,11 +24,6 @@ class FailedRequest:
     kind: str
     status: str
     wanted_by: str | None = None
-
-    def __str__(self) -> str:
-        """`path (status, wanted by file line n)`."""
-        wanted = f", wanted by {self.wanted_by}" if self.wanted_by else ""
-        return f"{self.path} ({self.status}{wanted})"
 
 
 @dataclass
@@ -47,84 +46,104 @@ _RUNTIME_SCRIPT_ERROR = "[HyperFrames] composition script error:"
 
 _NEVER_MISSED = frozenset({"favicon.ico"})
 
+_OWN = "__hyperframes/"
+
+
+@dataclass(frozen=True)
+class _Request:
+    url: str
+    kind: str
+    wanted_by: str | None
+
 
 class Reporter:
-    """Fills a `PageReport` from Playwright's events and keeps the requests that are under way."""
+    """Fills a `PageReport` from the session's events and keeps the requests that are under way."""
 
     def __init__(self, page: Page, cdp: CDPSession, base_url: str) -> None:
         self.report = PageReport()
         self.crashed = False
-        self.in_flight: set[Request] = set()
         self._base_url = base_url
-        self._initiators: dict[str, str] = {}
-        cdp.on("Network.requestWillBeSent", self._will_be_sent)
-        page.on("console", self._console)
-        page.on("pageerror", self._page_error)
+        self._in_flight: dict[str, _Request] = {}
         page.on("crash", self._crash)
-        page.on("request", self._request)
-        page.on("requestfinished", self._finished)
-        page.on("requestfailed", self._failed)
-        page.on("response", self._response)
-        page.on("websocket", self._web_socket)
+        cdp.on("Runtime.exceptionThrown", self._exception)
+        cdp.on("Runtime.consoleAPICalled", self._console)
+        cdp.on("Network.requestWillBeSent", self._requested)
+        cdp.on("Network.responseReceived", self._answered)
+        cdp.on("Network.loadingFinished", self._finished)
+        cdp.on("Network.loadingFailed", self._failed)
+        cdp.on("Network.webSocketCreated", self._web_socket)
+
+    @property
+    def loading(self) -> list[str]:
+        """Paths of the project that are being loaded."""
+        return [self._path(request.url) for request in self._in_flight.values()]
 
     def local_names(self, text: str) -> str:
         """`text` with the server's address taken out, so that a stack names the project's files."""
         return text.replace(self._base_url, "")
 
-    def _will_be_sent(self, event: dict[str, object]) -> None:
-        request, initiator = event.get("request"), event.get("initiator")
-        if not isinstance(request, dict) or not isinstance(initiator, dict):
-            return
-        url, line = initiator.get("url"), initiator.get("lineNumber")
-        stack = initiator.get("stack")
-        if isinstance(stack, dict) and stack.get("callFrames"):
-            url, line = stack["callFrames"][0].get("url"), stack["callFrames"][0].get("lineNumber")
-        if isinstance(url, str) and url.startswith(self._base_url) and not self._path(url).startswith("__hyperframes/"):
-            place = f" line {int(line) + 1}" if isinstance(line, (int, float)) else ""
-            self._initiators.setdefault(str(request.get("url")), f"{self._path(url)}{place}")
+    def _crash(self, _page: Page) -> None:
+        self.crashed = True
 
-    def _console(self, message: ConsoleMessage) -> None:
-        if message.type != "error":
+    def _exception(self, event: dict[str, Any]) -> None:
+        details = event["exceptionDetails"]
+        text = str(details.get("exception", {}).get("description") or details.get("text", "")).strip()
+        url, line = str(details.get("url") or ""), int(details.get("lineNumber", 0)) + 1
+        if url and f"{url}:" not in text:
+            text += f"\n    at {url}:{line}"
+        self.report.script_errors.append(self.local_names(text))
+
+    def _console(self, event: dict[str, Any]) -> None:
+        if event["type"] != "error":
             return
-        text = self.local_names(message.text)
+        text = self.local_names(" ".join(str(argument.get("value", argument.get("description", ""))) for argument in event["args"]))
         self.report.console_errors.append(text)
         if text.startswith(_RUNTIME_SCRIPT_ERROR):
             self.report.script_errors.append(text.removeprefix(_RUNTIME_SCRIPT_ERROR).strip())
 
-    def _page_error(self, error: Error) -> None:
-        self.report.script_errors.append(self.local_names(error.stack or error.message))
+    def _requested(self, event: dict[str, Any]) -> None:
+        url = event["request"]["url"]
+        if urlsplit(url).scheme in ("data", "blob", "about"):
+            return
+        request = _Request(url, str(event.get("type", "Other")).lower(), self._wanted_by(event.get("initiator", {})))
+        if url.startswith(self._base_url):
+            self._in_flight[event["requestId"]] = request
+        else:
+            self.report.remote_requests.append(FailedRequest(url, request.kind, "remote", request.wanted_by))
 
-    def _crash(self, _page: Page) -> None:
-        self.crashed = True
+    def _answered(self, event: dict[str, Any]) -> None:
+        status = event["response"]["status"]
+        # A refused request is over with its answer; for some kinds Chromium never says that it finished.
+        request = self._in_flight.pop(event["requestId"], None) if status >= 400 else None
+        if request and self._path(request.url) not in _NEVER_MISSED:
+            self._record(request, str(status))
 
-    def _request(self, request: Request) -> None:
-        if self._is_local(request.url):
-            self.in_flight.add(request)
-        elif urlsplit(request.url).scheme not in ("data", "blob", "about"):
-            self.report.remote_requests.append(self._describe(request, "remote"))
+    def _finished(self, event: dict[str, Any]) -> None:
+        self._in_flight.pop(event["requestId"], None)
 
-    def _web_socket(self, socket: WebSocket) -> None:
-        self.report.remote_requests.append(FailedRequest(socket.url, "websocket", "remote"))
+    def _failed(self, event: dict[str, Any]) -> None:
+        request = self._in_flight.pop(event["requestId"], None)
+        # A page may drop a request that it no longer wants; what it does want it asks for again.
+        if request and not event.get("canceled") and event.get("errorText") != "net::ERR_ABORTED":
+            self._record(request, str(event.get("errorText") or "failed"))
 
-    def _finished(self, request: Request) -> None:
-        self.in_flight.discard(request)
+    def _web_socket(self, event: dict[str, Any]) -> None:
+        self.report.remote_requests.append(FailedRequest(event["url"], "websocket", "remote", self._wanted_by(event.get("initiator", {}))))
 
-    def _failed(self, request: Request) -> None:
-        self.in_flight.discard(request)
-        # A page may drop a request it no longer wants; what it does want it asks for again.
-        if self._is_local(request.url) and request.failure != "net::ERR_ABORTED":
-            self.report.failed_requests.append(self._describe(request, request.failure or "failed"))
+    def _record(self, request: _Request, status: str) -> None:
+        failure = FailedRequest(self._path(request.url), request.kind, status, request.wanted_by)
+        if not any(known.path == failure.path for known in self.report.failed_requests):
+            self.report.failed_requests.append(failure)
 
-    def _response(self, response: Response) -> None:
-        request = response.request
-        if response.status >= 400 and self._is_local(request.url) and self._path(request.url) not in _NEVER_MISSED:
-            self.report.failed_requests.append(self._describe(request, str(response.status)))
-
-    def _describe(self, request: Request, status: str) -> FailedRequest:
-        return FailedRequest(self._path(request.url), request.resource_type, status, self._initiators.get(request.url))
-
-    def _is_local(self, url: str) -> bool:
-        return url.startswith(self._base_url)
+    def _wanted_by(self, initiator: dict[str, Any]) -> str | None:
+        """`file line n` of what asked for it: the tag, the style sheet, or the nearest of the author's lines on the stack."""
+        places = [initiator, *initiator.get("stack", {}).get("callFrames", [])]
+        for place in places:
+            url = str(place.get("url") or "")
+            if url.startswith(self._base_url) and not self._path(url).startswith(_OWN):
+                line = place.get("lineNumber")
+                return self._path(url) + (f" line {int(line) + 1}" if line is not None else "")
+        return None
 
     def _path(self, url: str) -> str:
-        return unquote(url.removeprefix(self._base_url).split("?")[0].split("#")[0]) if self._is_local(url) else url
+        return unquote(url.removeprefix(self._base_url).split("?")[0].split("#")[0])
