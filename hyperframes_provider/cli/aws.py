@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
+from urllib.parse import urlsplit
 
 from hyperframes_provider.cli.faults import WrongRequest
 from hyperframes_provider.client.connect import Connect, connect_from_session, connect_local, is_loopback
+from hyperframes_provider.client.errors import EndpointUnreachable
 
 
 def connect(options: argparse.Namespace) -> Connect:
@@ -15,6 +18,7 @@ def connect(options: argparse.Namespace) -> Connect:
     from botocore.exceptions import ProfileNotFound
 
     url = endpoint_url(options)
+    _require_answer(url)
     if url is not None and is_loopback(url) and options.profile is None and options.region is None:
         return connect_local(url)
     try:
@@ -22,6 +26,17 @@ def connect(options: argparse.Namespace) -> Connect:
     except ProfileNotFound as error:
         raise WrongRequest(str(error), hint="Name a profile of the AWS configuration with --profile, or leave it out.") from error
     return connect_from_session(session, region_name=options.region, endpoint_url=url)
+
+
+def _require_answer(url: str | None) -> None:
+    """Nobody listening on this machine is no passing fault: say so at once, instead of after botocore's retries."""
+    if url is None or not is_loopback(url):
+        return
+    parts = urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)), timeout=5).close()
+    except OSError as error:
+        raise EndpointUnreachable(f"nothing answers at {url}: {error.strerror}", hint="Start it: hyperframes-airflow local up") from error
 
 
 def endpoint_url(options: argparse.Namespace) -> str | None:

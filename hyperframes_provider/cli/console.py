@@ -51,14 +51,14 @@ class Console:
         elif text:
             self.say(text)
 
-    def fail(self, kind: str, message: str, hint: str) -> None:
+    def fail(self, kind: str, message: str, hint: str, *, code: str = "") -> None:
         """An error: on stderr, and with `--json` as the one document."""
         errors = RichConsole(stderr=True, highlight=False, soft_wrap=True)
         errors.print(Text.assemble((f"{kind}: ", "bold red"), message))
         for line in hint.splitlines():
             errors.print(Text(f"  {line}"))
         if self.as_json:
-            self.result({"error": {"type": kind, "message": message, "hint": hint}})
+            self.result({"error": {"type": kind, **({"code": code} if code else {}), "message": message, "hint": hint}})
 
     @contextmanager
     def moving(self, label: str) -> Iterator[MovingLine]:
@@ -104,7 +104,7 @@ def bar_of(share: float) -> str:
 
 
 def _labelled(label: str, text: str, right: str = "") -> Text:
-    line = Text.assemble((label.ljust(LABEL_WIDTH), "bold cyan"), text)
+    line = Text.assemble((label.ljust(LABEL_WIDTH), "bold cyan"), text, overflow="ellipsis")
     if right:
         line.append("  " + right, "green")
     return line

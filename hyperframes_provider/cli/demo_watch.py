@@ -9,11 +9,11 @@ from types import TracebackType
 from hyperframes_lambda.contract.events import AssembleResult
 
 from hyperframes_provider.cli.console import Console, MovingLine, seconds
-from hyperframes_provider.cli.follow import share
+from hyperframes_provider.cli.follow import share, summary
 from hyperframes_provider.client.connect import Connect
 from hyperframes_provider.client.errors import HyperFramesClientError, typed_errors
 from hyperframes_provider.client.renders import RenderClient
-from hyperframes_provider.client.report import Reporter, progress_line
+from hyperframes_provider.client.report import Reporter
 from hyperframes_provider.client.result import RenderResult
 from hyperframes_provider.client.stack import StackNotFound, StackNotReady, StackOutputs, describe_stack
 from hyperframes_provider.client.watch import RenderWatch, Snapshot
@@ -98,10 +98,10 @@ class DemoWatch:
         if snapshot.execution.status.terminal:
             self._ended = True
             self._drop_line()
-            result = f"{snapshot.execution.status.value.lower()} · {progress_line(snapshot.progress, snapshot.cost_usd)}"
+            result = f"{snapshot.execution.status.value.lower()} · {summary(snapshot)}"
             self._console.line("render", f"{snapshot.execution.name[:30]}…", result)
         else:
-            line.show(progress_line(snapshot.progress, snapshot.cost_usd), share(snapshot))
+            line.show(summary(snapshot), share(snapshot))
 
     def _moving(self, label: str) -> MovingLine:
         if self._line is None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 FAILED, WRONG_REQUEST = 1, 2
 
 _DOCTOR = "What this machine has, and what is missing, says: hyperframes-airflow doctor"
-_AGAIN = "Correct it and type the same command again: finished chunks are kept. What a verb takes: hyperframes-airflow VERB --help"
+_HELP = "What the verbs take, says: hyperframes-airflow --help"
+_AGAIN = "Correct it, then type the same hyperframes-airflow command again: finished chunks are kept."
 
 
 class WrongRequest(Exception):
@@ -30,6 +31,8 @@ class Fault:
     message: str
     hint: str
     exit_code: int
+    code: str = ""
+    """The code of the error table, for a render that failed."""
 
 
 def explain(error: Exception) -> Fault | None:
@@ -48,7 +51,7 @@ def explain(error: Exception) -> Fault | None:
     if isinstance(error, ToolsetError):
         return Fault(kind, error.message, _with_command(error.hint, _DOCTOR), FAILED)
     if isinstance(error, RenderError):
-        return Fault(error.code.value, error.message, _with_command(error.hint, _AGAIN), WRONG_REQUEST)
+        return Fault(error.code.value, error.message, _with_command(error.hint, _HELP), WRONG_REQUEST)
     if isinstance(error, HyperFramesClientError):
         return _of_client(kind, error)
     if kind == "EndpointError":  # its module refuses to be imported without the pinned moto
@@ -70,9 +73,12 @@ def _of_client(kind: str, error: Exception) -> Fault:
 
     assert isinstance(error, HyperFramesClientError)
     if isinstance(error, RenderFailed):
-        return Fault(error.failure.error, error.message, _AGAIN, FAILED)
+        return Fault(kind, error.message, _AGAIN, FAILED, code=error.failure.error)
     wrong = isinstance(error, (InvalidRequest, StackNotFound, ExecutionNotFound))
-    fallback = "hyperframes-airflow local up" if isinstance(error, EndpointUnreachable) else _DOCTOR
+    if isinstance(error, EndpointUnreachable):
+        fallback = "Start the embedded endpoint: hyperframes-airflow local up"
+    else:
+        fallback = _HELP if wrong else _DOCTOR
     return Fault(kind, error.message, _with_command(error.hint, fallback), WRONG_REQUEST if wrong else FAILED)
 
 

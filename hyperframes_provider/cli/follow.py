@@ -16,12 +16,18 @@ def follow(client: RenderClient, execution_arn: str, console: Console) -> Snapsh
     with console.moving("render") as line:
 
         def show(snapshot: Snapshot) -> bool:
-            line.show(progress_line(snapshot.progress, snapshot.cost_usd), share(snapshot))
+            line.show(summary(snapshot), share(snapshot))
             return False
 
         return client.wait(
             execution_arn, poll_interval=POLL_SECONDS, say=lambda text: line.note(text.removeprefix("render ")), on_snapshot=show
         )
+
+
+def summary(snapshot: Snapshot) -> str:
+    """The progress, and how often something had to be tried again."""
+    retried = f" · {len(snapshot.retries)} retried" if snapshot.retries else ""
+    return progress_line(snapshot.progress, snapshot.cost_usd) + retried
 
 
 def share(snapshot: Snapshot) -> float:

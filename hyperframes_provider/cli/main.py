@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         fault = explain(error)
         if fault is None:
             raise
-        console.fail(fault.kind, fault.message, fault.hint)
+        console.fail(fault.kind, fault.message, fault.hint, code=fault.code)
         return fault.exit_code
 
 

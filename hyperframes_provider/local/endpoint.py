@@ -10,7 +10,6 @@ import http.client
 import json
 import os
 import select
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -136,5 +135,5 @@ def _stop(state: StateFolder) -> bool:
             f"These processes of the embedded endpoint cannot be ended: {', '.join(str(process.pid) for process in remains)}"
         )
     state.remove()
-    shutil.rmtree(state.scratch, ignore_errors=True)
+    state.empty_scratch()
     return found

@@ -11,7 +11,6 @@ import fcntl
 import json
 import logging
 import os
-import shutil
 import signal
 import sys
 import tempfile
@@ -54,14 +53,14 @@ def main(arguments: list[str] | None = None) -> None:
 
 def serve(port: int, outputs: Path, state: StateFolder, ready_fd: int, stopping: threading.Event) -> None:
     """Serve on `port` (0: a free one) until `stopping`; then end all environments and remove every trace but the log."""
-    shutil.rmtree(state.scratch, ignore_errors=True)
+    state.empty_scratch()
     state.scratch.mkdir(parents=True, exist_ok=True)
     # Large objects are spooled to temporary files, and environments have their folders there.
     os.environ["TMPDIR"] = tempfile.tempdir = str(state.scratch)
     # Pages in a browser have no business here: no CORS, and see `_Gate`.
     os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
     with contextlib.ExitStack() as cleanup:
-        cleanup.callback(shutil.rmtree, state.scratch, ignore_errors=True)
+        cleanup.callback(state.empty_scratch)
         server, pool = _make_server(port, outputs, state)
         cleanup.callback(pool.close)
         info = EndpointInfo(

@@ -6,6 +6,8 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
+import stat
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -66,6 +68,16 @@ class StateFolder:
         """Forget the endpoint; with `info`, only when it is still that one."""
         if info is None or self.read() == info:
             self._file.unlink(missing_ok=True)
+
+    def empty_scratch(self) -> None:
+        """Remove everything below `scratch`. The code folders in it are read-only, which stops any user but root from deleting files."""
+        for folder, folders, _ in os.walk(self.scratch):
+            for name in folders:
+                path = Path(folder, name)
+                if not path.is_symlink():
+                    path.chmod(path.stat().st_mode | stat.S_IRWXU)
+        # A browser that is just ending may still take its own files away; what stays is removed by the next start.
+        shutil.rmtree(self.scratch, ignore_errors=True)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,17 +17,42 @@ from hyperframes_lambda.contract.toolset import Toolset
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """`hyperframes-airflow …` in a process of its own, with no embedded endpoint and no AWS configuration."""
+def environment(folder: Path) -> dict[str, str]:
+    """A home of its own, no embedded endpoint that somebody else started, and no AWS configuration."""
+    base = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return base | {"HYPERFRAMES_STATE_DIR": str(folder / "state"), "AWS_EC2_METADATA_DISABLED": "true", "HOME": str(folder)}
 
-    def call(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-        base = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        environ = base | {"HYPERFRAMES_STATE_DIR": str(tmp_path / "state"), "AWS_EC2_METADATA_DISABLED": "true", "HOME": str(tmp_path)}
-        command = [sys.executable, "-c", "import sys; from hyperframes_provider.cli import main; sys.exit(main())", *map(str, arguments)]
-        return subprocess.run(command, env=environ | environment, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-c", "import sys; from hyperframes_provider.cli import main; sys.exit(main())", *map(str, arguments)]
+
+
+def runner(folder: Path) -> Run:
+    def call(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
+        environ = environment(folder) | more
+        return subprocess.run(command(*arguments), env=environ, cwd=folder, capture_output=True, text=True, timeout=120)
 
     return call
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """`hyperframes-airflow …` in a process of its own."""
+    return runner(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder whose commands find an endpoint that is up, with a stack."""
+    folder = tmp_path_factory.mktemp("deployed")
+    run = runner(folder)
+    assert run("local", "up", "--outputs", "videos").returncode == 0
+    try:
+        assert run("deploy").returncode == 0
+        yield folder
+    finally:
+        assert json.loads(run("local", "down", "--json").stdout) == {"stopped": True}
+    assert run("local", "status").returncode == 1
 
 
 def test_help_needs_neither_airflow_nor_the_endpoint(run: Run) -> None:
@@ -71,7 +97,7 @@ def test_json_is_one_document_for_an_error_too(run: Run) -> None:
 
 
 def test_an_endpoint_that_does_not_answer_exits_1(run: Run) -> None:
-    done = run("progress", "latest", "--endpoint-url", "http://127.0.0.1:9", AWS_MAX_ATTEMPTS="1")
+    done = run("progress", "latest", "--endpoint-url", "http://127.0.0.1:9")
     assert done.returncode == 1, done.stderr
     assert "hyperframes-airflow local up" in done.stderr
 
@@ -104,27 +130,66 @@ def test_the_doctor_is_content_with_this_machine(run: Run) -> None:
     assert checks["endpoint"]["detail"].startswith("not running")
 
 
-def test_the_endpoint_is_the_default_while_it_is_up(run: Run) -> None:
+def test_nothing_is_up_before_it_is_started(run: Run) -> None:
     assert run("local", "status").returncode == 1
-    up = run("local", "up", "--outputs", "videos", "--json")
-    try:
-        assert up.returncode == 0, up.stderr
-        url = json.loads(up.stdout)["url"]
-        assert json.loads(run("local", "up", "--json").stdout) == {**json.loads(up.stdout), "already_running": True}
-        assert json.loads(run("local", "status", "--json").stdout)["url"] == url
-        missing = run("progress", "latest")
-        assert missing.returncode == 2
-        assert "hyperframes-airflow deploy" in missing.stderr
-        deployed = run("deploy", "--json")
-        assert json.loads(deployed.stdout)["action"] == "created", deployed.stderr
-        again = run("deploy", "--json")
-        assert json.loads(again.stdout)["action"] == "unchanged"
-        nothing = run("progress", "latest")
-        assert nothing.returncode == 2
-        assert "no render 'latest'" in nothing.stderr
-        destroyed = run("destroy", "--json")
-        assert json.loads(destroyed.stdout)["action"] == "deleted", destroyed.stderr
-    finally:
-        down = run("local", "down", "--json")
-    assert json.loads(down.stdout) == {"stopped": True}
-    assert run("local", "status").returncode == 1
+    assert json.loads(run("local", "down", "--json").stdout) == {"stopped": False}
+
+
+def test_the_endpoint_that_is_up_is_the_default(deployed: Path) -> None:
+    run = runner(deployed)
+    status = json.loads(run("local", "status", "--json").stdout)
+    assert json.loads(run("local", "up", "--json").stdout)["already_running"] is True
+    assert json.loads(run("local", "up", "--json").stdout)["url"] == status["url"]
+    assert json.loads(run("deploy", "--json").stdout)["action"] == "unchanged"
+    assert json.loads(run("deploy", "--stack-name", "another", "--json").stdout)["action"] == "created"
+    assert json.loads(run("destroy", "--stack-name", "another", "--json").stdout)["action"] == "deleted"
+    missing = run("progress", "latest", "--stack-name", "another")
+    assert missing.returncode == 2
+    assert "hyperframes-airflow deploy" in missing.stderr
+
+
+def test_render_brings_the_video(deployed: Path, composition: Callable[[str], Path]) -> None:
+    run = runner(deployed)
+    done = run("render", composition("gsap-box"), "-o", "out/box.mp4", "--fps", "24", "--chunk-size", "24", "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["frames"], result["chunks"], result["path"]) == (48, 2, "out/box.mp4")
+    assert (deployed / "out/box.mp4").stat().st_size == result["bytes"]
+    assert "2/2 chunks" in done.stderr
+
+    progress = json.loads(run("progress", result["execution_arn"], "--watch", "--json").stdout)
+    assert (progress["status"], progress["frames_done"]) == ("SUCCEEDED", 48)
+    assert json.loads(run("progress", "latest", "--json").stdout)["execution_arn"] == result["execution_arn"]
+    assert run("download", result["output_uri"], "-o", "again.mp4").returncode == 0
+    assert (deployed / "again.mp4").read_bytes() == (deployed / "out/box.mp4").read_bytes()
+    assert run("cancel", "latest").returncode == 1
+    again = run("render", composition("gsap-box"), "-o", "out/box.mp4", "--fps", "24", "--chunk-size", "24", "--json")
+    assert json.loads(again.stdout)["chunks_reused"] == 2
+
+
+def test_a_render_that_fails_exits_1_with_its_code(deployed: Path, composition: Callable[[str], Path]) -> None:
+    project = composition("gsap-box")
+    (project / "gsap.min.js").unlink()
+    done = runner(deployed)("render", project, "-o", "out/broken.mp4", "--json")
+    assert done.returncode == 1, done.stderr
+    error = json.loads(done.stdout)["error"]
+    assert error["type"] == "RenderFailed"
+    assert error["code"] in ("COMPOSITION_NOT_READY", "COMPOSITION_ERROR", "ASSET_UNAVAILABLE")
+    assert "gsap.min.js" in error["message"]
+    assert not (deployed / "out/broken.mp4").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_render_is_stopped_and_exits_130(number: signal.Signals, deployed: Path, composition: Callable[[str], Path]) -> None:
+    rate = "60" if number is signal.SIGINT else "50"
+    arguments = command("render", composition("gsap-box"), "-o", "out/long.mp4", "--fps", rate, "--chunk-size", "10")
+    with subprocess.Popen(
+        arguments, env=environment(deployed), cwd=deployed, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert any("planned" in line for line in process.stdout)
+        process.send_signal(number)
+        rest = process.stdout.read()
+    assert process.returncode == 130
+    assert "the render was stopped" in rest
+    assert json.loads(runner(deployed)("progress", "latest", "--json").stdout)["status"] == "ABORTED"

@@ -84,7 +84,7 @@ def test_an_archive_with_another_hash_is_refused(
 ) -> None:
     wrong = replace(fake_parts[2], integrity=fake_parts[3].integrity)
     heard = Heard()
-    with pytest.raises(ToolsetError, match="runtime: the archive of .* is not the pinned one: sha512-") as raised:
+    with pytest.raises(ToolsetError, match=r"runtime: the archive of .* is not the pinned one: sha512-") as raised:
         ensure_toolset(heard, path=path, parts=(wrong,))
 
     assert "hyperframes-airflow setup" in raised.value.hint

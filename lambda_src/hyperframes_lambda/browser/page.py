@@ -186,6 +186,9 @@ def open_page(
     with _lost(watchdog, None, "the opening of a page"), watchdog.guard(SEEK_SECONDS):
         context, page = _controlled_page(browser, browser_cdp, width=width, height=height, scale=scale)
         cdp = context.new_cdp_session(page)
+        # Playwright gives the window the page's size in CSS pixels; the picture is as large as the window.
+        window = cdp.send("Browser.getWindowForTarget")["windowId"]
+        cdp.send("Browser.setWindowBounds", {"windowId": window, "bounds": {"width": round(width * scale), "height": round(height * scale)}})
         cdp.send("Network.enable")
         cdp.send("Runtime.enable")
         if transparent:

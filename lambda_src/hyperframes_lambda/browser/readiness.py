@@ -77,9 +77,10 @@ def wait_until_ready(page: Asked, reporter: Reporter, seconds: float) -> float:
             report.script_errors += [reporter.local_names(text) for text in state.errors]
             report.media = state.media
             _refuse_unrenderable(state, report)
-            quiet = state.loaded and not reporter.loading
-            if not quiet or before is None or _progress(before, state):
-                quiet_since = now if quiet else None
+            if not state.loaded or reporter.loading:
+                quiet_since = None
+            elif quiet_since is None or before is None or _progress(before, state):
+                quiet_since = now
             before = state
             if state.complete and not reporter.loading and state.duration > 0 and _patience(state, report) == _PATIENCE_SECONDS:
                 return _checked_duration(state)

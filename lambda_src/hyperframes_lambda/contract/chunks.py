@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import NamedTuple
 
 
-class ChunkRange(NamedTuple):
+@dataclass(frozen=True)
+class ChunkRange:
     """Frames `first` to `last`, both included."""
 
     index: int
