@@ -53,7 +53,7 @@ window.__timelines = { all: timeline };
 waapi.animate([{ transform: "none" }, { transform: "translateX(301px)" }], { duration: 2000, fill: "both" });
 const context = canvas.getContext("2d");
 requestAnimationFrame(function draw(time) {
-  will.style.transform = `translateX(${time / 9.7}px) scale(${1 + time / 900})`;
+  will.style.transform = `translateX(${time / 9.7}px) scale(${1 - time / 4000})`;
   inline.style.transform = `translate3d(${time / 9.7}px, 0, 0)`;
   late.classList.toggle("on", time >= 600);
   slow.classList.toggle("on", time >= 1000);
