@@ -102,7 +102,8 @@ def failure_text(failure: Failure, execution_arn: str, *, with_console: bool = T
         where += f"    log  {failure.log_group}"
         if failure.log_tail:
             where += f", last {_count(len(failure.log_tail), 'line')} below"
-    message = [f"  {line}" for line in failure.message.splitlines()]
+    # The handler's message begins with its role, which is the state's name.
+    message = [f"  {line}" for line in failure.message.removeprefix(f"{failure.state}: ").splitlines()]
     return "\n".join([f"{failure.error}{place} ({tried})", *message, where, *(f"    {line}" for line in failure.log_tail)])
 
 

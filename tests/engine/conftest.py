@@ -71,7 +71,9 @@ def opened(session: BrowserSession, site: Callable[..., AbstractContextManager[s
     """Open a project's composition in the module's browser."""
 
     @contextmanager
-    def open_project(folder: Path, *, variables: Mapping[str, Any] | None = None, width: int = 320, height: int = 180, **options: Any) -> Iterator[CompositionPage]:
+    def open_project(
+        folder: Path, *, variables: Mapping[str, Any] | None = None, width: int = 320, height: int = 180, **options: Any
+    ) -> Iterator[CompositionPage]:
         fps = options.pop("fps", Fraction(30))
         with site(folder, fps=fps) as url, session.open(url, variables=variables or {}, width=width, height=height, **options) as page:
             yield page

@@ -70,9 +70,21 @@ CASES: dict[str, tuple[dict[str, str], ErrorCode, list[str]]] = {
     "no duration": ({"index.html": page(attributes="data-no-timeline")}, ErrorCode.DURATION_OUT_OF_RANGE, ["0 s", "data-duration"]),
     "duration zero": ({"index.html": page(attributes='data-no-timeline data-duration="0"')}, ErrorCode.DURATION_OUT_OF_RANGE, ["0 s"]),
     "negative duration": ({"index.html": page(attributes='data-no-timeline data-duration="-3"')}, ErrorCode.DURATION_OUT_OF_RANGE, ["-3"]),
-    "duration that is no number": ({"index.html": page(attributes='data-no-timeline data-duration="long"')}, ErrorCode.DURATION_OUT_OF_RANGE, []),
-    "duration over the limit": ({"index.html": page(attributes='data-no-timeline data-duration="14401"')}, ErrorCode.DURATION_OUT_OF_RANGE, ["14401"]),
-    "own protocol without a number": ({"index.html": "<script>window.__hf={duration:NaN,seek(){}}</script>"}, ErrorCode.DURATION_OUT_OF_RANGE, ["not a number"]),
+    "duration that is no number": (
+        {"index.html": page(attributes='data-no-timeline data-duration="long"')},
+        ErrorCode.DURATION_OUT_OF_RANGE,
+        [],
+    ),
+    "duration over the limit": (
+        {"index.html": page(attributes='data-no-timeline data-duration="14401"')},
+        ErrorCode.DURATION_OUT_OF_RANGE,
+        ["14401"],
+    ),
+    "own protocol without a number": (
+        {"index.html": "<script>window.__hf={duration:NaN,seek(){}}</script>"},
+        ErrorCode.DURATION_OUT_OF_RANGE,
+        ["not a number"],
+    ),
     "missing image": (
         {"index.html": page("\n<img src='pics/one.png'>")},
         ErrorCode.ASSET_UNAVAILABLE,
@@ -144,7 +156,9 @@ def test_what_is_wrong_is_named_at_once(opened: Open, project: Callable[..., Pat
 
 
 def test_an_error_during_the_capture_names_its_moment(opened: Open, project: Callable[..., Path]) -> None:
-    throwing = "<script>requestAnimationFrame(function draw(t) { if (t > 400) throw new Error('too late'); requestAnimationFrame(draw) })</script>"
+    throwing = (
+        "<script>requestAnimationFrame(function draw(t) { if (t > 400) throw new Error('too late'); requestAnimationFrame(draw) })</script>"
+    )
     with opened(project({"index.html": page(scripts=throwing)})) as composition:
         composition.capture(0.25)
         with pytest.raises(RenderError, match=r"at 0\.500 s: Error: too late.*index\.html:5") as caught:
@@ -173,7 +187,8 @@ LATE = {
 
 @pytest.mark.parametrize("when", LATE)
 def test_a_timeline_may_register_late(opened: Open, project: Callable[..., Path], when: str) -> None:
-    code = f"<script>function register() {{ window.__timelines = {{ recap: gsap.timeline({{ paused: true }}).to('#box', {{ x: 100, duration: 2, ease: 'none' }}) }} }}\n{LATE[when]}</script>"
+    timeline = "gsap.timeline({ paused: true }).to('#box', { x: 100, duration: 2, ease: 'none' })"
+    code = f"<script>function register() {{ window.__timelines = {{ recap: {timeline} }} }}\n{LATE[when]}</script>"
     files = {"index.html": page("<p id=box>x</p>", attributes="", head=GSAP, scripts=code), "data.json": "{}"}
 
     with opened(project(files)) as composition:

@@ -38,7 +38,10 @@ def nothing_is_left_behind(tmp_path: Path) -> object:
 
 
 def test_a_browser_that_is_not_there(chromium: Browser, tmp_path: Path) -> None:
-    with pytest.raises(RenderError, match="hyperframes-airflow setup") as caught, launch(chromium.model_copy(update={"path": tmp_path / "no"}), scratch=tmp_path / "scratch"):
+    with (
+        pytest.raises(RenderError, match="hyperframes-airflow setup") as caught,
+        launch(chromium.model_copy(update={"path": tmp_path / "no"}), scratch=tmp_path / "scratch"),
+    ):
         pass
 
     assert caught.value.code is ErrorCode.CHROME_UNAVAILABLE
@@ -49,7 +52,10 @@ def test_a_browser_that_does_not_start_is_quoted(chromium: Browser, tmp_path: Pa
     broken.write_text("#!/bin/sh\necho 'error while loading shared libraries: libnss3.so' >&2\nexit 127\n")
     broken.chmod(0o755)
 
-    with pytest.raises(RenderError, match=r"libnss3\.so") as caught, launch(chromium.model_copy(update={"path": broken}), scratch=tmp_path / "scratch"):
+    with (
+        pytest.raises(RenderError, match=r"libnss3\.so") as caught,
+        launch(chromium.model_copy(update={"path": broken}), scratch=tmp_path / "scratch"),
+    ):
         pass
 
     assert caught.value.code is ErrorCode.CHROME_UNAVAILABLE
@@ -93,7 +99,10 @@ def test_a_frame_that_never_ends_is_stalled(
     chromium: Browser, tmp_path: Path, project: Project, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(page_module, "SEEK_SECONDS", 1.0)
-    with site(project({"index.html": PAGE.format(code="while (t > 500) ;")})) as url, launch(chromium, scratch=tmp_path / "scratch") as session:
+    with (
+        site(project({"index.html": PAGE.format(code="while (t > 500) ;")})) as url,
+        launch(chromium, scratch=tmp_path / "scratch") as session,
+    ):
         page = session.open(url, variables={}, width=320, height=180)
         page.capture(0.4)
 
@@ -106,8 +115,11 @@ def test_a_frame_that_never_ends_is_stalled(
 def test_a_page_that_never_gets_ready_ends_with_the_last_resort(chromium: Browser, tmp_path: Path, project: Project, site: Site) -> None:
     endless = "<script>setInterval(() => { (window.__timelines ||= {})['t' + Math.random()] = {} }, 10)</script>"
     page_text = f"<div data-composition-id=c data-duration=1></div>{endless}"
-    with site(project({"index.html": page_text})) as url, launch(chromium, scratch=tmp_path / "scratch") as session:
-        with pytest.raises(RenderError, match='"c" never registered') as caught:
-            session.open(url, variables={}, width=320, height=180, ready_seconds=1.5)
+    with (
+        site(project({"index.html": page_text})) as url,
+        launch(chromium, scratch=tmp_path / "scratch") as session,
+        pytest.raises(RenderError, match='"c" never registered') as caught,
+    ):
+        session.open(url, variables={}, width=320, height=180, ready_seconds=1.5)
 
     assert caught.value.code is ErrorCode.COMPOSITION_NOT_READY

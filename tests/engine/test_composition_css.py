@@ -26,7 +26,7 @@ def same(url: str) -> str:
         ("@media (min-width:1px){.a{}}", "@media (min-width:1px){[s] .a {}}"),
         ("@keyframes k{from{top:0}to{top:1px}}", "@keyframes k{from{top:0}to{top:1px}}"),
         ("@font-face{src:url(f.woff2)}", '@font-face{src:url("f.woff2")}'),
-        ("a[title='x,y']{}", "[s] a[title=\"x,y\"] {}"),
+        ("a[title='x,y']{}", '[s] a[title="x,y"] {}'),
     ],
 )
 def test_rules_are_confined_to_the_composition(css: str, expected: str) -> None:

@@ -15,7 +15,9 @@ def page(root: str, html: str = "") -> dict[str, str]:
 
 
 def test_the_root_declares_canvas_rate_duration_and_variables(project: Callable[..., Path]) -> None:
-    variables = """data-composition-variables='[{"id":"n","type":"number","default":2},{"id":"e","type":"enum","options":[{"value":"a"},"b"]}]'"""
+    variables = (
+        """data-composition-variables='[{"id":"n","type":"number","default":2},{"id":"e","type":"enum","options":[{"value":"a"},"b"]}]'"""
+    )
 
     found = declared(project(page('data-width=640 data-height="360px" data-fps=60 data-duration=2.5', variables)), "index.html")
 
@@ -40,7 +42,7 @@ def test_what_is_not_declared_is_none(project: Callable[..., Path]) -> None:
     ],
 )
 def test_a_wrong_declaration_is_named_with_file_and_line(project: Callable[..., Path], root: str, html: str, named: str) -> None:
-    with pytest.raises(RenderError, match="index.html line") as caught:
+    with pytest.raises(RenderError, match=r"index\.html line") as caught:
         declared(project(page(root, html)), "index.html")
 
     assert caught.value.code is ErrorCode.INVALID_CONFIG

@@ -39,7 +39,10 @@ def test_an_element_ends_where_its_own_end_tag_stands() -> None:
 @pytest.mark.parametrize(
     ("page", "expected"),
     [
-        ("<!doctype html><html><head><title>t</title></head><body>x</body></html>", "<!doctype html><html><head>H<title>t</title></head><body>xB</body></html>"),
+        (
+            "<!doctype html><html><head><title>t</title></head><body>x</body></html>",
+            "<!doctype html><html><head>H<title>t</title></head><body>xB</body></html>",
+        ),
         ("<html><body>x</html>", "<html>H<body>xB</html>"),
         ("<!DOCTYPE html>\n<p>x", "<!DOCTYPE html>H\n<p>xB"),
         ("x", "HxB"),

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +9,10 @@ from hyperframes_lambda.composition import ServedFile, compile_project
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 
 HOST = '<div data-composition-id={id} data-composition-src="{src}" data-start=0></div>'
-SCENE = "<html><head><style>.t{{color:red}}</style></head><body><div data-composition-id=scene>{inner}</div><script>code()</script></body></html>"
+SCENE = (
+    "<html><head><style>.t{{color:red}}</style></head><body>"
+    "<div data-composition-id=scene>{inner}</div><script>code()</script></body></html>"
+)
 
 
 def compiled(folder: Path, entry: str = "index.html", fps: Fraction = Fraction(30)) -> dict[str, ServedFile]:
@@ -22,7 +24,9 @@ def text(files: dict[str, ServedFile], path: str) -> str:
 
 
 def test_every_page_gets_virtual_time_and_the_entry_page_the_runtime_and_the_bridge(project: Callable[..., Path]) -> None:
-    files = compiled(project({"index.html": "<head></head><body></body>", "sub/frame.html": "<p>", "sub/a.css": "a{}"}), fps=Fraction(30000, 1001))
+    files = compiled(
+        project({"index.html": "<head></head><body></body>", "sub/frame.html": "<p>", "sub/a.css": "a{}"}), fps=Fraction(30000, 1001)
+    )
 
     order = [text(files, "index.html").find(name) for name in ("virtual_time.js", "runtime.js", "</head>", "bridge.js", "</body>")]
     assert order == sorted(order)
@@ -36,7 +40,13 @@ def test_every_page_gets_virtual_time_and_the_entry_page_the_runtime_and_the_bri
 
 
 def test_compiling_twice_gives_the_same_bytes(project: Callable[..., Path]) -> None:
-    folder = project({"index.html": HOST.format(id="a", src="s.html") * 2, "s.html": SCENE.format(inner=HOST.format(id="n", src="n.html")), "n.html": SCENE.format(inner="x")})
+    folder = project(
+        {
+            "index.html": HOST.format(id="a", src="s.html") * 2,
+            "s.html": SCENE.format(inner=HOST.format(id="n", src="n.html")),
+            "n.html": SCENE.format(inner="x"),
+        }
+    )
 
     first, second = compiled(folder), compiled(folder)
 
@@ -47,7 +57,7 @@ def test_compiling_twice_gives_the_same_bytes(project: Callable[..., Path]) -> N
 def test_hidden_files_and_links_out_of_the_project_are_not_served(project: Callable[..., Path], tmp_path: Path) -> None:
     (tmp_path / "secret.txt").write_text("secret")
     folder = project({"index.html": "x", ".env": "KEY", ".git/config": "x"})
-    os.symlink(tmp_path / "secret.txt", folder / "out.txt")
+    (folder / "out.txt").symlink_to(tmp_path / "secret.txt")
 
     assert {path for path in compiled(folder) if not path.startswith("__hyperframes/")} == {"index.html", "gsap.min.js"}
 
@@ -61,9 +71,13 @@ def test_a_page_that_is_not_utf8_keeps_its_bytes(project: Callable[..., Path]) -
 
 @pytest.mark.parametrize("source", ["missing.html", "../outside.html", "https://example.com/scene.html", "scenes/../../x.html"])
 @pytest.mark.parametrize("nested", [False, True])
-def test_a_sub_composition_that_is_not_in_the_project_is_named_with_file_and_line(project: Callable[..., Path], source: str, nested: bool) -> None:
+def test_a_sub_composition_that_is_not_in_the_project_is_named_with_file_and_line(
+    project: Callable[..., Path], source: str, nested: bool
+) -> None:
     host = "\n\n" + HOST.format(id="s", src=source)
-    files = {"index.html": HOST.format(id="a", src="scene.html"), "scene.html": SCENE.format(inner=host)} if nested else {"index.html": host}
+    files = (
+        {"index.html": HOST.format(id="a", src="scene.html"), "scene.html": SCENE.format(inner=host)} if nested else {"index.html": host}
+    )
 
     with pytest.raises(RenderError) as caught:
         compiled(project(files))

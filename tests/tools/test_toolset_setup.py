@@ -111,9 +111,7 @@ def test_a_program_that_does_not_start_is_not_kept(fake_parts: tuple[Part, ...],
 
 
 @pytest.mark.parametrize("phase", [Phase.CHECK, Phase.UNPACK])
-def test_a_killed_set_up_leaves_nothing_half_done(
-    phase: Phase, fake_parts: tuple[Part, ...], path: Path, tmp_path: Path, everything_in: Callable[[Path], set[str]]
-) -> None:
+def test_a_killed_set_up_leaves_nothing_half_done(phase: Phase, fake_parts: tuple[Part, ...], path: Path, tmp_path: Path) -> None:
     table = tmp_path / "parts.pickle"
     table.write_bytes(pickle.dumps((fake_parts, path, phase.name)))
     script = """
@@ -139,6 +137,17 @@ ensure_toolset(Stop(), path=path, parts=parts)
     toolset = read_toolset(ensure_toolset(path=path, parts=fake_parts))
     assert toolset is not None
     assert all(browser.path.is_file() for browser in toolset.browsers.values())
+    assert {folder.name for folder in (path.parent / "parts").iterdir()} == {part.folder for part in fake_parts}
+
+
+def test_what_a_killed_set_up_left_is_cleared_away(
+    fake_parts: tuple[Part, ...], path: Path, everything_in: Callable[[Path], set[str]]
+) -> None:
+    stale = path.parent / "setup.tmp" / "killed" / "browser" / "half"
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(b"half")
+    ensure_toolset(path=path, parts=fake_parts)
+
     assert not [name for name in everything_in(path.parent) if "setup.tmp" in name]
 
 

@@ -89,7 +89,7 @@ def find_part(part: Part, parts: Path) -> InstalledPart | None:
 
 def install_part(part: Part, parts: Path, scratch: Path, reporter: SetupReporter) -> InstalledPart:
     """Fetch, check, unpack and try the part in `scratch`, and move it into `parts` by one rename when all of that succeeded."""
-    scratch.mkdir(parents=True)
+    scratch.mkdir()
     archive = fetch(part, scratch / "fetch", reporter)
     reporter.phase(part, Phase.UNPACK)
     staged = scratch / "part"

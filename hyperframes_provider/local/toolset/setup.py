@@ -12,6 +12,7 @@ import os
 import platform
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -58,16 +59,11 @@ def ensure_toolset(
         return path
     registered = None if chrome is None else _own_chrome(chrome)
     with _locked(path.parent, reporter):
-        scratch = path.parent / "setup.tmp"
-        # Whoever left this behind was killed: the lock says that nobody works in it now.
-        shutil.rmtree(scratch, ignore_errors=True)
-        try:
+        with _scratch(path.parent / "setup.tmp") as scratch:
             installed = _install(parts, path.parent / "parts", scratch, reporter)
-            _write_fonts_conf(path, installed)
-            _replace(path, _toolset(path, installed, registered).model_dump_json(indent=1))
-            flush_folder(path.parent)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+        _write_fonts_conf(path, installed)
+        _replace(path, _toolset(path, installed, registered).model_dump_json(indent=1))
+        flush_folder(path.parent)
     return path
 
 
@@ -186,6 +182,18 @@ def _require_room(folder: Path, wanted: int) -> None:
             f"{existing} has {free / 1e6:.0f} MB free; the set-up needs {wanted / 1e6:.0f} MB",
             hint="Free some, or choose another cache: XDG_CACHE_HOME=/some/where hyperframes-airflow setup",
         )
+
+
+@contextlib.contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """A folder to work in, of this set-up alone: the npm of one that was killed may go on writing into its own for a while."""
+    # Whoever left something here was killed: the lock says that no set-up works in it now.
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(exist_ok=True)
+    try:
+        yield Path(tempfile.mkdtemp(dir=folder))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -47,7 +47,7 @@ _SAME_PIXELS = (
 )
 
 _OFFLINE = ("--no-proxy-server", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1", "--disable-dev-shm-usage", "--no-sandbox")
-"""No name resolves, so nothing but loopback is reached; /dev/shm is missing or tiny in a Lambda sandbox, and so is the sandbox's own user."""
+"""No name resolves, so nothing but loopback is reached. A Lambda sandbox has hardly any /dev/shm, and no namespaces for Chromium's own."""
 
 CHROMIUM_FLAGS = (*_FRAME_CONTROL, *_SOFTWARE, *_SAME_PIXELS, *_OFFLINE)
 

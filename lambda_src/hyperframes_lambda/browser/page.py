@@ -23,9 +23,9 @@ _ORIGIN = 1_000_000
 """Compositor time of the composition's beginning, in microseconds."""
 
 _TICK = 10
-"""The least by which compositor time grows from frame to frame, in microseconds. While nothing but warm-up happens it is all that passes, so
-that what the page left running on the compositor's clock (an animated image) has not moved when the first frame is taken. It is more than the
-clock's resolution, for Chromium never answers a beginFrame for the time of the one before."""
+"""The least by which compositor time grows from frame to frame, in microseconds. While nothing but warm-up happens it is all that
+passes, so that what the page left running on the compositor's clock (an animated image) has not moved when the first frame is taken.
+It is more than the clock's resolution, for Chromium never answers a beginFrame for the time of the one before."""
 
 _INTERVAL_MS = 1_000 / 60
 
@@ -184,17 +184,26 @@ def open_page(
 ) -> CompositionPage:
     """See `BrowserSession.open`."""
     with _lost(watchdog, None, "the opening of a page"), watchdog.guard(SEEK_SECONDS):
-        context, page = _controlled_page(browser, browser_cdp, width=width, height=height, scale=scale)
+        context, page = _controlled_page(browser, browser_cdp, width=round(width * scale), height=round(height * scale))
         cdp = context.new_cdp_session(page)
-        # Playwright gives the window the page's size in CSS pixels; the picture is as large as the window.
-        window = cdp.send("Browser.getWindowForTarget")["windowId"]
-        cdp.send("Browser.setWindowBounds", {"windowId": window, "bounds": {"width": round(width * scale), "height": round(height * scale)}})
+        # `scale` is what enlarges the picture; the device scale factor tells the page, which may choose its images by it. The window keeps
+        # the picture's size: Playwright's own emulation would make it the page's size in CSS pixels.
+        metrics = {
+            "width": width,
+            "height": height,
+            "deviceScaleFactor": scale,
+            "scale": scale,
+            "mobile": False,
+            "dontSetVisibleSize": True,
+        }
+        cdp.send("Emulation.setDeviceMetricsOverride", metrics)
         cdp.send("Network.enable")
         cdp.send("Runtime.enable")
         if transparent:
             cdp.send("Emulation.setDefaultBackgroundColorOverride", {"color": {"r": 0, "g": 0, "b": 0, "a": 0}})
         page.add_init_script(f"if (window === window.top) window.__hfVariables = {json.dumps(dict(variables))};")
-    composition = CompositionPage(context, page, cdp, watchdog, Reporter(page, cdp, base_url), transparent=transparent)
+    reporter = Reporter(page, cdp, base_url, watchdog.bite)
+    composition = CompositionPage(context, page, cdp, watchdog, reporter, transparent=transparent)
     try:
         with composition._lost("the page's loading"), watchdog.guard(ready_seconds + 15):
             page.goto(url, wait_until="commit", timeout=ready_seconds * 1000)
@@ -206,12 +215,11 @@ def open_page(
     return composition
 
 
-def _controlled_page(browser: Browser, browser_cdp: CDPSession, *, width: int, height: int, scale: float) -> tuple[BrowserContext, Page]:
-    """A page under frame control. Playwright would open one without it: only the target's creator can ask for it."""
+def _controlled_page(browser: Browser, browser_cdp: CDPSession, *, width: int, height: int) -> tuple[BrowserContext, Page]:
+    """A page under frame control, `width` by `height` pixels. Playwright would open one without it: the target's creator must ask."""
     known = set(browser_cdp.send("Target.getBrowserContexts")["browserContextIds"])
     context = browser.new_context(
-        viewport={"width": width, "height": height},
-        device_scale_factor=scale,
+        no_viewport=True,
         locale="en-US",
         timezone_id="UTC",
         color_scheme="light",

@@ -5,6 +5,7 @@ One session for questions and events keeps them in order: when an answer arrives
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -59,9 +60,10 @@ class _Request:
 class Reporter:
     """Fills a `PageReport` from the session's events and keeps the requests that are under way."""
 
-    def __init__(self, page: Page, cdp: CDPSession, base_url: str) -> None:
+    def __init__(self, page: Page, cdp: CDPSession, base_url: str, end_browser: Callable[[], None]) -> None:
         self.report = PageReport()
         self.crashed = False
+        self._end_browser = end_browser
         self._base_url = base_url
         self._in_flight: dict[str, _Request] = {}
         page.on("crash", self._crash)
@@ -84,6 +86,8 @@ class Reporter:
 
     def _crash(self, _page: Page) -> None:
         self.crashed = True
+        # Nothing that was asked of a dead page is ever answered; without its browser the question ends.
+        self._end_browser()
 
     def _exception(self, event: dict[str, Any]) -> None:
         details = event["exceptionDetails"]

@@ -18,7 +18,7 @@ class Watchdog:
     def __init__(self, bite: Callable[[], None]) -> None:
         self.bitten = False
         self.patience = 0.0
-        self._bite = bite
+        self.bite = bite
         self._deadline: float | None = None
         self._closed = False
         self._changed = threading.Condition()
@@ -63,4 +63,4 @@ class Watchdog:
                 elif self._deadline == deadline:
                     self.bitten = True
                     self._deadline = None
-                    self._bite()
+                    self.bite()

@@ -136,7 +136,13 @@ def _without_page_root(nodes: list[Any]) -> list[Any]:
     while nodes:
         first = nodes[0]
         length = 1 if first.type == "ident" and first.lower_value in _PAGE_ROOTS else 0
-        if first.type == "literal" and first.value == ":" and len(nodes) > 1 and nodes[1].type == "ident" and nodes[1].lower_value == "root":
+        if (
+            first.type == "literal"
+            and first.value == ":"
+            and len(nodes) > 1
+            and nodes[1].type == "ident"
+            and nodes[1].lower_value == "root"
+        ):
             length = 2
         if not length or (len(nodes) > length and nodes[length].type != "whitespace"):
             return nodes

@@ -170,4 +170,3 @@ def _duration(root: StartTag) -> float | None:
     except ValueError:
         return None
     return seconds if math.isfinite(seconds) else None
-

@@ -12,6 +12,7 @@ import posixpath
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import quote
 
 from hyperframes_lambda.composition.css import Scope, rebase_css, scope_css, string
 from hyperframes_lambda.composition.declared import read_variables
@@ -118,12 +119,12 @@ class _Flattener:
         copy = f"{stem}.{number}{suffix}"
         self.served[copy] = SourcePage(copy, text, "utf-8")
         source = host.attribute(_HOST)
-        return [(source.start, source.end, attribute_text(_HOST, f"/{copy}"))] if source else []
+        return [(source.start, source.end, attribute_text(_HOST, f"/{quote(copy)}"))] if source else []
 
     def _filled_file(self, path: str, chain: tuple[str, ...]) -> tuple[str, bool]:
         """A sub-composition file with rebased paths and filled hosts, and whether it had any."""
         page = tokenize(self.pages[path].text)
-        edits = self._rebased(page, path, page.starts())
+        edits = self._rebased(path, page.starts())
         styles = [page.element(tag) for tag in page.starts("style")]
         edits += [(style.tag.end, style.content_end, rebase_css(page.content(style), self._rebase(path))) for style in styles]
         hosts = [tag for tag in page.starts() if tag.has(_HOST)]
@@ -223,11 +224,11 @@ class _Flattener:
             found = self._path(reference, path, beside_first=beside_first)
             if found is None:
                 return reference
-            return "/" + found + reference.strip()[len(reference.strip().split("?")[0].split("#")[0]) :]
+            return "/" + quote(found) + reference.strip()[len(reference.strip().split("?")[0].split("#")[0]) :]
 
         return rebase
 
-    def _rebased(self, page: Page, path: str, tags: Iterable[StartTag]) -> list[Edit]:
+    def _rebased(self, path: str, tags: Iterable[StartTag]) -> list[Edit]:
         """Edits that give every path attribute, `srcset` and style attribute of `tags` in terms of the root."""
         edits: list[Edit] = []
         for tag in tags:
@@ -432,7 +433,7 @@ class _Mount:
                 return ""
             if found:
                 self._flattener.loaded_scripts.add(found)
-            return _changed_tag(self._page, tag, {"src": f"/{found}" if found else source}, frozenset()) + "</script>"
+            return _changed_tag(self._page, tag, {"src": f"/{quote(found)}" if found else source}, frozenset()) + "</script>"
         code = self._page.content(script)
         if (tag.get("type") or "").strip().lower() not in _CLASSIC:
             return self._page.text[tag.start : script.end]

@@ -150,7 +150,8 @@ def test_the_endpoint_that_is_up_is_the_default(deployed: Path) -> None:
 
 def test_render_brings_the_video(deployed: Path, composition: Callable[[str], Path]) -> None:
     run = runner(deployed)
-    done = run("render", composition("gsap-box"), "-o", "out/box.mp4", "--fps", "24", "--chunk-size", "24", "--json")
+    request = ("render", composition("gsap-box"), "-o", "out/box.mp4", "--fps", "24", "--chunk-size", "24", "--json")
+    done = run(*request)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert (result["frames"], result["chunks"], result["path"]) == (48, 2, "out/box.mp4")
@@ -163,8 +164,7 @@ def test_render_brings_the_video(deployed: Path, composition: Callable[[str], Pa
     assert run("download", result["output_uri"], "-o", "again.mp4").returncode == 0
     assert (deployed / "again.mp4").read_bytes() == (deployed / "out/box.mp4").read_bytes()
     assert run("cancel", "latest").returncode == 1
-    again = run("render", composition("gsap-box"), "-o", "out/box.mp4", "--fps", "24", "--chunk-size", "24", "--json")
-    assert json.loads(again.stdout)["chunks_reused"] == 2
+    assert json.loads(run(*request).stdout)["chunks_reused"] == 2
 
 
 def test_a_render_that_fails_exits_1_with_its_code(deployed: Path, composition: Callable[[str], Path]) -> None:
