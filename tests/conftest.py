@@ -13,9 +13,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from hyperframes_lambda.contract.toolset import TOOLSET_VARIABLE, Toolset
 from hyperframes_provider.local.toolset import toolset_path
-from numpy.typing import NDArray
 
 COMPOSITIONS = Path(__file__).parent / "compositions"
 

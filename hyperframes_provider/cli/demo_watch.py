@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from types import TracebackType
 
 from hyperframes_lambda.contract.events import AssembleResult
-
 from hyperframes_provider.cli.console import Console, MovingLine, seconds
 from hyperframes_provider.cli.follow import share, summary
 from hyperframes_provider.client.connect import Connect

@@ -38,8 +38,8 @@ class Fault:
 def explain(error: Exception) -> Fault | None:
     """The fault that `error` is; None for one of unknown cause."""
     from botocore.exceptions import BotoCoreError, ClientError
-    from hyperframes_lambda.contract.errors import RenderError
 
+    from hyperframes_lambda.contract.errors import RenderError
     from hyperframes_provider.client.errors import HyperFramesClientError, classify
     from hyperframes_provider.local.toolset import ToolsetError
 

@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 from hyperframes_lambda.contract.config import OutputFormat, RenderConfig
-
 from hyperframes_provider.cli import aws
 from hyperframes_provider.cli.console import Console
 from hyperframes_provider.cli.faults import WrongRequest

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from hyperframes_lambda.contract.toolset import Toolset
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from hyperframes_lambda.contract.toolset import Toolset
 from hyperframes_provider.cli.console import Console, seconds
 from hyperframes_provider.cli.faults import FAILED, WrongRequest
 from hyperframes_provider.local.toolset import ToolsetError, ensure_toolset, inspect, read_toolset, toolset_path

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from hyperframes_lambda.contract.config import RenderConfig, parse_config
-
 from hyperframes_provider.cli.faults import WrongRequest
 
 _RENDER = 'hyperframes-airflow render PROJECT -o OUT.mp4 --var title="Week 47"'

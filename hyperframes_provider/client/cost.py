@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from hyperframes_lambda.contract.errors import ErrorCode
-
 from hyperframes_provider.client.history import History
 
 

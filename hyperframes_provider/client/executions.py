@@ -10,11 +10,11 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from botocore.exceptions import ClientError
+from pydantic import ValidationError
+
 from hyperframes_lambda.contract.errors import ErrorCode
 from hyperframes_lambda.contract.events import CancelMarker, ExecutionInput
 from hyperframes_lambda.contract.plan import MANIFEST_NAME
-from pydantic import ValidationError
-
 from hyperframes_provider.client import names
 from hyperframes_provider.client.calls import Call, Steps
 from hyperframes_provider.client.errors import ExecutionNotFound, InvalidRequest, ServiceError, error_code

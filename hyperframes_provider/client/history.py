@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from hyperframes_lambda.contract.errors import ERROR_TABLE, ErrorCode, Retry
-from hyperframes_lambda.contract.events import PlanResult
 from pydantic import ValidationError
 
+from hyperframes_lambda.contract.errors import ERROR_TABLE, ErrorCode, Retry
+from hyperframes_lambda.contract.events import PlanResult
 from hyperframes_provider.client.calls import Call, Steps
 from hyperframes_provider.client.executions import Execution, Status
 

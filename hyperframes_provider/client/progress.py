@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from botocore.exceptions import ClientError
-from hyperframes_lambda.contract.events import ChunkProgress, PlanResult
 from pydantic import ValidationError
 
+from hyperframes_lambda.contract.events import ChunkProgress, PlanResult
 from hyperframes_provider.client.calls import Call, Steps
 from hyperframes_provider.client.s3 import S3Location
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from hyperframes_lambda.contract.config import RenderConfig
-
 from hyperframes_provider.client import executions, logs
 from hyperframes_provider.client import history as histories
 from hyperframes_provider.client.calls import Steps, run

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from hyperframes_lambda.contract.config import OutputFormat, RenderConfig, parse_config
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.events import ExecutionInput
-from pydantic import ValidationError
-
 from hyperframes_provider.client import names
 from hyperframes_provider.client.errors import InvalidRequest, RequestTooLarge
 from hyperframes_provider.client.project import Project, locate

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hyperframes_lambda.contract.events import AssembleResult
 from pydantic import ValidationError
 
+from hyperframes_lambda.contract.events import AssembleResult
 from hyperframes_provider.client.cost import DEFAULT_MEMORY_MB, cost, usage_of
 from hyperframes_provider.client.errors import HyperFramesClientError
 from hyperframes_provider.client.executions import Execution

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from botocore.exceptions import ClientError
-from hyperframes_lambda.contract.events import PlanResult
 
+from hyperframes_lambda.contract.events import PlanResult
 from hyperframes_provider.client import history as histories
 from hyperframes_provider.client.calls import Call, Steps
 from hyperframes_provider.client.cost import DEFAULT_MEMORY_MB, cost, usage_of

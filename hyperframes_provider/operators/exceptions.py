@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
-from hyperframes_lambda.contract.errors import RenderError, Retry
 
+from hyperframes_lambda.contract.errors import RenderError, Retry
 from hyperframes_provider.client import errors
 
 

@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from formulas import CASES, HEIGHT, WIDTH, Case
+from PIL import Image
+
 from hyperframes_lambda.assemble import assemble
 from hyperframes_lambda.contract.config import RenderConfig
 from hyperframes_lambda.contract.plan import Manifest, segment_name
 from hyperframes_lambda.plan import plan
 from hyperframes_lambda.render_chunk import render_chunk
-from PIL import Image
 
 SECONDS = 2
 

@@ -9,9 +9,9 @@ import sys
 import zipfile
 from pathlib import Path
 
-import hyperframes_lambda
 import pytest
 
+import hyperframes_lambda
 from hyperframes_provider.client import bundle
 from hyperframes_provider.client.bundle import HANDLER_SOURCE, build_slim_zip
 

@@ -50,7 +50,7 @@ def test_deploy_and_delete(connect: Connect) -> None:
     assert absent == {"action": "absent", "stack_name": NAME, "kept_bucket": None}
 
 
-def test_a_wrong_parameter_fails_the_task_for_good(connect: Connect) -> None:  # noqa: ARG001  # the connection's endpoint
+def test_a_wrong_parameter_fails_the_task_for_good(connect: Connect) -> None:
     with pytest.raises(AirflowFailException, match=r"InvalidStackParameter: LambdaTimeoutSec: '5' is not accepted"):
         deploy(parameters={"LambdaTimeoutSec": 5})
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+
 from hyperframes_lambda.contract.errors import ERROR_TABLE, ErrorCode, Retry
 from hyperframes_lambda.contract.events import AssembleEvent, ExecutionInput, PlanEvent, PlanResult, RenderChunkEvent, RenderChunkResult
-
 from hyperframes_provider.client.retry_policy import attempts, retriers
 from hyperframes_provider.client.template import cfn_folder
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from cfnlint import ManualArgs, api
 from cfnlint.decode import decode
-from hyperframes_lambda.contract.toolset import CHROME_SOURCE_VARIABLE, ChromeSource
 
+from hyperframes_lambda.contract.toolset import CHROME_SOURCE_VARIABLE, ChromeSource
 from hyperframes_provider.client.template import cfn_folder, load_template
 
 PATH = cfn_folder() / "template.yaml"

@@ -9,8 +9,8 @@ from typing import Any
 import boto3
 import pytest
 from botocore.stub import ANY, Stubber
-from hyperframes_lambda.contract.events import ExecutionInput
 
+from hyperframes_lambda.contract.events import ExecutionInput
 from hyperframes_provider.client import errors, executions
 from hyperframes_provider.client.calls import run
 from hyperframes_provider.client.connect import Connect

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hyperframes_lambda.contract.errors import ERROR_TABLE, Retry
 
+from hyperframes_lambda.contract.errors import ERROR_TABLE, Retry
 from hyperframes_provider.client.cost import PRICES, Usage, cost, usage_of
 from hyperframes_provider.client.executions import Execution, Status
 from hyperframes_provider.client.history import History, RetryNote, failure_of, is_final, message_of

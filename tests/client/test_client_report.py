@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hyperframes_lambda.contract.events import ChunkProgress, PlanResult
 
+from hyperframes_lambda.contract.events import ChunkProgress, PlanResult
 from hyperframes_provider.client.errors import AccessDenied, ExecutionNotFound, InvalidRequest, ServiceError, Throttled
 from hyperframes_provider.client.executions import Execution, Status
 from hyperframes_provider.client.history import RetryNote

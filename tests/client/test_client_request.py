@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hyperframes_lambda.contract.errors import RenderError
 
+from hyperframes_lambda.contract.errors import RenderError
 from hyperframes_provider.client import names
 from hyperframes_provider.client.errors import InvalidRequest, RequestTooLarge
 from hyperframes_provider.client.request import INPUT_LIMIT, PLAN_RESERVE, PreparedRender, RenderTarget, prepare, read_config

@@ -121,7 +121,9 @@ class WholePath:
     def frames_done(self, request: dict[str, Any]) -> int:
         """Frames that the chunks of a render have reported so far."""
         s3 = self.client("s3")
-        bodies = [s3.get_object(Bucket=self.bucket, Key=key)["Body"].read() for key in self.keys(request["PlanOutputS3Prefix"] + "progress/")]
+        bodies = [
+            s3.get_object(Bucket=self.bucket, Key=key)["Body"].read() for key in self.keys(request["PlanOutputS3Prefix"] + "progress/")
+        ]
         return sum(json.loads(body)["FramesDone"] for body in bodies)
 
     def fetch(self, uri: str, path: Path) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from hyperframes_lambda.browser import BrowserSession, CompositionPage, launch
 from hyperframes_lambda.composition import compile_project, serve
 from hyperframes_lambda.contract.toolset import CHROME_SOURCE_VARIABLE, Browser, ChromeSource, Toolset

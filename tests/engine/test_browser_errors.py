@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+
 from hyperframes_lambda.browser import CompositionPage
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 

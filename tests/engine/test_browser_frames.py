@@ -10,9 +10,10 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
 from hyperframes_lambda.browser import CompositionPage, launch
 from hyperframes_lambda.contract.toolset import Browser
-from PIL import Image
 
 Project = Callable[..., Path]
 Site = Callable[..., AbstractContextManager[str]]
@@ -129,7 +130,8 @@ def test_every_kind_of_animation_stands_where_its_formula_says(chromium: Browser
 
 SIMPLE = """<body style="margin:0;background:{background}">
 <div id=root data-composition-id=c data-no-timeline data-width=320 data-height=180 data-duration=1>
-<p data-var-text=title style="margin:0;position:absolute;left:10px;top:10px;width:100px;height:50px;background:rgba(255,0,0,.5)">x</p></div>"""
+<p data-var-text=title style="margin:0;position:absolute;left:10px;top:10px;
+width:100px;height:50px;background:rgba(255,0,0,.5)">x</p></div>"""
 
 
 @pytest.mark.parametrize("scale", [1.0, 2.0, 0.5])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from hyperframes_lambda.browser import launch
 from hyperframes_lambda.browser import page as page_module
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError

@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
+
 from hyperframes_lambda.__main__ import Display, main
 
 PAGE = """<!doctype html><html><body style="margin:0;background:#fff">

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from hyperframes_lambda.composition.css import Scope, rebase_css, scope_css
 
 SCOPE = Scope(selector="[s]", box="[s] > [b]", authored_id="intro", root_id="root", ids={"dot": "intro--dot"})

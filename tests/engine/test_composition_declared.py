@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from hyperframes_lambda.composition import Variable, check_variables, declared
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 

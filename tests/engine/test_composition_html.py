@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from hyperframes_lambda.composition.html import replace, tokenize
 from hyperframes_lambda.composition.rewrite import insert_scripts
 

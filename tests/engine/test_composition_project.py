@@ -5,6 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+
 from hyperframes_lambda.composition import ServedFile, compile_project
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 

@@ -10,13 +10,14 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from hyperframes_lambda.contract.chunks import frame_time, plan_chunks, total_frames
 from hyperframes_lambda.contract.config import FRAME_RATES, OutputFormat, RenderConfig, parse_config
 from hyperframes_lambda.contract.errors import ERROR_TABLE, ErrorCode, RenderError, Retry
 from hyperframes_lambda.contract.events import AssembleEvent, PlanEvent, RenderChunkEvent, parse_event
 from hyperframes_lambda.contract.plan import Build, Canvas, Manifest, PlannedChunk, parse_manifest, segment_name
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from typing import Any
 
 import boto3
 import pytest
+from moto import mock_aws
+
 from hyperframes_lambda import handler as handler_module
 from hyperframes_lambda import workspace as workspace_module
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
@@ -24,7 +26,6 @@ from hyperframes_lambda.contract.events import RenderChunkEvent, parse_event
 from hyperframes_lambda.handler import ChunkSignals, handler
 from hyperframes_lambda.storage import S3Location, Storage
 from hyperframes_lambda.workspace import as_disk_full, workspace
-from moto import mock_aws
 
 BUCKET = "render-bucket"
 PREFIX = f"s3://{BUCKET}/renders/r1/"

@@ -7,9 +7,10 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.media.png_sequence import PngSegment, frame_name, join_to_folder, join_to_tar
-from PIL import Image
 
 SIZE = {"width": 8, "height": 6}
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
+
 from hyperframes_lambda.contract.chunks import plan_chunks
 from hyperframes_lambda.contract.config import FRAME_RATES, Quality
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
@@ -22,7 +24,6 @@ from hyperframes_lambda.media.concat import concatenate
 from hyperframes_lambda.media.encode import RateControl, SegmentEncoder, track_timescale
 from hyperframes_lambda.media.process import failure
 from hyperframes_lambda.media.verify import verify_video
-from PIL import Image, ImageDraw
 
 WIDTH, HEIGHT = 128, 72
 DRAFT = RateControl.of(Quality.DRAFT)

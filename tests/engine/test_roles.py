@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from hyperframes_lambda import plan as plan_module
 from hyperframes_lambda.assemble import assemble
 from hyperframes_lambda.composition import Declaration

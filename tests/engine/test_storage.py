@@ -12,11 +12,12 @@ from typing import Any
 import boto3
 import pytest
 from botocore.stub import Stubber
+from moto import mock_aws
+
 from hyperframes_lambda import archive as archive_module
 from hyperframes_lambda.archive import unpack_project
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.storage import S3Location, Storage, Wanted
-from moto import mock_aws
 
 BUCKET = "render-bucket"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from hyperframes_lambda import __version__
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.toolset import CHROME_SOURCE_VARIABLE, TOOLSET_VARIABLE, Toolset

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from hyperframes_lambda.contract.toolset import Toolset
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hyperframes_lambda.contract.toolset import TOOLSET_VARIABLE, ChromeSource
 
+from hyperframes_lambda.contract.toolset import TOOLSET_VARIABLE, ChromeSource
 from hyperframes_provider.local.toolset import ToolsetError, ensure_toolset, inspect, read_toolset
 from hyperframes_provider.local.toolset.doctor import State
 from hyperframes_provider.local.toolset.pins import PARTS, Member, Part

@@ -11,7 +11,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from hyperframes_lambda.contract.toolset import ChromeSource, Toolset
-
 from hyperframes_provider.local.toolset.errors import ToolsetError
 from hyperframes_provider.local.toolset.parts import find_part, probe_version
 from hyperframes_provider.local.toolset.paths import toolset_path

@@ -18,9 +18,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from hyperframes_lambda.contract.toolset import TOOLSET_VARIABLE, Browser, ChromeSource, Tool, Toolset
 from pydantic import ValidationError
 
+from hyperframes_lambda.contract.toolset import TOOLSET_VARIABLE, Browser, ChromeSource, Tool, Toolset
 from hyperframes_provider.local.toolset.errors import ToolsetError
 from hyperframes_provider.local.toolset.parts import InstalledPart, find_part, flush_folder, install_part, probe_version
 from hyperframes_provider.local.toolset.paths import toolset_path

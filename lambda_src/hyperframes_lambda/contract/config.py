@@ -124,10 +124,10 @@ def parse_config(data: Mapping[str, Any], *, where: str = "config") -> RenderCon
     try:
         return RenderConfig.model_validate(dict(data))
     except ValidationError as error:
-        raise RenderError(ErrorCode.INVALID_CONFIG, "\n".join(_sentence(where, fault, data) for fault in error.errors())) from None
+        raise RenderError(ErrorCode.INVALID_CONFIG, "\n".join(_sentence(where, fault) for fault in error.errors())) from None
 
 
-def _sentence(where: str, fault: Any, data: Mapping[str, Any]) -> str:
+def _sentence(where: str, fault: Any) -> str:
     path = ".".join([where, *(str(part) for part in fault["loc"])])
     if fault["type"] == "extra_forbidden":
         names = [name for field, info in RenderConfig.model_fields.items() for name in (field, info.alias or field)]

@@ -6,6 +6,7 @@ import os
 from datetime import datetime
 
 from airflow.sdk import DAG
+
 from hyperframes_provider.operators.render import HyperFramesRenderOperator
 
 with DAG("adopted", start_date=datetime(2026, 1, 1), schedule=None):
