@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,6 +18,11 @@ from numpy.typing import NDArray
 
 from hyperframes_lambda.contract.toolset import TOOLSET_VARIABLE, Toolset
 from hyperframes_provider.local.toolset import toolset_path
+
+# Airflow reads its home when it is first imported, and would otherwise make one in the user's.
+_AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="hyperframes-tests-airflow-")
+os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME.name
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
 COMPOSITIONS = Path(__file__).parent / "compositions"
 

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
 
 import pytest
 
 from hyperframes_provider.client.connect import Connect, connect_local
 from hyperframes_provider.local.endpoint import down, up
-
-# Airflow reads its home when a test module imports it, and would otherwise make one in the user's.
-_HOME = tempfile.TemporaryDirectory(prefix="hyperframes-cfn-tests-")
-os.environ.setdefault("AIRFLOW_HOME", _HOME.name)
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import threading
 import time
 import zipfile
@@ -15,16 +13,9 @@ from typing import Any
 
 import pytest
 
-# Airflow reads its home when it is imported, and would otherwise make one in the user's.
-_HOME = tempfile.TemporaryDirectory(prefix="hyperframes-provider-tests-")
-os.environ.setdefault("AIRFLOW_HOME", _HOME.name)
-os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
-# The endpoint hands it to the function, and this one draws nothing.
-os.environ.setdefault("HYPERFRAMES_TOOLSET", "/of/no/use/here.json")
-
-from hyperframes_provider.client.connect import Connect, connect_local  # noqa: E402  # after the environment is set
-from hyperframes_provider.client.stack import StackOutputs, deploy_stack  # noqa: E402
-from hyperframes_provider.local.endpoint import down, up  # noqa: E402
+from hyperframes_provider.client.connect import Connect, connect_local
+from hyperframes_provider.client.stack import StackOutputs, deploy_stack
+from hyperframes_provider.local.endpoint import down, up
 
 STACK = "hyperframes-provider-tests"
 
