@@ -131,9 +131,7 @@ class CloudFormation:
                     raise StackRequestError("Either Template URL or Template Body must be specified.")
                 template = stack.template
             else:
-                template = parse_template(body)
-            if unknown := sorted({resource.type for resource in template.resources.values()} - set(RESOURCE_TYPES)):
-                raise TemplateError(f"Template format error: Unrecognized resource types: [{', '.join(unknown)}]")
+                template = checked_template(body)
             given = {}
             for name, value in parameters.items():
                 if value is None and (stack is None or name not in stack.parameters):
@@ -393,10 +391,23 @@ def _check_updatable(stack: Stack) -> None:
         raise StackRequestError(f"Stack:{stack.id} is in {stack.status} state and can not be updated.")
 
 
-def _check_capabilities(template: Template, given: list[str]) -> None:
+def checked_template(body: str) -> Template:
+    """Parse a template and refuse what the endpoint cannot make; raises `TemplateError`."""
+    template = parse_template(body)
+    if unknown := sorted({resource.type for resource in template.resources.values()} - set(RESOURCE_TYPES)):
+        raise TemplateError(f"Template format error: Unrecognized resource types: [{', '.join(unknown)}]")
+    return template
+
+
+def needed_capability(template: Template) -> str | None:
+    """What the caller has to acknowledge: roles, or roles with names of their own."""
     roles = [resource for resource in template.resources.values() if resource.type == "AWS::IAM::Role"]
-    if not roles or "CAPABILITY_NAMED_IAM" in given:
-        return
-    needed = "CAPABILITY_NAMED_IAM" if any("RoleName" in role.properties for role in roles) else "CAPABILITY_IAM"
-    if needed not in given:
+    if not roles:
+        return None
+    return "CAPABILITY_NAMED_IAM" if any("RoleName" in role.properties for role in roles) else "CAPABILITY_IAM"
+
+
+def _check_capabilities(template: Template, given: list[str]) -> None:
+    needed = needed_capability(template)
+    if needed is not None and needed not in given and "CAPABILITY_NAMED_IAM" not in given:
         raise StackRequestError("InsufficientCapabilitiesException", f"Requires capabilities : [{needed}]")

@@ -16,9 +16,17 @@ from moto.core.responses import ActionResult, BaseResponse, EmptyResult
 from moto.core.utils import convert_to_flask_response
 from moto.moto_server.werkzeug_app import BackendRequest
 
-from hyperframes_provider.local.cloudformation import ChangeSet, CloudFormation, StackRequestError, Submission
+from hyperframes_provider.local.cloudformation import (
+    ChangeSet,
+    CloudFormation,
+    StackRequestError,
+    Submission,
+    checked_template,
+    needed_capability,
+)
 from hyperframes_provider.local.connections import Connections
 from hyperframes_provider.local.stacks import Change, Event, Stack, StackResource
+from hyperframes_provider.local.template import Template, TemplateError
 
 _BODY_LIMIT_BYTES = 51_200
 _PAGE = 100
@@ -149,6 +157,15 @@ class CloudFormationResponse(BaseResponse):
         stack = self.service.stack(self._get_param("StackName"))
         return ActionResult({"TemplateBody": stack.template.body if stack.template else "", "StagesAvailable": ["Original"]})
 
+    def get_template_summary(self) -> ActionResult:
+        """GetTemplateSummary, of a body or of a stack: `aws cloudformation deploy` asks before it updates."""
+        name = self._get_param("StackName")
+        try:
+            template = self.service.stack(name).template if name else checked_template(self._template_body() or "")
+        except TemplateError as error:
+            raise StackRequestError(str(error)) from error
+        return ActionResult(_summarize_template(template) if template else {})
+
     def _submission(self, stack: Stack | None) -> Submission:
         tags = self._get_param("Tags")
         return self.service.submission(
@@ -258,6 +275,25 @@ def _summarize_stack(stack: Stack) -> dict[str, Any]:
         "CreationTime": stack.created,
         "LastUpdatedTime": stack.updated,
         "DeletionTime": stack.deleted,
+    }
+
+
+def _summarize_template(template: Template) -> dict[str, Any]:
+    needed = needed_capability(template)
+    return {
+        "Description": template.description,
+        "Parameters": [
+            {
+                "ParameterKey": name,
+                "ParameterType": spec.get("Type"),
+                "DefaultValue": None if "Default" not in spec else str(spec["Default"]),
+                "NoEcho": str(spec.get("NoEcho", "")).lower() == "true",
+                "Description": spec.get("Description"),
+            }
+            for name, spec in template.parameters.items()
+        ],
+        "ResourceTypes": sorted({resource.type for resource in template.resources.values()}),
+        "Capabilities": [needed] if needed else [],
     }
 
 

@@ -325,6 +325,11 @@ def test_the_stack_of_this_project(local_aws: Deployed, stacks: Stacks) -> None:
         "DefinitionKey": "code/definition.json",
     }
     assert stacks.deploy("project", body, "CREATE", **parameters) == "CREATE_COMPLETE"
+    # What `aws cloudformation deploy` asks before it updates a stack.
+    summary = stacks.cfn.get_template_summary(StackName="project")
+    assert {parameter["ParameterKey"] for parameter in summary["Parameters"]} >= {*parameters, "LambdaTimeoutSec"}
+    assert summary["Capabilities"] == ["CAPABILITY_IAM"]
+    assert stacks.cfn.get_template_summary(TemplateBody=body)["Parameters"] == summary["Parameters"]
     outputs = stacks.outputs("project")
     bucket = outputs["RenderBucketName"]
     rules = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
