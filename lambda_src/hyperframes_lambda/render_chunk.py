@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -17,10 +19,14 @@ from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.plan import Manifest, PlannedChunk, segment_name
 from hyperframes_lambda.media.encode import RateControl, SegmentEncoder
 from hyperframes_lambda.media.png_sequence import PngSegment
+from hyperframes_lambda.media.process import DISK_FULL_HINT
 from hyperframes_lambda.media.verify import verify_video
 from hyperframes_lambda.plan import page_options
 from hyperframes_lambda.plan_folder import file_sha256, read_manifest, require_build, verified_files
 from hyperframes_lambda.tools import Tools, find_tools
+
+_BUFFERED_FRAMES = 3
+"""Uncompressed frames, of four bytes a pixel, that Chromium holds at once: the one shown, the one drawn and the one read back."""
 
 _REPORT_SECONDS = 0.25
 """Shortest time between two calls of `on_progress`."""
@@ -52,7 +58,7 @@ def render_chunk(
     """Render chunk `index` of the plan in `plan_dir` to its segment in `out_dir`, which appears complete or not at all.
 
     `on_progress` is told the number of frames done, a few times per second and at the end; `should_stop` is asked before every frame and
-    ends the chunk with `RENDER_CANCELLED`. Also raises the plan's `…_MISMATCH` codes and whatever opening, drawing and encoding raise.
+    ends the chunk with `RENDER_CANCELLED`. Too little room in `scratch` is `DISK_FULL`. Also raises the plan's `…_MISMATCH` codes and whatever opening, drawing and encoding raise.
     """
     tools = tools or find_tools()
     manifest = read_manifest(plan_dir, plan_hash)
@@ -71,6 +77,7 @@ def render_chunk(
         for done, frame in enumerate(range(chunk.first, chunk.last + 1)):
             if should_stop is not None and should_stop():
                 raise RenderError(ErrorCode.RENDER_CANCELLED, f"stopped before frame {frame}; {done} of {chunk.frames} frames were done")
+            _require_room(scratch, manifest)
             started = time.perf_counter()
             png = page.capture(frame_time(frame, manifest.fps))
             drawing += time.perf_counter() - started
@@ -89,6 +96,14 @@ def render_chunk(
         )
     report.finish(chunk.frames)
     return ChunkOutcome(index, segment, file_sha256(segment), chunk.frames, round(drawing * 1000))
+
+
+def _require_room(scratch: Path | None, manifest: Manifest) -> None:
+    """`DISK_FULL` while Chromium can still draw: its frame buffers are files in the scratch folder, and without room for them it hangs."""
+    usage = shutil.disk_usage(scratch or tempfile.gettempdir())
+    if usage.free < _BUFFERED_FRAMES * manifest.width * manifest.height * 4:
+        message = f"{usage.free >> 20} of {usage.total >> 20} MB are free in the scratch folder, too little for the browser's frame buffers"
+        raise RenderError(ErrorCode.DISK_FULL, message, hint=DISK_FULL_HINT)
 
 
 def _segment_writer(
