@@ -58,7 +58,8 @@ def render_chunk(
     """Render chunk `index` of the plan in `plan_dir` to its segment in `out_dir`, which appears complete or not at all.
 
     `on_progress` is told the number of frames done, a few times per second and at the end; `should_stop` is asked before every frame and
-    ends the chunk with `RENDER_CANCELLED`. Too little room in `scratch` is `DISK_FULL`. Also raises the plan's `…_MISMATCH` codes and whatever opening, drawing and encoding raise.
+    ends the chunk with `RENDER_CANCELLED`. Too little room in `scratch` is `DISK_FULL`. Also raises the plan's `…_MISMATCH` codes and
+    whatever opening, drawing and encoding raise.
     """
     tools = tools or find_tools()
     manifest = read_manifest(plan_dir, plan_hash)
