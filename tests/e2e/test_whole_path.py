@@ -21,11 +21,17 @@ def page(*, body: str = "<p>Hello</p>", script: str = "", attributes: str = 'dat
     return {"index.html": PAGE.format(body=body, script=script, attributes=attributes).encode()}
 
 
-MOVING = page(
-    body='<div id="box" style="position:absolute;width:40px;height:40px;background:red"></div>',
-    script='document.getElementById("box").animate([{transform:"none"},{transform:"translateX(200px)"}],{duration:4000,fill:"both"})',
-    attributes='data-duration="4" data-no-timeline',
-)
+def moving(seconds: int) -> dict[str, bytes]:
+    return page(
+        body='<div id="box" style="position:absolute;width:40px;height:40px;background:red"></div>',
+        script='document.getElementById("box").animate([{transform:"none"},{transform:"translateX(200px)"}],{duration:4000,fill:"both"})',
+        attributes=f'data-duration="{seconds}" data-no-timeline',
+    )
+
+
+MOVING = moving(4)
+LONG = moving(30)
+"""Its chunks take several times as long as the interval at which they report, so that a test can strike in the middle of one."""
 
 
 def test_a_render_runs_plan_a_map_over_the_chunks_and_assemble_in_processes_of_their_own(
@@ -155,7 +161,7 @@ def test_a_wrong_plan_hash_is_refused_by_chunk_and_assemble(stack: WholePath) ->
 def test_a_killed_browser_or_encoder_is_retried_and_the_video_is_whole(
     victim: str, code: str, stack: WholePath, handlers, packets, tmp_path
 ) -> None:
-    request = stack.request(stack.upload(MOVING), Config={"fps": 60, "chunkSize": 120, "maxParallelChunks": 2})
+    request = stack.request(stack.upload(LONG), Config={"fps": 60, "chunkSize": 900, "maxParallelChunks": 2})
     arn = stack.start(request)
     stack.wait_for(lambda: stack.frames_done(request))
     killed = stack.wait_for(lambda: [process for process in handlers(victim) if not killed_already(process)])
@@ -167,7 +173,7 @@ def test_a_killed_browser_or_encoder_is_retried_and_the_video_is_whole(
     assert done.status == "SUCCEEDED", done.cause
     assert set(done.failures()) == {code}
     assert 3 <= done.attempts("RenderChunk") <= 4
-    assert done.output["FramesEncoded"] == len(packets(stack.fetch(request["OutputS3Uri"], tmp_path / "out.mp4")).times) == 240
+    assert done.output["FramesEncoded"] == len(packets(stack.fetch(request["OutputS3Uri"], tmp_path / "out.mp4")).times) == 1800
 
 
 def killed_already(process: psutil.Process) -> bool:
@@ -175,7 +181,7 @@ def killed_already(process: psutil.Process) -> bool:
 
 
 def test_a_stopped_execution_ends_aborted_with_its_cause_and_its_chunks_stop(stack: WholePath, handlers) -> None:
-    request = stack.request(stack.upload(MOVING), Config={"fps": 60, "chunkSize": 240, "maxParallelChunks": 1})
+    request = stack.request(stack.upload(LONG), Config={"fps": 60, "chunkSize": 1800, "maxParallelChunks": 1})
     arn = stack.start(request)
     stack.wait_for(lambda: stack.frames_done(request))
     bucket, _, prefix = request["PlanOutputS3Prefix"].removeprefix("s3://").partition("/")
