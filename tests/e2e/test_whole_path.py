@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -161,18 +162,20 @@ def test_a_wrong_plan_hash_is_refused_by_chunk_and_assemble(stack: WholePath) ->
 def test_a_killed_browser_or_encoder_is_retried_and_the_video_is_whole(
     victim: str, code: str, stack: WholePath, handlers, packets, tmp_path
 ) -> None:
-    request = stack.request(stack.upload(LONG), Config={"fps": 60, "chunkSize": 900, "maxParallelChunks": 2})
+    request = stack.request(stack.upload(LONG), Config={"fps": 60, "chunkSize": 1800, "maxParallelChunks": 1})
     arn = stack.start(request)
     stack.wait_for(lambda: stack.frames_done(request))
     killed = stack.wait_for(lambda: [process for process in handlers(victim) if not killed_already(process)])
     for process in killed:
-        process.kill()
+        # A browser's helpers go with their parent.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
     done = stack.finish(arn)
 
     assert done.status == "SUCCEEDED", done.cause
-    assert set(done.failures()) == {code}
-    assert 3 <= done.attempts("RenderChunk") <= 4
+    assert done.failures() == [code]
+    assert done.attempts("RenderChunk") == 2
     assert done.output["FramesEncoded"] == len(packets(stack.fetch(request["OutputS3Uri"], tmp_path / "out.mp4")).times) == 1800
 
 
