@@ -126,7 +126,7 @@ def start_or_adopt(prepared: PreparedRender, *, on_begin: Callable[[str], None])
     The latest generation decides. RUNNING: adopt it. SUCCEEDED: hand its result over when no attempt has done so (see `mark_taken`),
     else render again. Timed out, or stopped by somebody else: redrive it where Step Functions can, so that nothing finished is repeated.
     Failed, or stopped by us: start the next generation, which finds the finished chunks under the same render id. A failed execution is
-    not redriven: the state machine catches every error and ends in its Fail state, and that is all a redrive would enter again.
+    not redriven: its retries are spent, and a redrive would keep to the definition that it began with; the finished chunks are kept anyway.
 
     :param on_begin: told the ARN just before the execution is started, redriven or adopted: the ARN follows from the name, so it can be
         noted before there is anything that could get lost

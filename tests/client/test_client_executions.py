@@ -124,7 +124,7 @@ CASES: dict[str, tuple[Callable[[Script], Script], str, int]] = {
         "started",
         2,
     ),
-    "failed: the next generation, since the Fail state would only be entered again": (
+    "failed: the next generation, under the definition that is deployed now": (
         lambda s: s.describe(1, "FAILED", error="BROWSER_CRASHED", redriveStatus="REDRIVABLE").describe(2).start(2),
         "started",
         2,
