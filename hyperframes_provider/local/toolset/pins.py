@@ -120,15 +120,18 @@ PARTS: tuple[Part, ...] = (
     ),
     Part(
         name="runtime",
-        version="0.8.64",
+        version="0.8.170",
         registry=Registry.NPM,
-        spec="@hyperframes/core@0.8.64",
-        integrity="sha512-dFmqL81x2DYhw0J+3JH3fTWHsvWTXq+vsiTgup56wKSmMqD0VAH6NMyoIQm7wXWGk7Qx567pi+7vwyz/PsgfSA==",
-        size=822_645,
+        # The package of the reference renderer's command line: its build of the runtime is the one that the reference renders with.
+        spec="hyperframes@0.8.170",
+        integrity="sha512-4In43ONNCEBNcDqLzS1VR/MVkiCMW7Wi0ZSXbv2rGijog4Xex8G6ZuY8Aekaqz7jhzVeA5iR9vv7Q3WdUNRajw==",
+        size=7_275_279,
         role=Role.RUNTIME,
         members=(
             Member("package/dist/hyperframe.runtime.iife.js", "hyperframe.runtime.iife.js"),
-            Member("package/LICENSE", "LICENSE"),
+            # Its licence is stated in these two; the package has no file of its own for it.
+            Member("package/README.md", "README.md"),
+            Member("package/package.json", "package.json"),
         ),
         main="hyperframe.runtime.iife.js",
     ),

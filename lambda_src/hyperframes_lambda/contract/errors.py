@@ -51,6 +51,10 @@ class ErrorCode(StrEnum):
     DURATION_OUT_OF_RANGE = "DURATION_OUT_OF_RANGE"
     ASSET_UNAVAILABLE = "ASSET_UNAVAILABLE"
     ASSET_FETCH_FAILED = "ASSET_FETCH_FAILED"
+    NOT_MEDIA_PAYLOAD = "NOT_MEDIA_PAYLOAD"
+    MEDIA_UNREADABLE = "MEDIA_UNREADABLE"
+    INVALID_VIDEO_METADATA = "INVALID_VIDEO_METADATA"
+    FONT_UNAVAILABLE = "FONT_UNAVAILABLE"
     ENCODER_FAILED = "ENCODER_FAILED"
     ENCODER_CRASHED = "ENCODER_CRASHED"
     VERIFICATION_FAILED = "VERIFICATION_FAILED"
@@ -100,6 +104,10 @@ _ROWS: tuple[tuple[ErrorCode, str, Retry], ...] = (
     (ErrorCode.DURATION_OUT_OF_RANGE, "the duration is zero or over the limit", Retry.NEVER),
     (ErrorCode.ASSET_UNAVAILABLE, "a script, style, font or image cannot be had", Retry.NEVER),
     (ErrorCode.ASSET_FETCH_FAILED, "an asset failed in a way that may pass", Retry.TRANSIENT),
+    (ErrorCode.NOT_MEDIA_PAYLOAD, "what should be a video or sound is a page or text", Retry.NEVER),
+    (ErrorCode.MEDIA_UNREADABLE, "a video or sound cannot be decoded", Retry.NEVER),
+    (ErrorCode.INVALID_VIDEO_METADATA, "a video says nothing usable about its size, rate or duration", Retry.NEVER),
+    (ErrorCode.FONT_UNAVAILABLE, "a font family can neither be embedded nor fetched", Retry.NEVER),
     (ErrorCode.ENCODER_FAILED, "ffmpeg refused or failed on its input", Retry.NEVER),
     (ErrorCode.ENCODER_CRASHED, "ffmpeg was killed by a signal", Retry.TRANSIENT),
     (ErrorCode.VERIFICATION_FAILED, "the output does not match the plan", Retry.NEVER),

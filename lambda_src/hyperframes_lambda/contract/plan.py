@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 from hyperframes_lambda.contract.chunks import ChunkRange
 from hyperframes_lambda.contract.config import Fps, OutputFormat, RenderConfig, WireModel
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
+from hyperframes_lambda.contract.media import AudioTrack, MediaSource, RemoteResponse, VideoClip
 
 PROTOCOL = 1
 """Version of the manifest. A worker refuses any other with `PLAN_PROTOCOL_UNSUPPORTED`."""
@@ -82,9 +83,19 @@ class Manifest(WireModel):
     """Output size in pixels."""
     total_frames: int
     chunks: list[PlannedChunk]
-    has_audio: bool = False
+    sources: dict[str, MediaSource] = Field(default_factory=dict)
+    """Probed media files, by their key in `files`."""
+    clips: list[VideoClip] = Field(default_factory=list)
+    audio: list[AudioTrack] = Field(default_factory=list)
+    remote: dict[str, RemoteResponse] = Field(default_factory=dict)
+    """Absolute URL → what it answered."""
     variables: dict[str, Any] = Field(default_factory=dict)
     """What `window.__hfVariables` is set to before navigation."""
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether the output is planned to have sound."""
+        return bool(self.audio)
 
     def sealed(self) -> Manifest:
         """The same manifest with its `plan_hash`."""

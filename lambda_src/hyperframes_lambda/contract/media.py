@@ -1,0 +1,88 @@
+"""Source video, sound and remote files, as Plan found them and as chunks and Assemble use them.
+
+Times are seconds of the composition unless they are called source times. `file` is always a key of `Manifest.files`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from hyperframes_lambda.contract.config import WireModel
+
+SLOWEST_RATE, FASTEST_RATE = 0.1, 5.0
+"""Bounds of `data-playback-rate`; a rate outside is moved to the nearer one, as the reference does."""
+
+PlaybackRate = Annotated[float, Field(ge=SLOWEST_RATE, le=FASTEST_RATE)]
+
+
+class VideoStream(WireModel):
+    """The first video stream of a source file."""
+
+    codec: str
+    width: int
+    height: int
+    """As displayed: after rotation, in square pixels."""
+    frame_rate: float
+    """Average, frames per second; what is shown is resampled to the output's rate."""
+    alpha: bool = False
+
+
+class MediaSource(WireModel):
+    """One source file; a stream that it does not have is None."""
+
+    duration: float
+    """Source seconds that can be shown or heard: of the video stream, else of the audio stream."""
+    video: VideoStream | None = None
+    audio_codec: str | None = None
+
+
+class MediaWindow(WireModel):
+    """When and how one element plays one file.
+
+    At composition time `t` in `[start, end)` it is at source time `media_start + (t - start) * rate`; with `loop`, modulo what lies between
+    `media_start` and the end of the source; else past the end a picture holds its last frame and sound is silent.
+    """
+
+    element: str
+    """How messages call it: `<video id="hero"> in index.html`."""
+    file: str
+    start: float
+    end: float
+    media_start: float = 0.0
+    rate: PlaybackRate = 1.0
+    loop: bool = False
+
+
+class VideoClip(MediaWindow):
+    """A `<video>` that shows pictures."""
+
+    index: int
+    """The number by which the page scripts know the element: its place among all media elements of the page and its frames."""
+
+
+class GainPoint(WireModel):
+    """Linear gain at a moment; between two points it changes linearly."""
+
+    time: float
+    gain: float
+
+
+class AudioTrack(MediaWindow):
+    """An `<audio>`, or the sound of a `<video>`, that is heard."""
+
+    gain: Annotated[float, Field(ge=0)] = 1.0
+    """Linear, constant; not used where there is an `envelope`."""
+    envelope: list[GainPoint] = Field(default_factory=list)
+    """Sampled volume, in composition time, for a volume that changes."""
+
+
+class RemoteResponse(WireModel):
+    """What a remote URL answered at plan time, replayed to every chunk."""
+
+    status: int
+    headers: dict[str, str] = Field(default_factory=dict)
+    """The ones that matter to the page: media type, location, access control; names in lower case."""
+    file: str | None = None
+    """Key of `Manifest.files` with the body; None for a redirect."""
