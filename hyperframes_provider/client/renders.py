@@ -20,6 +20,7 @@ from hyperframes_provider.client.project import Upload, upload
 from hyperframes_provider.client.report import Reporter, cancelled_text, failure_text
 from hyperframes_provider.client.request import PreparedRender, RenderTarget, prepare
 from hyperframes_provider.client.result import RenderResult, result_of
+from hyperframes_provider.client.s3 import write_object
 from hyperframes_provider.client.stack import describe_stack
 from hyperframes_provider.client.watch import Pace, RenderWatch, Snapshot
 
@@ -55,7 +56,9 @@ class RenderClient:
         return prepare(target, project=project, config=config, output=output, label=label, identity=identity)
 
     def upload(self, prepared: PreparedRender) -> Upload:
-        """Make sure that the project is on S3; `ProjectNotFound` when an archive that should be there is not."""
+        """Make sure that project and large variables are on S3; `ProjectNotFound` when an archive that should be there is not."""
+        if prepared.variables_json is not None:
+            run(self._connect, write_object(prepared.variables, prepared.variables_json, content_type="application/json"))
         return upload(self._connect, prepared.project)
 
     def start(self, prepared: PreparedRender, *, on_begin: Callable[[str], None] = lambda _: None) -> Started:

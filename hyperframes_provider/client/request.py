@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from hyperframes_lambda.contract.config import OutputFormat, RenderConfig, parse_config
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
-from hyperframes_lambda.contract.events import ExecutionInput
+from hyperframes_lambda.contract.events import VARIABLES_REFERENCE, ExecutionInput
 from hyperframes_provider.client import names
 from hyperframes_provider.client.errors import InvalidRequest, RequestTooLarge
 from hyperframes_provider.client.project import Project, locate
@@ -25,10 +25,16 @@ INPUT_LIMIT = 262_144
 PLAN_RESERVE = 8_192
 """Bytes of that limit that the plan's result needs: it travels beside the input, with up to 1000 chunk numbers."""
 
+LARGEST_VARIABLES = 16 << 20
+"""Bytes of variables, as JSON, that a render may have: what travels into every page must stay reasonable there."""
+
 EXPIRING_PREFIX = "renders/"
 """Objects of the stack's bucket under this prefix expire."""
 
 _SUFFIX = {OutputFormat.MP4: ".mp4", OutputFormat.PNG_SEQUENCE: ".tar"}
+_VARIABLES = "variables.json"
+"""Below the render's prefix: variables may be about persons, and expire with the render."""
+
 _MEDIA_SUFFIXES = frozenset({".mp4", ".mov", ".webm", ".gif", ".tar", ".png", ".jpg", ".jpeg", ".m3u8", ".m4a", ".wav", ".mkv", ".zip"})
 
 
@@ -58,6 +64,13 @@ class PreparedRender:
     input_json: str
     """The exact input: Step Functions takes a second start with the same name and the same input for the same start."""
     warnings: tuple[str, ...]
+    variables_json: bytes | None = None
+    """The variables, where they outgrow the input: `upload` puts them at `variables`, which the input refers to instead."""
+
+    @property
+    def variables(self) -> S3Location:
+        """Where variables lie that do not fit into the input."""
+        return self.prefix / _VARIABLES
 
     @property
     def output_uri(self) -> str:
@@ -113,14 +126,32 @@ def prepare(
     except ValidationError as error:
         faults = "; ".join(f"{fault['loc'][0]}: {fault['input']!r}: {fault['msg']}" for fault in error.errors())
         raise InvalidRequest(faults, hint="S3 URIs have at most 1200 characters.") from None
-    return PreparedRender(target, render, located, request, input_json(request), _warnings(destination, target))
+    request, variables_json = _fitting(request)
+    return PreparedRender(target, render, located, request, input_json(request), _warnings(destination, target), variables_json)
+
+
+def _fitting(request: ExecutionInput) -> tuple[ExecutionInput, bytes | None]:
+    """The request, and its variables apart from it when it is only with them too large for Step Functions."""
+    variables = request.config.get("variables")
+    if not variables or _size(request.to_wire()) + PLAN_RESERVE <= INPUT_LIMIT:
+        return request, None
+    text = _json(variables).encode()
+    if len(text) > LARGEST_VARIABLES:
+        field, share = _largest({"variables": variables}, "Config.")
+        raise RequestTooLarge(
+            f"{field} makes the variables too large: {share:,} of {len(text):,} bytes, accepted are {LARGEST_VARIABLES:,}",
+            hint="Put large data into a file of the project and let the page fetch it.",
+        )
+    config = {name: value for name, value in request.config.items() if name != "variables"}
+    config[VARIABLES_REFERENCE] = f"{request.plan_output_s3_prefix}{_VARIABLES}"
+    return request.model_copy(update={"config": config}), text
 
 
 def input_json(request: ExecutionInput) -> str:
     """The execution's input as it is sent; `RequestTooLarge` with the byte count and the field that is to blame."""
     wire = request.to_wire()
     text = _json(wire)
-    size = len(text.encode())
+    size = _size(wire)
     if size + PLAN_RESERVE > INPUT_LIMIT:
         field, share = _largest(wire)
         raise RequestTooLarge(
@@ -129,6 +160,10 @@ def input_json(request: ExecutionInput) -> str:
             hint="Put large data into a file of the project and let the page fetch it.",
         )
     return text
+
+
+def _size(wire: Mapping[str, Any]) -> int:
+    return len(_json(wire).encode())
 
 
 def _json(value: Any) -> str:

@@ -50,6 +50,11 @@ def object_size(location: S3Location) -> Steps[int | None]:
     return int(head["ContentLength"])
 
 
+def write_object(location: S3Location, content: bytes, *, content_type: str) -> Steps[None]:
+    """Write an object, in place of one that is there."""
+    yield Call("s3", "put_object", {"Bucket": location.bucket, "Key": location.key, "Body": content, "ContentType": content_type})
+
+
 def is_missing(error: ClientError) -> bool:
     """Whether S3 says that the object or its bucket does not exist."""
     return error_code(error) in _MISSING

@@ -5,8 +5,10 @@ The roles know nothing of S3 and of events; this module knows nothing of browser
 
 from __future__ import annotations
 
+import json
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +24,7 @@ from hyperframes_lambda.assemble import assemble
 from hyperframes_lambda.contract.config import OutputFormat, fps_to_wire, parse_config
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.events import (
+    VARIABLES_REFERENCE,
     AssembleEvent,
     AssembleResult,
     CancelMarker,
@@ -114,7 +117,7 @@ def _plan(event: PlanEvent, storage: Storage, work: Path) -> PlanResult:
     prefix = storage.locate(event.plan_output_s3_prefix)
     project = storage.locate(event.project_s3_uri)
     logger.append_keys(render=prefix.key)
-    config = parse_config(event.config, where="Config")
+    config = parse_config(_with_variables(event.config, storage), where="Config")
     _require_not_cancelled(storage, prefix, event.execution_name)
     tools = find_tools()
     archive = work / "project.tar.gz"
@@ -150,6 +153,22 @@ def _plan(event: PlanEvent, storage: Storage, work: Path) -> PlanResult:
         reused=reused,
         duration_ms=0,
     )
+
+
+def _with_variables(config: Mapping[str, Any], storage: Storage) -> Mapping[str, Any]:
+    """`config` with the variables that it refers to because they outgrew the execution's input."""
+    if VARIABLES_REFERENCE not in config:
+        return config
+    reference = config[VARIABLES_REFERENCE]
+    if not isinstance(reference, str) or "variables" in config:
+        message = f"Config.{VARIABLES_REFERENCE}: {reference!r} is not accepted; accepted is one S3 URI, in the place of variables"
+        raise RenderError(ErrorCode.INVALID_CONFIG, message)
+    try:
+        variables = json.loads(storage.read(storage.locate(reference)))
+    except ValueError as error:
+        raise RenderError(ErrorCode.INVALID_CONFIG, f"Config.{VARIABLES_REFERENCE}: {reference} holds no JSON: {error}") from error
+    rest = {name: value for name, value in config.items() if name != VARIABLES_REFERENCE}
+    return {**rest, "variables": variables}
 
 
 def _planned_before(storage: Storage, prefix: S3Location, plan_dir: Path) -> Manifest | None:

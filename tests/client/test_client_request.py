@@ -94,22 +94,35 @@ def test_an_output_that_would_expire_gets_a_warning(request_of) -> None:
     assert "objects expire" in warning
 
 
-def test_the_size_is_counted_in_bytes_up_to_the_last_one(request_of) -> None:
+def metadata_of(size: int) -> dict[str, Any]:
+    return {"variables": {"text": "é" * (size // 2) + "x" * (size % 2)}}
+
+
+def test_variables_leave_the_input_from_the_byte_on_with_which_it_would_be_too_large(request_of) -> None:
     frame = len(request_of(config={"variables": {"text": ""}}).input_json.encode())
     room = INPUT_LIMIT - PLAN_RESERVE - frame
 
-    request_of(config={"variables": {"text": "é" * (room // 2) + "x" * (room % 2)}})
-    with pytest.raises(RequestTooLarge) as refused:
-        request_of(config={"variables": {"text": "é" * (room // 2) + "x" * (room % 2 + 1)}})
+    fits = request_of(config=metadata_of(room))
+    apart = request_of(config=metadata_of(room + 1))
 
-    assert f"{INPUT_LIMIT - PLAN_RESERVE + 1:,} bytes" in str(refused.value)
-    assert "Config.variables.text" in str(refused.value)
+    assert fits.variables_json is None
+    assert len(fits.input_json.encode()) == INPUT_LIMIT - PLAN_RESERVE
+    assert json.loads(apart.variables_json) == metadata_of(room + 1)["variables"]
+    assert json.loads(apart.input_json)["Config"] == {"variablesS3Uri": f"s3://renders-bucket/renders/{apart.render_id}/variables.json"}
+    assert apart.variables.uri == f"s3://renders-bucket/renders/{apart.render_id}/variables.json"
 
 
-def test_the_field_that_is_to_blame_is_followed_down(request_of) -> None:
-    variables = {"title": "x", "data": {"rows": [["x" * 1000] * 300], "unit": "kg"}}
+def test_other_large_variables_are_another_render(request_of) -> None:
+    first, second = (request_of(config={"variables": {"text": letter * INPUT_LIMIT}}) for letter in "ab")
 
-    with pytest.raises(RequestTooLarge, match=r"^Config\.variables\.data\.rows makes the request too large: 300,"):
+    assert first.render_id != second.render_id
+    assert first.render_id == request_of(config={"variables": {"text": "a" * INPUT_LIMIT}}).render_id
+
+
+def test_variables_over_the_limit_are_refused_naming_the_one_that_is_to_blame(request_of) -> None:
+    variables = {"title": "x", "data": {"rows": [["x" * 1000] * 17000], "unit": "kg"}}
+
+    with pytest.raises(RequestTooLarge, match=r"^Config\.variables\.data\.rows makes the variables too large: 17,"):
         request_of(config={"variables": variables})
 
 

@@ -180,6 +180,20 @@ def test_a_render_from_archive_to_video(bucket: Bucket, tmp_path: Path, packets:
     assert handler(chunk_event(plan_hash, 0), CONTEXT)["Reused"] is True
 
 
+def test_variables_that_outgrew_the_input_are_read_from_where_it_says(bucket: Bucket) -> None:
+    variables = {"rows": [{"name": f"row {number}", "value": number} for number in range(2000)], "title": "Größe"}
+    uri = f"{PREFIX}variables.json"
+    bucket.put(uri, json.dumps(variables).encode())
+
+    planned = handler(plan_event(Config={"fps": 24, "variablesS3Uri": uri}), CONTEXT)
+
+    manifest = json.loads(bucket.get(planned["ManifestS3Uri"]))
+    assert manifest["variables"] == manifest["config"]["variables"] == variables
+    assert handler(plan_event(Config={"fps": 24, "variablesS3Uri": uri}), CONTEXT)["Reused"] is True
+    bucket.put(uri, b'{"title": "changed"}')
+    assert handler(plan_event(Config={"fps": 24, "variablesS3Uri": uri}), CONTEXT)["PlanHash"] != planned["PlanHash"]
+
+
 def test_a_png_sequence_ends_as_one_tar(bucket: Bucket) -> None:
     config = {"fps": 24, "format": "png-sequence", "chunkSize": 24}
     planned = handler(plan_event(Config=config), CONTEXT)
@@ -199,6 +213,10 @@ def test_a_png_sequence_ends_as_one_tar(bucket: Bucket) -> None:
         (plan_event(PlanOutputS3Prefix="s3://else/r/"), "S3_URI_NOT_ALLOWED", ["else"]),
         (plan_event(ProjectS3Uri=f"s3://{BUCKET}/none.tar.gz"), "S3_OBJECT_NOT_FOUND", ["none.tar.gz"]),
         (plan_event(Config={"entryFile": "intro.html"}), "ARCHIVE_REJECTED", ["intro.html", "index.html"]),
+        (plan_event(Config={"variablesS3Uri": f"{PREFIX}none.json"}), "S3_OBJECT_NOT_FOUND", ["none.json"]),
+        (plan_event(Config={"variablesS3Uri": "s3://else/v.json"}), "S3_URI_NOT_ALLOWED", ["else"]),
+        (plan_event(Config={"variablesS3Uri": 3}), "INVALID_CONFIG", ["Config.variablesS3Uri", "3"]),
+        (plan_event(Config={"variablesS3Uri": PROJECT, "variables": {}}), "INVALID_CONFIG", ["in the place of variables"]),
         (chunk_event("0" * 64), "S3_OBJECT_NOT_FOUND", ["RenderChunk 0: ", "manifest.json"]),
         (chunk_event("0" * 64, ManifestS3Uri=f"{PREFIX}manifest.json"), "INVALID_EVENT", ["ManifestS3Uri"]),
         (assemble_event("0" * 64, OutputS3Uri="s3://else/out.mp4"), "S3_URI_NOT_ALLOWED", ["Assemble: ", "else"]),

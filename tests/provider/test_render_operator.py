@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -46,6 +47,18 @@ def test_a_render_returns_the_documented_result(aws, project, context: Context) 
     assert ctx["ti"].xcoms == {"execution_arn": execution["executionArn"], "hyperframes_links": {}}
     assert execution["name"].startswith("weekly-render-")
     assert execution["name"].endswith("-g1")
+
+
+def test_variables_that_outgrow_the_input_travel_by_s3(aws, project, context: Context) -> None:
+    variables = {"rows": "x" * 300_000}
+
+    operator(project, variables=variables).execute(context())
+
+    (execution,) = aws.executions()
+    sent = json.loads(aws.describe(execution["executionArn"])["input"])
+    assert sent["Config"] == {"variablesS3Uri": sent["PlanOutputS3Prefix"] + "variables.json"}
+    bucket, _, key = sent["Config"]["variablesS3Uri"].removeprefix("s3://").partition("/")
+    assert json.loads(aws.connect("s3").get_object(Bucket=bucket, Key=key)["Body"].read()) == variables
 
 
 def test_the_default_output_is_named_after_the_render_and_does_not_expire(aws, project, context: Context) -> None:
@@ -285,7 +298,7 @@ def test_rendered_templates_are_read_as_what_they_spell(aws, project, context: C
         ({"project": "s3://{bucket}/folder"}, "not a .tar.gz archive"),
         ({"output": "s3://{bucket}/"}, "names no object"),
         ({"output": "outputs/recap.mov"}, "ends in .mov"),
-        ({"variables": {"rows": "x" * 300_000}}, "Config.variables.rows makes the request too large: 300,002 of 300,"),
+        ({"variables": {"rows": "x" * 17_000_000}}, "Config.variables.rows makes the variables too large: 17,000,002 of 17,"),
         ({"stack_name": "no-such-stack"}, "does not exist"),
     ],
 )

@@ -14,6 +14,9 @@ S3Uri = Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+
 S3Prefix = Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/(.+/)?$", max_length=1200)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
+VARIABLES_REFERENCE = "variablesS3Uri"
+"""Stands in an execution's `Config` in the place of `variables` that are too large for it: the S3 URI of their JSON object."""
+
 _WRAPPERS = ("Payload", "Input")
 _MAX_WRAPPING = 4
 
