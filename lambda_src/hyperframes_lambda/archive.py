@@ -40,6 +40,8 @@ def unpack_project(archive: Path, into: Path, *, entry: str) -> Path:
                 tar.extract(member, into, filter="data")
             except tarfile.FilterError as error:
                 raise _rejected(f"{member.name!r}: {error}") from error
+            except KeyError as error:  # tarfile's way to say that a link's target is not in the archive
+                raise _rejected(f"{member.name!r} is a link to nothing: {error.args[0]}") from error
             except OSError as error:
                 if error.errno in _OUR_TROUBLE or isinstance(error, gzip.BadGzipFile):
                     raise

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from hyperframes_lambda.contract.config import WireModel
 
-SLOWEST_RATE, FASTEST_RATE = 0.1, 5.0
+SLOWEST_RATE, FASTEST_RATE = 0.1, 10.0
 """Bounds of `data-playback-rate`; a rate outside is moved to the nearer one, as the reference does."""
 
 PlaybackRate = Annotated[float, Field(ge=SLOWEST_RATE, le=FASTEST_RATE)]
@@ -36,6 +36,10 @@ class MediaSource(WireModel):
     """Source seconds that can be shown or heard: of the video stream, else of the audio stream."""
     video: VideoStream | None = None
     audio_codec: str | None = None
+    sample_rate: int = 48_000
+    """Of the audio stream, as it decodes."""
+    channels: int = 2
+    """Of the audio stream."""
 
 
 class MediaWindow(WireModel):
@@ -73,9 +77,13 @@ class AudioTrack(MediaWindow):
     """An `<audio>`, or the sound of a `<video>`, that is heard."""
 
     gain: Annotated[float, Field(ge=0)] = 1.0
-    """Linear, constant; not used where there is an `envelope`."""
+    """Linear and constant. What is heard is the sound times `gain`, times the `envelope`, times the fades."""
     envelope: list[GainPoint] = Field(default_factory=list)
-    """Sampled volume, in composition time, for a volume that changes."""
+    """A factor that changes, in composition time; before the first and after the last point it keeps their value. Empty: one throughout."""
+    fade_in: Annotated[float, Field(ge=0)] = 0.0
+    """Seconds from `start` in which a factor rises linearly from zero to one."""
+    fade_out: Annotated[float, Field(ge=0)] = 0.0
+    """Seconds before `end` in which a factor falls linearly from one to zero."""
 
 
 class RemoteResponse(WireModel):

@@ -230,13 +230,17 @@
     return spatialAnimations.get(animation);
   }
 
+  /* A name may hold a minus: what can be a name as a whole is one. */
+  var REFERENCE = /^(?:([\w.:-]+)|([\w.:-]+?)\s*([+-])\s*(\d*\.?\d+))$/;
+
   function clipStart(element) {
     var clip = element ? element.closest("[data-start]") : null;
     return clip ? startOf(clip, new Set()) : 0;
   }
 
   /* `data-start` in seconds from the beginning of the whole: a number counts from the composition around it, `ID`, `ID + n` and `ID - n`
-     from the end of that clip. Unknown or cyclic references count as 0. */
+     from the end of that clip, with or without blanks. An unknown reference counts as 0, and so does, where a circle closes, the clip that
+     is being asked for: a clip that follows itself starts after its own length, as the runtime has it. */
   function startOf(element, visiting) {
     if (visiting.has(element)) return 0;
     visiting.add(element);
@@ -247,10 +251,10 @@
       var composition = host && host.closest("[data-composition-id]");
       start = (composition ? startOf(composition, visiting) : 0) + Math.max(0, Number(text));
     } else if (text !== "") {
-      var parts = text.split(/\s+/);
-      var reference = document.getElementById(parts[0]) || document.querySelector('[data-composition-id="' + CSS.escape(parts[0]) + '"]');
-      var offset = parts.length === 3 ? Number(parts[1] + parts[2]) || 0 : 0;
-      start = reference ? startOf(reference, visiting) + lengthOf(reference) + offset : 0;
+      var parts = REFERENCE.exec(text) || [];
+      var name = parts[1] || parts[2] || "";
+      var reference = document.getElementById(name) || document.querySelector('[data-composition-id="' + CSS.escape(name) + '"]');
+      start = reference ? startOf(reference, visiting) + lengthOf(reference) + Number((parts[3] || "+") + (parts[4] || 0)) : 0;
     } else if (element.parentElement && element.hasAttribute("data-composition-id")) {
       var outer = element.parentElement.closest("[data-composition-id], [data-composition-src], [data-composition-file]");
       start = outer === element.parentElement ? startOf(outer, visiting) : 0;
