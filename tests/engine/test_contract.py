@@ -67,6 +67,8 @@ def test_chunk_arithmetic_refuses_what_is_not_positive(arguments: tuple[int, int
         (10.0, Fraction(30000, 1001), 300),
         (0.001, Fraction(24), 1),
         (1 / 3, Fraction(24), 8),
+        (1.01, Fraction(30), 31),
+        (1.02, Fraction(24), 25),
         (1001 / 30, Fraction(30000, 1001), 1000),
     ],
 )

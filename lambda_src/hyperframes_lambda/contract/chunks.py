@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 
+_WHOLE = Fraction(1, 1000)
+"""How far from a whole number of frames a duration may be and still mean it."""
+
+
 @dataclass(frozen=True)
 class ChunkRange:
     """Frames `first` to `last`, both included."""
@@ -22,11 +26,14 @@ class ChunkRange:
 
 
 def total_frames(duration: float, fps: Fraction) -> int:
-    """Frames of a composition of `duration` seconds: the nearest whole number, at least one for any positive duration.
+    """Frames of a composition of `duration` seconds: what it takes to show all of it, at least one for any positive duration.
 
-    A duration that comes out of float arithmetic (8.000000001) must not gain a frame, hence rounding rather than ceiling.
+    A duration within a thousandth of a frame of a whole number has that many, because it may come out of float arithmetic
+    (8.000000001); any other part of a frame is shown as a frame, as the reference does.
     """
-    return max(1, round(Fraction(duration).limit_denominator(1_000_000) * fps))
+    exact = Fraction(duration) * fps
+    nearest = round(exact)
+    return max(1, nearest if abs(exact - nearest) <= _WHOLE else math.ceil(exact))
 
 
 def frame_time(frame: int, fps: Fraction) -> float:
