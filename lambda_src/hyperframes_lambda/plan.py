@@ -19,8 +19,8 @@ from hyperframes_lambda.plan_folder import read_manifest, verified_files, write_
 from hyperframes_lambda.tools import Tools, find_tools
 
 DEFAULT_FPS = Fraction(30)
-DEFAULT_WIDTH, DEFAULT_HEIGHT = 1920, 1080
-"""Of a page that declares no size, when the configuration names none either."""
+DEFAULT_WIDTH, DEFAULT_HEIGHT = 1080, 1920
+"""Of a page that declares no size, when the configuration names none either: portrait, as with the reference."""
 
 _SMALLEST, _LARGEST = 16, 7680
 _SAMPLED_FRAMES = 9
