@@ -74,6 +74,12 @@ def _parser() -> argparse.ArgumentParser:
     add = verb("add", "tools.add", "copy a pinned script library into a project", quiet)
     add.add_argument("library", metavar="LIBRARY", help="such as gsap")
     add.add_argument("--to", type=Path, required=True, metavar="DIR", help="the folder that receives it, as gsap.min.js")
+    _project(verb("check", "authoring.check", "say within seconds whether a project will render, and what may look different", quiet))
+    _project(verb("info", "authoring.info", "say what a project is: size, duration, variables, media, remote files", quiet))
+    snapshot = verb("snapshot", "authoring.snapshot", "write what the video shows at some moments as PNG", quiet)
+    _project(snapshot)
+    snapshot.add_argument("--at", required=True, metavar="TIMES", help="seconds, such as 1.5,3s")
+    snapshot.add_argument("-o", "--output", type=Path, default=Path("snapshots"), metavar="DIR", help="default: snapshots")
     local = verbs.add_parser(
         "local", help="the embedded AWS endpoint of this machine", description="The embedded AWS endpoint of this machine."
     )
@@ -121,9 +127,27 @@ def _identity(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="the execution's ARN, its name, the id that the log shows, or: latest")
 
 
+def _project(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("project", type=Path, metavar="PROJECT", help="the folder with index.html")
+    _composition_options(parser)
+
+
 def _render_verb(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("project", metavar="PROJECT", help="a folder with index.html, or s3://….tar.gz")
-    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="OUT.mp4, OUT.tar or a folder for a png-sequence, or s3://…")
+    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="OUT.mp4, or other ending; a folder for frames; s3://…")
+    _composition_options(parser)
+    formats = "mp4, webm, mov, hls, gif, png-sequence, png, jpeg, webp, m4a or wav"
+    parser.add_argument("--format", help=f"{formats}; default: as OUT ends, else mp4")
+    parser.add_argument("--quality", help="draft, standard (default) or high")
+    parser.add_argument("--crf", type=int, metavar="N", help="constant rate factor: 0 to 51, for webm to 63")
+    parser.add_argument("--bitrate", metavar="RATE", help="such as 8M, instead of a constant rate factor")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any other field: codec=h265, audio=false")
+    parser.add_argument("--chunk-size", type=int, metavar="FRAMES")
+    parser.add_argument("--max-parallel-chunks", type=int, metavar="N")
+
+
+def _composition_options(parser: argparse.ArgumentParser) -> None:
+    """What a look at the composition takes, as a render does."""
     parser.add_argument("--var", action="append", default=[], metavar="NAME=VALUE", help="a variable; a value that is JSON is read as such")
     parser.add_argument("--variables", metavar="JSON", help="all variables, as one JSON object")
     parser.add_argument(
@@ -132,10 +156,4 @@ def _render_verb(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fps", metavar="RATE", help="such as 30 or 30000/1001; default: the composition's, else 30")
     parser.add_argument("--width", type=int, metavar="PX")
     parser.add_argument("--height", type=int, metavar="PX")
-    parser.add_argument("--format", help="mp4 (default) or png-sequence")
-    parser.add_argument("--quality", help="draft, standard (default) or high")
-    parser.add_argument("--crf", type=int, metavar="N", help="H.264 constant rate factor, 0 to 51")
-    parser.add_argument("--bitrate", metavar="RATE", help="such as 8M, instead of a constant rate factor")
-    parser.add_argument("--chunk-size", type=int, metavar="FRAMES")
-    parser.add_argument("--max-parallel-chunks", type=int, metavar="N")
     parser.add_argument("--entry-file", metavar="PATH", help="the page to open (default: index.html)")

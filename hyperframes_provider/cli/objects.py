@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
+from hyperframes_lambda.contract.formats import base_name
 from hyperframes_provider.client.archives import tarfile
 from hyperframes_provider.client.connect import Connect
 from hyperframes_provider.client.errors import InvalidRequest, error_code
@@ -31,6 +34,15 @@ def fetch_object(connect: Connect, uri: str, path: Path) -> Path:
     return path
 
 
+def fetch_sidecars(connect: Connect, sidecars: Mapping[str, str], output_uri: str, path: Path) -> dict[str, Path]:
+    """Download what lies beside `output_uri` to beside `path`, with the endings that it has there, and say what is where."""
+    remote, local = base_name(output_uri.rpartition("/")[2]), base_name(path.name)
+    return {
+        name: fetch_object(connect, uri, path.with_name(local + uri.rpartition("/")[2].removeprefix(remote)))
+        for name, uri in sidecars.items()
+    }
+
+
 def fetch_frames(connect: Connect, uri: str, folder: Path) -> Path:
     """Download a png-sequence and unpack it into `folder`."""
     with tempfile.TemporaryDirectory(prefix="hyperframes-frames-") as scratch:
@@ -39,3 +51,28 @@ def fetch_frames(connect: Connect, uri: str, folder: Path) -> Path:
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
     return folder
+
+
+def fetch_package(connect: Connect, uri: str, path: Path) -> Path:
+    """Download the HLS package whose master playlist is `uri` to `path` and files beside it; `path` appears last.
+
+    The files keep their names, by which they refer to each other, so `path` may be called anything.
+    """
+    with tempfile.TemporaryDirectory(prefix="hyperframes-hls-") as scratch:
+        master = fetch_object(connect, uri, Path(scratch) / "master.m3u8")
+        for playlist in _named_in(master):
+            media = fetch_object(connect, _beside(uri, playlist), path.with_name(playlist))
+            for name in _named_in(media):
+                fetch_object(connect, _beside(uri, name), path.with_name(name))
+        path.write_bytes(master.read_bytes())
+    return path
+
+
+def _named_in(playlist: Path) -> list[str]:
+    text = playlist.read_text("utf-8")
+    names = re.findall(r'URI="([^"]+)"', text) + [line for line in text.splitlines() if line and not line.startswith("#")]
+    return [name for name in names if "/" not in name]
+
+
+def _beside(uri: str, name: str) -> str:
+    return f"{uri.rpartition('/')[0]}/{name}"

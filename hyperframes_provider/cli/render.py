@@ -6,12 +6,13 @@ import argparse
 import os
 from pathlib import Path
 
-from hyperframes_lambda.contract.config import OutputFormat, RenderConfig
+from hyperframes_lambda.contract.config import RenderConfig
+from hyperframes_lambda.contract.formats import OutputFormat, format_of
 from hyperframes_provider.cli import aws
 from hyperframes_provider.cli.console import Console
 from hyperframes_provider.cli.faults import WrongRequest
 from hyperframes_provider.cli.follow import follow
-from hyperframes_provider.cli.objects import fetch_frames, fetch_object
+from hyperframes_provider.cli.objects import fetch_frames, fetch_object, fetch_package, fetch_sidecars
 from hyperframes_provider.cli.values import render_config
 from hyperframes_provider.client.connect import Connect
 from hyperframes_provider.client.renders import RenderClient
@@ -22,6 +23,7 @@ from hyperframes_provider.client.result import RenderResult
 
 def render(options: argparse.Namespace, console: Console) -> int:
     """Render a project."""
+    options.format = _format(options)
     config = render_config(options)
     _check_output(options.output, config)
     remote = options.output if options.output.startswith("s3://") else None
@@ -42,10 +44,13 @@ def render(options: argparse.Namespace, console: Console) -> int:
     console.line("project", f"{upload.archive.uri} · {size(upload.size)}", "uploaded" if upload.uploaded else "was there already")
     result = _run(client, prepared, console)
     path = None if remote else _download(connect, result, options.output, config)
+    sidecars = {} if path is None else fetch_sidecars(connect, result.sidecars, result.output_uri, path)
     client.mark_taken(result.execution_arn)
     console.line("render", done_line(result))
     if path is not None:
-        console.line("video" if config.format is OutputFormat.MP4 else "frames", str(path))
+        console.line("frames" if config.format is OutputFormat.PNG_SEQUENCE else config.format.spec.kind.value, str(path))
+    for name, sidecar in sidecars.items():
+        console.line(name, str(sidecar))
     console.result({**result.to_xcom(), "path": path})
     return 0
 
@@ -71,10 +76,18 @@ def _run(client: RenderClient, prepared: PreparedRender, console: Console) -> Re
         raise
 
 
+def _format(options: argparse.Namespace) -> str | None:
+    """The format that is asked for, in words or by the ending of the output."""
+    named = format_of(Path(options.output).suffix)
+    return options.format or (named.value if named else None)
+
+
 def _download(connect: Connect, result: RenderResult, output: str, config: RenderConfig) -> Path:
     path = Path(output)
     if config.format is OutputFormat.PNG_SEQUENCE and path.suffix != ".tar":
         return fetch_frames(connect, result.output_uri, path)
+    if config.format is OutputFormat.HLS:
+        return fetch_package(connect, result.output_uri, path)
     return fetch_object(connect, result.output_uri, path)
 
 
@@ -83,15 +96,17 @@ def _check_output(output: str, config: RenderConfig) -> None:
     if output.startswith("s3://"):
         return
     path = Path(output)
-    if config.format is OutputFormat.MP4 and (path.suffix.lower() != ".mp4" or path.is_dir()):
+    name, suffix = config.format.value, config.format.spec.suffix
+    if config.format is OutputFormat.PNG_SEQUENCE:
+        if path.suffix not in ("", suffix):
+            raise WrongRequest(
+                f"-o {output}: a folder, or a file ending in {suffix}, is needed for the format {name}",
+                hint=f"hyperframes-airflow render PROJECT -o FOLDER --format {name}",
+            )
+    elif format_of(path.suffix) is not config.format or path.is_dir():
         raise WrongRequest(
-            f"-o {output}: a file ending in .mp4 is needed for the format mp4",
-            hint="hyperframes-airflow render PROJECT -o OUT.mp4, or: hyperframes-airflow render PROJECT -o FOLDER --format png-sequence",
-        )
-    if config.format is OutputFormat.PNG_SEQUENCE and path.suffix not in ("", ".tar"):
-        raise WrongRequest(
-            f"-o {output}: a folder, or a file ending in .tar, is needed for the format png-sequence",
-            hint="hyperframes-airflow render PROJECT -o FOLDER --format png-sequence",
+            f"-o {output}: a file ending in {suffix} is needed for the format {name}",
+            hint=f"hyperframes-airflow render PROJECT -o OUT{suffix} --format {name}",
         )
     existing = next(parent for parent in path.absolute().parents if parent.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):

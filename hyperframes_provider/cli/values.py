@@ -40,8 +40,10 @@ def pairs(given: Sequence[str], option: str, example: str) -> dict[str, str]:
 
 
 def render_config(options: argparse.Namespace) -> RenderConfig:
-    """What the options of `render` ask for; `INVALID_CONFIG` naming the field when that is not accepted."""
-    wanted = {name: getattr(options, name) for name in _FIELDS if getattr(options, name) is not None}
+    """What the options ask for, of `render` or of a verb that takes some of them; `INVALID_CONFIG` names a field that is not accepted."""
+    given = {name: getattr(options, name, None) for name in _FIELDS}
+    wanted = {name: value for name, value in given.items() if value is not None}
+    wanted |= {name: _value(text) for name, text in pairs(getattr(options, "set", ()), "--set", "--set codec=h265").items()}
     return parse_config({**wanted, "variables": _variables(options)})
 
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from hyperframes_lambda.contract.config import OutputFormat, RenderConfig, parse_config
+from hyperframes_lambda.contract.config import RenderConfig, parse_config
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.events import VARIABLES_REFERENCE, ExecutionInput
+from hyperframes_lambda.contract.formats import OutputFormat, format_of
 from hyperframes_provider.client import names
 from hyperframes_provider.client.errors import InvalidRequest, RequestTooLarge
 from hyperframes_provider.client.project import Project, locate
@@ -31,11 +32,10 @@ LARGEST_VARIABLES = 16 << 20
 EXPIRING_PREFIX = "renders/"
 """Objects of the stack's bucket under this prefix expire."""
 
-_SUFFIX = {OutputFormat.MP4: ".mp4", OutputFormat.PNG_SEQUENCE: ".tar"}
 _VARIABLES = "variables.json"
 """Below the render's prefix: variables may be about persons, and expire with the render."""
 
-_MEDIA_SUFFIXES = frozenset({".mp4", ".mov", ".webm", ".gif", ".tar", ".png", ".jpg", ".jpeg", ".m3u8", ".m4a", ".wav", ".mkv", ".zip"})
+_OTHER_MEDIA = frozenset({".mkv", ".avi", ".zip"})
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,8 @@ def prepare(
     """Name and size a render; reads a local project, calls nothing and uploads nothing.
 
     :param project: a local folder, or the `s3://….tar.gz` of a packed one
-    :param output: an S3 URI, or a key in the stack's bucket; default `outputs/<renderId>.mp4` there
+    :param output: an S3 URI, or a key in the stack's bucket; default `outputs/<renderId>.mp4` there, ending as the format does, for HLS
+        `outputs/<renderId>/index.m3u8`
     :param label: what the name begins with, for people
     :param identity: what makes two requests two renders, besides project, configuration and output: for a task, its key
     :raises InvalidRequest: the project, the output or the size of the input cannot be accepted
@@ -198,14 +199,17 @@ def _largest(wire: Mapping[str, Any], path: str = "") -> tuple[str, int]:
 
 
 def _output(output: str | None, *, target: RenderTarget, config: RenderConfig, render: str) -> S3Location:
-    suffix = _SUFFIX[config.format]
+    suffix = config.format.spec.suffix
     if output is None:
-        return S3Location(target.bucket, f"outputs/{render}{suffix}")
+        # The files of an HLS package lie side by side: they get a folder.
+        name = f"{render}/index" if config.format is OutputFormat.HLS else render
+        return S3Location(target.bucket, f"outputs/{name}{suffix}")
     location = parse_s3_uri(output, where="output") if "://" in output else S3Location(target.bucket, output.lstrip("/"))
     if not location.key or location.key.endswith("/"):
         raise InvalidRequest(f"output: {output!r} names no object", hint=f"Give the whole key, such as outputs/recap{suffix}.")
     found = posixpath.splitext(location.key)[1].lower()
-    if found in _MEDIA_SUFFIXES and found != suffix:
+    made = format_of(found)
+    if (made is not None and made is not config.format) or found in _OTHER_MEDIA:
         raise InvalidRequest(
             f"output: {output!r} ends in {found}, but the format {config.format.value} makes {suffix}", hint=f"End it in {suffix}."
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -40,6 +40,10 @@ class RenderResult:
     execution_arn: str
     renderer: str
     """Version of the deployed renderer."""
+    verification: dict[str, Any] = field(default_factory=dict)
+    """What the verification found: frames compared with the captured ones, the largest difference, the sound's peak and so on."""
+    sidecars: dict[str, str] = field(default_factory=dict)
+    """URIs of what was made beside the output, by name: `poster`, `contact-sheet`, `report`, `captions.vtt`…"""
 
     def to_xcom(self) -> dict[str, Any]:
         """The JSON object that operator and sensor return."""
@@ -71,4 +75,6 @@ def result_of(execution: Execution, history: History, *, memory_mb: int = DEFAUL
         plan_hash=assembled.plan_hash,
         execution_arn=execution.arn,
         renderer=assembled.renderer_version,
+        verification=assembled.verification,
+        sidecars=assembled.sidecars,
     )

@@ -39,8 +39,8 @@ class HyperFramesRenderOperator(HyperFramesBaseOperator):
     for it; finished chunks are never rendered twice. Killing the task stops the render.
 
     Returns the result as a mapping: `output_uri`, `frames`, `duration` (s), `width`, `height`, `bytes`, `chunks`, `chunks_reused`,
-    `retries`, `seconds`, `cost_usd`, `plan_hash`, `execution_arn`, `renderer`. The execution's ARN is also pushed under the key
-    `execution_arn` as soon as the render starts.
+    `retries`, `seconds`, `cost_usd`, `plan_hash`, `execution_arn`, `renderer`, `verification` (what the output was held to, in
+    numbers) and `sidecars` (name to URI). The execution's ARN is also pushed under the key `execution_arn` as soon as the render starts.
 
     :param project: the folder of the project on the worker (relative paths start at the DAG file's folder), or `s3://….tar.gz`
     :param stack_name: the CloudFormation stack to render with; default `hyperframes`. Give this, or both of the next two
@@ -48,9 +48,12 @@ class HyperFramesRenderOperator(HyperFramesBaseOperator):
     :param bucket: the stack's bucket, together with `state_machine_arn`
     :param variables: values for the variables that the composition declares
     :param output: where the video goes: `s3://bucket/key`, or a key in the stack's bucket. The stack must allow the bucket. Default:
-        `outputs/<render id>.mp4`, which does not expire
-    :param config: what else is asked of the render: `fps`, `width`, `height`, `format`, `quality`, `crf` or `bitrate`, `chunkSize`,
-        `maxParallelChunks`, `entryFile`, `strictVariables`. Validated when the DAG is parsed as far as it holds no template
+        `outputs/<render id>.mp4`, or as the format ends, which does not expire
+    :param config: what else is asked of the render: `format` (mp4, webm, mov, hls, gif, png-sequence, png, jpeg, webp, m4a, wav), `codec`,
+        `fps`, `width`, `height`, `quality`, `crf` or `bitrate`, `audio`, `audioCodec`, `audioBitrate`, `metadata`, `frame` or `at` of a
+        still, `gifLoop`, `hlsSegmentSeconds`, `chunkSize`, `maxParallelChunks`, `entryFile`, `strictVariables`; `sidecars`
+        (any of `poster`, `contact-sheet`, `captions`, `report`) are written beside the output. Validated when the DAG is parsed as far as
+        it holds no template
     :param wait_for_completion: False returns once the render is started, with `execution_arn`, `render_id` and `output_uri`, for a
         sensor to wait for
     :param poll_interval: seconds between two looks at a long render; the first ones follow faster

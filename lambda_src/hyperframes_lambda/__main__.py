@@ -15,8 +15,9 @@ from typing import Any, TextIO
 from hyperframes_lambda import __version__
 from hyperframes_lambda.assemble import AssembleOutcome, assemble
 from hyperframes_lambda.chunk_pool import render_chunks
-from hyperframes_lambda.contract.config import OutputFormat, RenderConfig, fps_to_wire, parse_config
+from hyperframes_lambda.contract.config import RenderConfig, fps_to_wire, parse_config
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
+from hyperframes_lambda.contract.formats import FORMATS, OutputFormat, format_of
 from hyperframes_lambda.contract.plan import Manifest, segment_name
 from hyperframes_lambda.plan import plan
 from hyperframes_lambda.workspace import as_disk_full, workspace
@@ -55,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"\N{MIDDLE DOT} {_megabytes(outcome.size)} \N{MIDDLE DOT} {outcome.frames / seconds:.1f} fps \N{MIDDLE DOT} {seconds:.1f} s"
     )
     print(f"output    {outcome.output}")
+    for name, sidecar in outcome.sidecars.items():
+        print(f"{name:<9} {sidecar}")
     return EXIT_DONE
 
 
@@ -64,14 +67,21 @@ def _parser() -> argparse.ArgumentParser:
     render = parser.add_subparsers(dest="command", required=True).add_parser("render", help="render one project")
     render.add_argument("project", type=Path, metavar="PROJECT", help="the project's folder")
     render.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="OUT.mp4|DIR", help="a video, a folder of frames, or a .tar of them"
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="OUT",
+        help="OUT.mp4, .webm, .mov, .gif, .m3u8, .png, .jpg, .webp, .m4a or .wav; a folder or a .tar of frames",
     )
     render.add_argument("--fps", help="frames per second: 24, 25, 30, 50, 60, 120 or 30000/1001 (default: data-fps, else 30)")
     render.add_argument("--width", type=int, help="pixels (default: the composition's own)")
     render.add_argument("--height", type=int, help="pixels")
-    render.add_argument("--format", help="mp4 or png-sequence (default: by the name of OUT)")
+    render.add_argument("--format", help="default: by the name of OUT")
     render.add_argument("--quality", help="draft, standard (default) or high")
+    render.add_argument("--crf", type=int, metavar="N", help="the encoder's constant quality, in place of the quality's own")
     render.add_argument("--variables", metavar="JSON", help='values of the composition\'s variables: {"title": "Week 47"}')
+    render.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any other field: codec=h265, audio=false")
     render.add_argument("--chunk-size", type=int, metavar="N", help="frames in a chunk")
     render.add_argument("--max-parallel-chunks", type=int, metavar="N", help="most chunks to split into (default: one per worker)")
     render.add_argument("--workers", type=int, metavar="N", help="processes that render chunks (default: one per CPU)")
@@ -92,11 +102,31 @@ def _config(options: argparse.Namespace) -> RenderConfig:
         "height": options.height,
         "format": options.format or _format_of(options.output),
         "quality": options.quality,
+        "crf": options.crf,
         "variables": _variables(options.variables),
         "chunkSize": options.chunk_size,
         "maxParallelChunks": _max_parallel(options),
     }
-    return parse_config({name: value for name, value in given.items() if value is not None}, where="option")
+    config = parse_config({name: value for name, value in given.items() if value is not None} | _fields(options.set), where="option")
+    named = format_of(options.output.suffix)
+    if named is not None and named is not config.format and not options.output.is_dir():
+        message = f"-o {options.output}: the format {config.format.value} does not make a {options.output.suffix}"
+        raise RenderError(ErrorCode.INVALID_CONFIG, message, hint=f"End it in {config.format.spec.suffix}.")
+    return config
+
+
+def _fields(pairs: Sequence[str]) -> dict[str, Any]:
+    """`["codec=h265", "audio=false"]` as fields; a value that is JSON is read as such."""
+    fields: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise RenderError(ErrorCode.INVALID_CONFIG, f"--set {pair}: NAME=VALUE is needed", hint="--set codec=h265")
+        try:
+            fields[name] = json.loads(text)
+        except ValueError:
+            fields[name] = text
+    return fields
 
 
 def _max_parallel(options: argparse.Namespace) -> int:
@@ -111,11 +141,13 @@ def _workers(options: argparse.Namespace) -> int:
 
 
 def _format_of(output: Path) -> str:
-    if output.suffix == ".mp4":
-        return OutputFormat.MP4.value
-    if output.suffix in ("", ".tar") or output.is_dir():
+    found = format_of(output.suffix)
+    if found is not None and not output.is_dir():
+        return found.value
+    if output.suffix == "" or output.is_dir():
         return OutputFormat.PNG_SEQUENCE.value
-    message = f"-o {output}: the ending {output.suffix} names no known format"
+    known = ", ".join(sorted({spec.suffix for spec in FORMATS.values()}))
+    message = f"-o {output}: the ending {output.suffix} names no known format; known are {known}"
     raise RenderError(ErrorCode.INVALID_CONFIG, message, hint="Use OUT.mp4, a folder or OUT.tar; or say --format.")
 
 

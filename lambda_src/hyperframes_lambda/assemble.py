@@ -1,25 +1,36 @@
-"""Assemble: join a plan's segments into the output and hold it to the plan."""
+"""Assemble: make the output of a plan's segments and sound, and hold it to the plan."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hyperframes_lambda.contract.config import OutputFormat
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
-from hyperframes_lambda.contract.plan import Manifest, segment_name
+from hyperframes_lambda.contract.formats import Kind, OutputFormat
+from hyperframes_lambda.contract.plan import Manifest, blob_path, segment_name
+from hyperframes_lambda.media import hls
+from hyperframes_lambda.media.audio import mix
+from hyperframes_lambda.media.codecs import codec_of, sound_of
 from hyperframes_lambda.media.concat import concatenate
-from hyperframes_lambda.media.png_sequence import join_to_folder, join_to_tar
-from hyperframes_lambda.media.verify import verify_video
+from hyperframes_lambda.media.gate import gate, gate_pictures
+from hyperframes_lambda.media.gate_record import ChunkRecord, record_path
+from hyperframes_lambda.media.gif import make_gif, verify_gif
+from hyperframes_lambda.media.png_sequence import join_to_folder, join_to_tar, only_frame
+from hyperframes_lambda.media.sidecars import write_sidecars
+from hyperframes_lambda.media.sound_file import encode_sound
+from hyperframes_lambda.media.still import verify_still, write_still
+from hyperframes_lambda.media.verify import verify_sound, verify_video
 from hyperframes_lambda.plan_folder import read_manifest, require_build
 from hyperframes_lambda.tools import Tools, find_tools
 
 
 @dataclass(frozen=True)
 class AssembleOutcome:
-    """The finished output: a video, a tar of frames, or a folder of frames."""
+    """The finished output."""
 
     output: Path
     frames: int
@@ -28,47 +39,172 @@ class AssembleOutcome:
     duration: float
     """Seconds."""
     verification: dict[str, Any]
+    files: list[Path]
+    """All files of the output, in the order in which to publish them; `output` is the last. None for a folder of frames."""
+    sidecars: dict[str, Path] = field(default_factory=dict)
+    """What was asked for beside the output, by name."""
 
 
 def assemble(
     plan_dir: Path, segments: Sequence[Path], output: Path, *, tools: Tools | None = None, plan_hash: str | None = None
 ) -> AssembleOutcome:
-    """Join `segments`, one for each chunk and in order, to `output`; what was there before is replaced.
+    """Make `output` of `segments`, one for each chunk and in order, and the plan's sound; what was there before is replaced.
 
-    A png-sequence becomes one tar when `output` ends in `.tar`, else a folder. Raises `VERIFICATION_FAILED` when segments are missing or
-    the result differs from the plan in frames, spacing, keyframes, size or format; a video or tar that was there is then kept.
+    `output` is named as its format is; a png-sequence becomes one tar when it ends in `.tar`, else a folder, and the other files of an HLS
+    package appear beside its master playlist. Raises `VERIFICATION_FAILED` when segments are missing or the result differs from the plan
+    in frames, spacing, keyframes, size, format or sound; a file that was there is then kept.
     """
     tools = tools or find_tools()
     manifest = read_manifest(plan_dir, plan_hash)
     require_build(manifest, tools.build())
     _require_segments(manifest, segments)
     output.parent.mkdir(parents=True, exist_ok=True)
-    if manifest.format is OutputFormat.PNG_SEQUENCE:
-        join = join_to_tar if output.suffix == ".tar" else join_to_folder
-        verification = join(segments, output, frames=manifest.total_frames, width=manifest.width, height=manifest.height)
-    else:
-        verification = _join_video(manifest, segments, output, tools)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as scratch:
+        job = _Job(manifest, plan_dir, segments, output, Path(scratch), tools.ffmpeg.path)
+        match manifest.format.spec.kind:
+            case Kind.VIDEO:
+                product = _video(job)
+            case Kind.ANIMATION:
+                product = _animation(job)
+            case Kind.SEQUENCE:
+                product = _sequence(job)
+            case Kind.STILL:
+                product = _still(job)
+            case Kind.SOUND:
+                product = _sound(job)
+        files = _publish(product.files, output)
+    sidecars = job.sidecars(product.verification)
     duration = float(manifest.total_frames / manifest.fps)
-    return AssembleOutcome(output, manifest.total_frames, _size(output), duration, verification)
+    return AssembleOutcome(output, manifest.total_frames, _size(output, files), duration, product.verification, files, sidecars)
 
 
-def _join_video(manifest: Manifest, segments: Sequence[Path], output: Path, tools: Tools) -> dict[str, Any]:
-    joined = output.with_name(f".{output.name}.unverified")
-    try:
-        concatenate(tools.ffmpeg.path, segments, joined, fps=manifest.fps)
-        verification = verify_video(
-            tools.ffmpeg.path,
-            joined,
-            fps=manifest.fps,
-            frames=manifest.total_frames,
-            width=manifest.width,
-            height=manifest.height,
-            segment_starts=[chunk.first for chunk in manifest.chunks],
-        )
-        joined.replace(output)
-    finally:
-        joined.unlink(missing_ok=True)
-    return verification
+@dataclass(frozen=True)
+class _Job:
+    """What an output is made of."""
+
+    manifest: Manifest
+    plan_dir: Path
+    segments: Sequence[Path]
+    output: Path
+    scratch: Path
+    ffmpeg: Path
+
+    @property
+    def unverified(self) -> Path:
+        """Where the output is made, under its own name."""
+        return self.scratch / self.output.name
+
+    @property
+    def shape(self) -> dict[str, int]:
+        """Frames and their size."""
+        return {"frames": self.manifest.total_frames, "width": self.manifest.width, "height": self.manifest.height}
+
+    def source(self, file: str) -> Path:
+        """The local copy of a key of `Manifest.files`."""
+        return self.plan_dir / blob_path(self.manifest.files[file].sha256)
+
+    def mixed(self) -> Path | None:
+        """The plan's sound as one WAV, None when it has none."""
+        if not self.manifest.has_audio:
+            return None
+        mixed = self.scratch / "mix.wav"
+        mix(self.ffmpeg, self.manifest, self.source, mixed)
+        return mixed
+
+    def gate(self, whole: Path, mixed: Path | None, *, decoder: str | None = None) -> dict[str, Any]:
+        """The verification gate on a finished output; it decodes all of it, once for everything."""
+        return gate(self.ffmpeg, whole, self.manifest, self.records, mix=mixed, source=self.source, decoder=decoder)
+
+    @cached_property
+    def records(self) -> list[ChunkRecord]:
+        """What was captured, chunk by chunk."""
+        return [ChunkRecord.read(record_path(segment)) for segment in self.segments]
+
+    def sidecars(self, verification: dict[str, Any]) -> dict[str, Path]:
+        """What is asked for beside the published output."""
+        decoder = codec_of(self.manifest.config).decoder if self.segments else None
+        return write_sidecars(self.ffmpeg, self.output, self.manifest, self.records, verification, source=self.source, decoder=decoder)
+
+
+@dataclass(frozen=True)
+class _Product:
+    """A verified output in the scratch folder: its files in the order in which they may appear. A folder has appeared already."""
+
+    files: list[Path]
+    verification: dict[str, Any]
+
+
+def _video(job: _Job) -> _Product:
+    manifest, config = job.manifest, job.manifest.config
+    codec, mixed = codec_of(config), job.mixed()
+    sound = sound_of(config) if mixed else None
+    streaming = manifest.format is OutputFormat.HLS
+    joined = job.scratch / "joined.mp4" if streaming else job.unverified
+    concatenate(
+        job.ffmpeg,
+        job.segments,
+        joined,
+        fps=manifest.fps,
+        codec=codec,
+        sound=mixed,
+        sound_options=sound.options if sound else {},
+        metadata=config.metadata,
+    )
+    files, whole, starts = [joined], joined, {chunk.first for chunk in manifest.chunks}
+    if streaming:
+        every = hls.fragment_frames(manifest.fps, config.hls_segment_seconds)
+        files = hls.package(job.ffmpeg, joined, job.unverified, fps=manifest.fps, every=every, **job.shape)
+        whole = hls.joined_fragments(files, joined)
+        starts |= set(range(0, manifest.total_frames, every))
+    verification = verify_video(
+        job.ffmpeg, whole, fps=manifest.fps, segment_starts=sorted(starts), codec=codec, sound=sound, decode=False, **job.shape
+    )
+    return _Product(files, verification | job.gate(whole, mixed, decoder=codec.decoder))
+
+
+def _animation(job: _Job) -> _Product:
+    make_gif(job.ffmpeg, job.segments, job.unverified, fps=job.manifest.fps, loop=job.manifest.config.gif_loop or 0)
+    verification = verify_gif(job.ffmpeg, job.unverified, fps=job.manifest.fps, **job.shape)
+    return _Product([job.unverified], verification | job.gate(job.unverified, None))
+
+
+def _sequence(job: _Job) -> _Product:
+    digests = [digest for record in job.records for digest in record.digests]
+    compared = gate_pictures(job.manifest, digests)
+    if job.output.suffix == ".tar":
+        return _Product([job.unverified], join_to_tar(job.segments, job.unverified, digests=digests, **job.shape) | compared)
+    return _Product([], join_to_folder(job.segments, job.output, digests=digests, **job.shape) | compared)
+
+
+def _still(job: _Job) -> _Product:
+    manifest = job.manifest
+    digests, first = job.records[0].digests, manifest.chunks[0].first
+    png = only_frame(job.segments[0], first, width=manifest.width, height=manifest.height, digests=digests)
+    write_still(job.ffmpeg, png, job.unverified, kind=manifest.format, quality=manifest.config.quality)
+    found = verify_still(job.ffmpeg, job.unverified, kind=manifest.format, width=manifest.width, height=manifest.height)
+    return _Product([job.unverified], found)
+
+
+def _sound(job: _Job) -> _Product:
+    manifest, mixed, sound = job.manifest, job.mixed(), sound_of(job.manifest.config)
+    if mixed is None or sound is None:
+        raise RenderError(ErrorCode.COMPOSITION_EMPTY, f"the plan has no sound to make a {manifest.format.value} of")
+    encode_sound(job.ffmpeg, mixed, job.unverified, kind=manifest.format, sound=sound, metadata=manifest.config.metadata)
+    duration = float(manifest.total_frames / manifest.fps)
+    found = verify_sound(job.ffmpeg, job.unverified, duration=duration, sound=sound)
+    return _Product([job.unverified], found | job.gate(job.unverified, mixed))
+
+
+def _publish(files: Sequence[Path], output: Path) -> list[Path]:
+    """Move the files beside `output`, in order; fragments that an earlier, longer HLS package left there are removed."""
+    published = [output.with_name(file.name) if len(files) > 1 else output for file in files]
+    for file, final in zip(files, published, strict=True):
+        file.replace(final)
+    if len(files) > 1:
+        for found in output.parent.iterdir():
+            if hls.is_fragment(found.name, output.stem) and found not in published:
+                found.unlink()
+    return published
 
 
 def _require_segments(manifest: Manifest, segments: Sequence[Path]) -> None:
@@ -87,7 +223,5 @@ def _require_segments(manifest: Manifest, segments: Sequence[Path]) -> None:
             raise RenderError(ErrorCode.VERIFICATION_FAILED, f"the segment {segment} does not exist", hint="Render its chunk first.")
 
 
-def _size(output: Path) -> int:
-    if output.is_dir():
-        return sum(file.stat().st_size for file in output.glob("*.png"))
-    return output.stat().st_size
+def _size(output: Path, files: Sequence[Path]) -> int:
+    return sum(file.stat().st_size for file in files or output.glob("*.png"))

@@ -23,8 +23,11 @@ def render_chunks(
 ) -> None:
     """Render every chunk of the plan to its segment in `out_dir`; `on_progress` is told how many frames and chunks are done.
 
-    The first failure, or Ctrl-C, stops the other chunks before it is raised; a worker that dies raises `Runtime.ExitError`.
+    A plan without chunks is done at once. The first failure, or Ctrl-C, stops the other chunks before it is raised; a worker that dies
+    raises `Runtime.ExitError`.
     """
+    if not manifest.chunks:
+        return
     context = multiprocessing.get_context("spawn")
     reports, stop = context.SimpleQueue(), context.Event()
     chunks = manifest.chunks

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from hyperframes_lambda import workspace
 from hyperframes_lambda.archive import unpack_project
 from hyperframes_lambda.assemble import assemble
-from hyperframes_lambda.contract.config import OutputFormat, fps_to_wire, parse_config
+from hyperframes_lambda.contract.config import fps_to_wire, parse_config
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.events import (
     VARIABLES_REFERENCE,
@@ -35,7 +35,11 @@ from hyperframes_lambda.contract.events import (
     RenderChunkResult,
     parse_event,
 )
+from hyperframes_lambda.contract.formats import SEGMENT_CONTENT_TYPES, OutputFormat, base_name
 from hyperframes_lambda.contract.plan import MANIFEST_NAME, Manifest, blob_path, parse_manifest, segment_name
+from hyperframes_lambda.media.gate_record import record_name
+from hyperframes_lambda.media.hls import CONTENT_TYPES as HLS_CONTENT_TYPES
+from hyperframes_lambda.media.sidecars import CONTENT_TYPES as SIDECAR_TYPES
 from hyperframes_lambda.plan import plan, reusable
 from hyperframes_lambda.plan_folder import file_sha256, read_manifest, require_build, write_atomically
 from hyperframes_lambda.render_chunk import render_chunk
@@ -45,7 +49,6 @@ from hyperframes_lambda.tools import find_tools
 logger = Logger()
 
 _MANIFEST_KEY = f"plan/{MANIFEST_NAME}"
-_CONTENT_TYPES = {OutputFormat.MP4: "video/mp4", OutputFormat.PNG_SEQUENCE: "application/x-tar"}
 
 _SIGNAL_SECONDS = 1.5
 """How often a chunk's progress is written and its cancel marker looked for."""
@@ -204,15 +207,16 @@ def _render_chunk(event: RenderChunkEvent, storage: Storage, work: Path, invocat
 
     name = segment_name(manifest, chunk.index)
     target = prefix / f"chunks/{manifest.plan_hash}/{name}"
+    record = prefix / f"chunks/{manifest.plan_hash}/{record_name(name)}"
     sidecar = prefix / f"chunks/{manifest.plan_hash}/{name}.json"
     with ChunkSignals(storage, prefix, event, frames=chunk.frames) as signals:
-        finished = _finished_before(storage, target, sidecar)
+        finished = _finished_before(storage, [target, record], sidecar)
         if finished is not None:
             signals.complete(reused=True)
             return finished.model_copy(update={"reused": True})
         tools = find_tools()
         require_build(manifest, tools.build())
-        _fetch_blobs(manifest, storage, prefix, plan_dir)
+        _fetch_blobs(manifest, storage, prefix, plan_dir, manifest.files)
         outcome = render_chunk(
             plan_dir,
             chunk.index,
@@ -232,16 +236,17 @@ def _render_chunk(event: RenderChunkEvent, storage: Storage, work: Path, invocat
             capture_ms=outcome.capture_ms,
             duration_ms=0,
         )
-        storage.upload(outcome.segment, target, content_type=_CONTENT_TYPES[manifest.format])
+        storage.upload(outcome.record, record, content_type="application/json")
+        storage.upload(outcome.segment, target, content_type=SEGMENT_CONTENT_TYPES[manifest.format.spec.segment_suffix])
         storage.write(sidecar, result.model_dump_json(by_alias=True).encode())
         signals.complete()
     return result
 
 
-def _finished_before(storage: Storage, target: S3Location, sidecar: S3Location) -> RenderChunkResult | None:
-    """What an earlier invocation wrote about this segment of this plan. The sidecar is written last, so it vouches for the segment."""
+def _finished_before(storage: Storage, objects: Sequence[S3Location], sidecar: S3Location) -> RenderChunkResult | None:
+    """What an earlier invocation wrote about a segment of this plan. The sidecar is written last, so it vouches for the segment."""
     text = storage.read_if_exists(sidecar)
-    if text is None or not storage.exists(target):
+    if text is None or not all(map(storage.exists, objects)):
         return None
     try:
         return RenderChunkResult.model_validate_json(text)
@@ -259,15 +264,19 @@ def _assemble(event: AssembleEvent, storage: Storage, work: Path) -> AssembleRes
     manifest = _fetch_manifest(storage, prefix, plan_dir, event.plan_hash)
     tools = find_tools()
     names = [segment_name(manifest, chunk.index) for chunk in manifest.chunks]
-    storage.download_all((prefix / f"chunks/{manifest.plan_hash}/{name}", work / "segments" / name) for name in names)
-    outcome = assemble(
-        plan_dir,
-        [work / "segments" / name for name in names],
-        work / ("output.mp4" if manifest.format is OutputFormat.MP4 else "output.tar"),
-        tools=tools,
-        plan_hash=event.plan_hash,
+    fetched = [*names, *map(record_name, names)]
+    storage.download_all((prefix / f"chunks/{manifest.plan_hash}/{name}", work / "segments" / name) for name in fetched)
+    _fetch_blobs(
+        manifest, storage, prefix, plan_dir, {*(track.file for track in manifest.audio), *(captions.file for captions in manifest.captions)}
     )
-    storage.upload(outcome.output, target, content_type=_CONTENT_TYPES[manifest.format])
+    # The files of an HLS package refer to each other by names that begin with its own.
+    local = work / "output" / (target.name if manifest.format is OutputFormat.HLS else f"output{manifest.format.spec.suffix}")
+    outcome = assemble(plan_dir, [work / "segments" / name for name in names], local, tools=tools, plan_hash=event.plan_hash)
+    # Before the output: who waits for that one finds them there.
+    sidecars = _upload_sidecars(outcome.sidecars, storage, target, base_name(local.name))
+    for file in outcome.files:
+        beside = target if file == outcome.output else target.beside(file.name)
+        storage.upload(file, beside, content_type=_content_type(file, manifest))
     return AssembleResult(
         OutputS3Uri=str(target),
         frames_encoded=outcome.frames,
@@ -281,8 +290,22 @@ def _assemble(event: AssembleEvent, storage: Storage, work: Path) -> AssembleRes
         plan_hash=manifest.plan_hash,
         renderer_version=manifest.build.renderer,
         verification=outcome.verification,
+        sidecars={name: str(location) for name, location in sidecars.items()},
         duration_ms=0,
     )
+
+
+def _upload_sidecars(made: Mapping[str, Path], storage: Storage, target: S3Location, local: str) -> dict[str, S3Location]:
+    """Store what was made beside the output, called like the output in S3 where it is called `local` here, and say where it is."""
+    places = {name: target.beside(base_name(target.name) + path.name.removeprefix(local)) for name, path in made.items()}
+    storage.upload_all((path, places[name], SIDECAR_TYPES[path.suffix]) for name, path in made.items())
+    return places
+
+
+def _content_type(file: Path, manifest: Manifest) -> str:
+    if manifest.format is OutputFormat.HLS:
+        return HLS_CONTENT_TYPES.get(file.suffix, manifest.format.spec.content_type)
+    return manifest.format.spec.content_type
 
 
 def _render_prefix(storage: Storage, manifest_uri: str) -> S3Location:
@@ -299,8 +322,9 @@ def _fetch_manifest(storage: Storage, prefix: S3Location, plan_dir: Path, plan_h
     return read_manifest(plan_dir, plan_hash)
 
 
-def _fetch_blobs(manifest: Manifest, storage: Storage, prefix: S3Location, plan_dir: Path) -> None:
-    digests = {file.sha256 for file in manifest.files.values()}
+def _fetch_blobs(manifest: Manifest, storage: Storage, prefix: S3Location, plan_dir: Path, names: Iterable[str]) -> None:
+    """Bring the blobs of the files `names` of the plan."""
+    digests = {manifest.files[name].sha256 for name in names}
     paths = [(blob_path(sha256), sha256) for sha256 in sorted(digests)]
     storage.download_verified(Wanted(prefix / f"plan/{path}", plan_dir / path, sha256) for path, sha256 in paths)
 

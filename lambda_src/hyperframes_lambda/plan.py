@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from hyperframes_lambda.audio_inventory import audio_tracks
 from hyperframes_lambda.browser import launch
-from hyperframes_lambda.composition import Declaration, check_variables, compile_project, declared, serve
+from hyperframes_lambda.composition import Declaration, check_variables, compile_project, declared, requested_captions, serve
+from hyperframes_lambda.composition.fonts import font_files
 from hyperframes_lambda.contract.chunks import frame_time, plan_chunks, total_frames
-from hyperframes_lambda.contract.config import OutputFormat, RenderConfig
+from hyperframes_lambda.contract.config import RenderConfig
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
-from hyperframes_lambda.contract.plan import PROTOCOL, Build, Canvas, Manifest, PlannedChunk
+from hyperframes_lambda.contract.formats import Kind, rate_fault, rate_name
+from hyperframes_lambda.contract.media import AudioTrack, MediaSource, VideoClip
+from hyperframes_lambda.contract.plan import PROTOCOL, Build, Canvas, Manifest, PlanFile, PlannedChunk, Sample
+from hyperframes_lambda.media.codecs import codec_of
+from hyperframes_lambda.media.gate_record import samples_of
 from hyperframes_lambda.media.png import require_size
+from hyperframes_lambda.media.source_frames import SourceFrames
+from hyperframes_lambda.media_inventory import MediaSearch, require_settled, video_clips
 from hyperframes_lambda.plan_folder import read_manifest, verified_files, write_blobs, write_manifest
+from hyperframes_lambda.remote import Recorder
+from hyperframes_lambda.remote.families import family_finder
 from hyperframes_lambda.tools import Tools, find_tools
 
 DEFAULT_FPS = Fraction(30)
@@ -23,7 +35,14 @@ DEFAULT_WIDTH, DEFAULT_HEIGHT = 1080, 1920
 """Of a page that declares no size, when the configuration names none either: portrait, as with the reference."""
 
 _SMALLEST, _LARGEST = 16, 7680
+_EPSILON = 1e-9
+"""A moment that is a frame's own time must not fall to the frame before it by a rounding."""
+
 _SAMPLED_FRAMES = 9
+_VISITED_FRAMES = 300
+"""Frames that are seeked to without being drawn: every one of a short composition, evenly spread ones of a long one."""
+_NETWORK_SECONDS = 180.0
+"""For a page that waits for remote files to become ready."""
 
 
 def plan(
@@ -51,25 +70,51 @@ def plan(
         check_variables(declaration.variables, config.variables)
     canvas, width, height = output_size(config, declaration)
     fps = config.fps or declaration.fps or DEFAULT_FPS
-    served = compile_project(project_dir, config.entry_file, runtime_js=tools.runtime.path.read_bytes(), fps=fps)
-    draft = Manifest(
-        project_sha256=project_sha256,
-        config=config,
-        build=tools.build(),
-        entry=config.entry_file,
-        files=write_blobs(plan_dir, served),
-        canvas=canvas,
-        fps=fps,
-        format=config.format,
-        width=width,
-        height=height,
-        total_frames=1,
-        chunks=[],
-        variables=config.variables,
-    )
-    total = _look(draft, plan_dir, tools, scratch)
-    chunks = [PlannedChunk.of(chunk) for chunk in plan_chunks(total, config.chunk_size, config.max_parallel_chunks)]
-    manifest = draft.model_copy(update={"total_frames": total, "chunks": chunks}).sealed()
+    _require_rate(config, fps)
+    with Recorder(scratch, allowed_hosts=config.allowed_hosts, npm=tools.npm) as remote:
+        served = compile_project(
+            project_dir,
+            config.entry_file,
+            runtime_js=tools.runtime.path.read_bytes(),
+            fps=fps,
+            fonts=tools.fonts,
+            find_family=family_finder(remote),
+        )
+        captions = requested_captions(served, config)
+        draft = Manifest(
+            project_sha256=project_sha256,
+            config=config,
+            build=tools.build(),
+            entry=config.entry_file,
+            files=write_blobs(plan_dir, served),
+            canvas=canvas,
+            fps=fps,
+            format=config.format,
+            width=width,
+            height=height,
+            total_frames=1,
+            chunks=[],
+            captions=captions,
+            variables=config.variables,
+        )
+        seen = _look(draft, plan_dir, tools, scratch, remote)
+        files = draft.files | write_blobs(plan_dir, remote.files()) | seen.carried
+    if config.format.spec.kind is Kind.SOUND and not seen.audio:
+        message = f"there is no sound to make a {config.format.value} of: no <audio> and no <video> of the composition is heard"
+        raise RenderError(ErrorCode.COMPOSITION_EMPTY, message, hint="Ask for a format with pictures, or look at muted and data-volume.")
+    total, chunks = planned_chunks(config, seen.total, fps)
+    manifest = draft.model_copy(
+        update={
+            "files": files,
+            "remote": remote.responses(),
+            "total_frames": total,
+            "chunks": chunks,
+            "sources": seen.sources,
+            "clips": seen.clips,
+            "audio": seen.audio if config.sound_codec else [],
+            "samples": seen.samples,
+        }
+    ).sealed()
     write_manifest(plan_dir, manifest)
     return manifest
 
@@ -115,7 +160,7 @@ def output_size(config: RenderConfig, declaration: Declaration) -> tuple[Canvas,
             f"which is {own_width}x{own_height}",
             hint="Name a multiple of the composition's size, or change data-width and data-height on its root.",
         )
-    odd = config.format is OutputFormat.MP4 and (width % 2 or height % 2)
+    odd = config.format.spec.even and (width % 2 or height % 2)
     if odd or min(width, height) < _SMALLEST or max(width, height) > _LARGEST:
         raise RenderError(
             ErrorCode.INVALID_CONFIG,
@@ -126,21 +171,83 @@ def output_size(config: RenderConfig, declaration: Declaration) -> tuple[Canvas,
     return Canvas(width=own_width, height=own_height, scale=width / own_width), width, height
 
 
-def _look(draft: Manifest, plan_dir: Path, tools: Tools, scratch: Path | None) -> int:
-    """Open the planned files as a chunk would and return the number of frames.
+def planned_chunks(config: RenderConfig, total: int, fps: Fraction) -> tuple[int, list[PlannedChunk]]:
+    """Frames of the output, and the chunks that draw them, for a composition of `total` frames.
 
-    Frames spread over the whole timeline are drawn and thrown away, so that a script that throws late, or a file that is wanted late and
-    not there, fails here, once, and not in a chunk.
+    A still is one chunk of one frame, numbered as in the composition; sound alone is as long as the composition and has no chunks.
+    `INVALID_CONFIG` when the composition does not have the frame that a still is to show.
     """
+    match config.format.spec.kind:
+        case Kind.SOUND:
+            return total, []
+        case Kind.STILL:
+            frame = config.frame or 0 if config.at is None else math.floor(config.at * fps + _EPSILON)
+            if frame >= total:
+                asked = f"config.frame: {config.frame}" if config.at is None else f"config.at: {config.at:g}"
+                accepted = f"0 to {total - 1}" if config.at is None else f"seconds from 0 to below {float(total / fps):.6g}"
+                raise RenderError(ErrorCode.INVALID_CONFIG, f"{asked} is not accepted; accepted for this composition: {accepted}")
+            return 1, [PlannedChunk(index=0, first=frame, last=frame)]
+        case _:
+            return total, [PlannedChunk.of(chunk) for chunk in plan_chunks(total, config.chunk_size, config.max_parallel_chunks)]
+
+
+def _require_rate(config: RenderConfig, fps: Fraction) -> None:
+    """`INVALID_CONFIG` when the format cannot have the rate, which may be the composition's own."""
+    fault = rate_fault(config.format, fps, constant=config.cfr)
+    if fault:
+        raise RenderError(
+            ErrorCode.INVALID_CONFIG,
+            f"config.fps: {rate_name(fps)} frames per second is not accepted; {fault}",
+            hint="Say fps in the configuration, or change data-fps on the composition's root.",
+        )
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a look at the page tells: how long it is, what it plays, and what some of its frames look like."""
+
+    total: int
+    sources: dict[str, MediaSource]
+    carried: dict[str, PlanFile]
+    clips: list[VideoClip]
+    audio: list[AudioTrack]
+    samples: list[Sample]
+
+
+def _look(draft: Manifest, plan_dir: Path, tools: Tools, scratch: Path | None, remote: Recorder) -> _Seen:
+    """Open the planned files as a chunk would.
+
+    The whole timeline is visited, so that `remote` has answered whatever a chunk will ask for, however late. Frames spread over it are
+    drawn, so that a script that throws late, or a file that is wanted late and not there, fails here, once, and not in a chunk; and so that
+    the verification gate can tell whether the chunks drew the same.
+    """
+    files = verified_files(plan_dir, draft)
+    drawn: dict[int, bytes] = {}
+    pictures: dict[str, bytes] = {}
     with (
-        serve(verified_files(plan_dir, draft)) as base_url,
-        launch(tools.browser, scratch=scratch) as browser,
-        browser.open(base_url + quote(draft.entry), **page_options(draft)) as page,
+        serve(files | font_files(tools.fonts), pictures) as base_url,
+        launch(tools.browser, scratch=scratch, reach=base_url) as browser,
     ):
-        total = total_frames(page.duration, draft.fps)
-        for frame in sampled_frames(total):
-            require_size(page.capture(frame_time(frame, draft.fps)), frame, draft.width, draft.height)
-        return total
+        media = MediaSearch(tools.ffmpeg.path, base_url, files, remote, plan_dir)
+        options = {**page_options(draft), "remote": remote, "media": media.look_up, "ready_seconds": _NETWORK_SECONDS}
+        with browser.open(base_url + quote(draft.entry), **options) as page:
+            total = total_frames(page.duration, draft.fps)
+            found = media.found(page.media, page.duration)
+            clips = video_clips(found)
+            volumes = page.volumes()
+            for frame in _spread(total, _VISITED_FRAMES):
+                page.visit(frame_time(frame, draft.fps))
+            audio = audio_tracks(found, volumes, page.volumes(), lambda seconds: page.volumes(float(seconds)), draft.fps)
+            frames = sampled_frames(total)
+            video = SourceFrames(tools.ffmpeg.path, clips, media.sources, media.file, frames=frames, fps=draft.fps, pictures=pictures)
+            with video:
+                for frame in frames:
+                    drawn[frame] = page.capture(frame_time(frame, draft.fps), video.at(frame))
+                    require_size(drawn[frame], frame, draft.width, draft.height)
+            require_settled(page.stray_media())
+    codec = codec_of(draft.config)
+    samples = samples_of(tools.ffmpeg.path, drawn, plan_dir, alpha=draft.format.spec.alpha, opaque_from=codec.opaque_from)
+    return _Seen(total, media.sources, media.carried, clips, audio, samples)
 
 
 def page_options(manifest: Manifest) -> dict[str, Any]:
@@ -150,11 +257,15 @@ def page_options(manifest: Manifest) -> dict[str, Any]:
         "width": manifest.canvas.width,
         "height": manifest.canvas.height,
         "scale": manifest.canvas.scale,
-        "transparent": manifest.format is OutputFormat.PNG_SEQUENCE,
+        "transparent": manifest.format.spec.alpha,
     }
 
 
 def sampled_frames(total: int) -> list[int]:
     """Frames to look at: the first, the last and some evenly between, in order, none twice."""
-    count = min(total, _SAMPLED_FRAMES)
+    return _spread(total, _SAMPLED_FRAMES)
+
+
+def _spread(total: int, most: int) -> list[int]:
+    count = min(total, most)
     return [0] if count == 1 else [round(number * (total - 1) / (count - 1)) for number in range(count)]

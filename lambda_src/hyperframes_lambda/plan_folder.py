@@ -52,6 +52,7 @@ def require_build(manifest: Manifest, build: Build) -> None:
         (ErrorCode.FFMPEG_VERSION_MISMATCH, "ffmpeg", manifest.build.ffmpeg, build.ffmpeg),
         (ErrorCode.RUNTIME_ENV_MISMATCH, "browser", manifest.build.browser, build.browser),
         (ErrorCode.RUNTIME_ENV_MISMATCH, "HyperFrames runtime", manifest.build.runtime, build.runtime),
+        (ErrorCode.RUNTIME_ENV_MISMATCH, "fonts", manifest.build.fonts or "none", build.fonts or "none"),
     )
     for code, what, planned, here in rows:
         if planned != here:

@@ -13,17 +13,26 @@ from urllib.parse import quote
 
 from hyperframes_lambda.browser import launch
 from hyperframes_lambda.composition import serve
+from hyperframes_lambda.composition.fonts import font_files
 from hyperframes_lambda.contract.chunks import frame_time
-from hyperframes_lambda.contract.config import OutputFormat
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
+from hyperframes_lambda.contract.formats import Kind, OutputFormat
 from hyperframes_lambda.contract.plan import Manifest, PlannedChunk, segment_name
+from hyperframes_lambda.media import hls
+from hyperframes_lambda.media.codecs import codec_of
 from hyperframes_lambda.media.encode import RateControl, SegmentEncoder
+from hyperframes_lambda.media.gate_record import ChunkRecord, digest, packets_of, record_path
 from hyperframes_lambda.media.png_sequence import PngSegment
 from hyperframes_lambda.media.process import DISK_FULL_HINT
 from hyperframes_lambda.media.verify import verify_video
+from hyperframes_lambda.media_inventory import PlannedMedia, planned_frames
 from hyperframes_lambda.plan import page_options
-from hyperframes_lambda.plan_folder import file_sha256, read_manifest, require_build, verified_files
+from hyperframes_lambda.plan_folder import file_sha256, read_manifest, require_build, verified_files, write_atomically
+from hyperframes_lambda.remote import Replay
 from hyperframes_lambda.tools import Tools, find_tools
+
+_ENCODED = (Kind.VIDEO, Kind.ANIMATION)
+"""Kinds whose segments are encoded; the others keep the captured files."""
 
 _BUFFERED_FRAMES = 3
 """Uncompressed frames, of four bytes a pixel, that Chromium holds at once: the one shown, the one drawn and the one read back."""
@@ -38,6 +47,8 @@ class ChunkOutcome:
 
     index: int
     segment: Path
+    record: Path
+    """What was captured, for the verification gate; beside the segment."""
     sha256: str
     frames: int
     capture_ms: int
@@ -55,7 +66,7 @@ def render_chunk(
     should_stop: Callable[[], bool] | None = None,
     scratch: Path | None = None,
 ) -> ChunkOutcome:
-    """Render chunk `index` of the plan in `plan_dir` to its segment in `out_dir`, which appears complete or not at all.
+    """Render chunk `index` of the plan in `plan_dir` to its segment in `out_dir`, which appears complete or not at all, and its record.
 
     `on_progress` is told the number of frames done, a few times per second and at the end; `should_stop` is asked before every frame and
     ends the chunk with `RENDER_CANCELLED`. Too little room in `scratch` is `DISK_FULL`. Also raises the plan's `…_MISMATCH` codes and
@@ -69,22 +80,33 @@ def render_chunk(
     segment = out_dir / segment_name(manifest, index)
     report = _Throttled(on_progress)
     drawing = 0.0
+    digests: list[str] = []
+    frames = range(chunk.first, chunk.last + 1)
+    pictures: dict[str, bytes] = {}
     with (
-        serve(files) as base_url,
-        launch(tools.browser, scratch=scratch) as browser,
-        browser.open(base_url + quote(manifest.entry), **page_options(manifest)) as page,
+        serve(files | font_files(tools.fonts), pictures) as base_url,
+        launch(tools.browser, scratch=scratch, reach=base_url) as browser,
+        browser.open(
+            base_url + quote(manifest.entry),
+            **page_options(manifest),
+            remote=Replay(manifest.remote, files),
+            media=PlannedMedia(manifest, base_url).look_up,
+        ) as page,
+        planned_frames(tools.ffmpeg.path, manifest, files, frames, pictures) as video,
         _segment_writer(manifest, chunk, segment, tools) as writer,
     ):
-        for done, frame in enumerate(range(chunk.first, chunk.last + 1)):
+        for done, frame in enumerate(frames):
             if should_stop is not None and should_stop():
                 raise RenderError(ErrorCode.RENDER_CANCELLED, f"stopped before frame {frame}; {done} of {chunk.frames} frames were done")
             _require_room(scratch, manifest)
             started = time.perf_counter()
-            png = page.capture(frame_time(frame, manifest.fps))
+            png = page.capture(frame_time(frame, manifest.fps), video.at(frame))
             drawing += time.perf_counter() - started
             writer.write(png)
+            digests.append(digest(png))
             report(done + 1)
-    if manifest.format is OutputFormat.MP4:
+    spec = manifest.format.spec
+    if spec.kind in _ENCODED:
         verify_video(
             tools.ffmpeg.path,
             segment,
@@ -94,9 +116,13 @@ def render_chunk(
             height=manifest.height,
             segment_starts=[0],
             decode=False,
+            codec=codec_of(manifest.config),
         )
+    packets = packets_of(tools.ffmpeg.path, segment) if spec.kind is Kind.VIDEO else []
+    record = record_path(segment)
+    write_atomically(record, ChunkRecord(digests, writer.thumbnails, packets, spec.alpha).to_json().encode())
     report.finish(chunk.frames)
-    return ChunkOutcome(index, segment, file_sha256(segment), chunk.frames, round(drawing * 1000))
+    return ChunkOutcome(index, segment, record, file_sha256(segment), chunk.frames, round(drawing * 1000))
 
 
 def _require_room(scratch: Path | None, manifest: Manifest) -> None:
@@ -111,11 +137,14 @@ def _segment_writer(
     manifest: Manifest, chunk: PlannedChunk, segment: Path, tools: Tools
 ) -> AbstractContextManager[SegmentEncoder | PngSegment]:
     size = {"width": manifest.width, "height": manifest.height}
-    if manifest.format is OutputFormat.PNG_SEQUENCE:
+    if manifest.format.spec.kind not in _ENCODED:
         return PngSegment(segment, first=chunk.first, frames=chunk.frames, **size)
     config = manifest.config
-    rate = RateControl.of(config.quality, crf=config.crf, bitrate=config.bitrate)
-    return SegmentEncoder(tools.ffmpeg.path, segment, fps=manifest.fps, frames=chunk.frames, rate=rate, **size)
+    rate = RateControl.of(config.quality, codec=codec_of(config), crf=config.crf, bitrate=config.bitrate)
+    forced = None
+    if manifest.format is OutputFormat.HLS:
+        forced = hls.keyframes(chunk.first, hls.fragment_frames(manifest.fps, config.hls_segment_seconds))
+    return SegmentEncoder(tools.ffmpeg.path, segment, fps=manifest.fps, frames=chunk.frames, rate=rate, keyframes=forced, **size)
 
 
 class _Throttled:

@@ -44,6 +44,16 @@ class S3Location:
         """The object `name` below this prefix."""
         return S3Location(self.bucket, f"{self.key}{name}")
 
+    @property
+    def name(self) -> str:
+        """The last part of the key."""
+        return self.key.rpartition("/")[2]
+
+    def beside(self, name: str) -> S3Location:
+        """The object `name` next to this one."""
+        folder, slash, _ = self.key.rpartition("/")
+        return S3Location(self.bucket, f"{folder}{slash}{name}")
+
     def __str__(self) -> str:
         """The URI."""
         return f"s3://{self.bucket}/{self.key}"

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from hyperframes_lambda import __version__
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.plan import Build
-from hyperframes_lambda.contract.toolset import CHROME_SOURCE_VARIABLE, TOOLSET_VARIABLE, Browser, ChromeSource, Tool, Toolset
+from hyperframes_lambda.contract.toolset import CHROME_SOURCE_VARIABLE, TOOLSET_VARIABLE, Browser, ChromeSource, Npm, Tool, Toolset
 
 _SETUP = "Run: hyperframes-airflow setup"
 
@@ -26,6 +26,9 @@ class Tools:
     browser: Browser
     ffmpeg: Tool
     runtime: Tool
+    fonts: Tool | None = None
+    npm: Npm | None = None
+    """For remote files whose host is out of reach; it leaves no trace in the picture."""
 
     def build(self) -> Build:
         """The identity that every chunk of a render must share."""
@@ -34,6 +37,7 @@ class Tools:
             browser=f"{self.source.value} {self.browser.version}",
             ffmpeg=self.ffmpeg.version,
             runtime=self.runtime.version,
+            fonts=self.fonts.version if self.fonts else "",
         )
 
 
@@ -57,7 +61,10 @@ def find_tools(environ: Mapping[str, str] = os.environ) -> Tools:
     if not toolset.runtime.path.is_file():
         message = f"the HyperFrames runtime is not at {toolset.runtime.path}"
         raise RenderError(ErrorCode.CHROME_UNAVAILABLE, message, hint=_SETUP)
-    return Tools(source=source, browser=browser, ffmpeg=toolset.ffmpeg, runtime=toolset.runtime)
+    if toolset.fonts is not None and not toolset.fonts.path.is_file():
+        message = f"the list of the bundled fonts is not at {toolset.fonts.path}"
+        raise RenderError(ErrorCode.CHROME_UNAVAILABLE, message, hint=_SETUP)
+    return Tools(source=source, browser=browser, ffmpeg=toolset.ffmpeg, runtime=toolset.runtime, fonts=toolset.fonts, npm=toolset.npm)
 
 
 def _read_toolset(environ: Mapping[str, str]) -> Toolset:

@@ -44,7 +44,8 @@ def handler(event, context):
     if role == "plan":
         numbers = dict.fromkeys(("TotalFrames", "Width", "Height", "DurationMs"), 30)
         versions = dict.fromkeys(("RendererVersion", "BrowserVersion", "FfmpegVersion", "RuntimeVersion"), "1")
-        return {"ManifestS3Uri": uri, "PlanHash": "0" * 64, "ChunkCount": 4, "Chunks": [0, 1, 2, 3], "MaxParallelChunks": 2, "Fps": 30,
+        chunks = [] if error == "no_chunks" else [0, 1, 2, 3]
+        return {"ManifestS3Uri": uri, "PlanHash": "0" * 64, "ChunkCount": len(chunks), "Chunks": chunks, "MaxParallelChunks": 2, "Fps": 30,
                 "Duration": 1.0, "Format": "mp4", "HasAudio": False, "Reused": False, **numbers, **versions}
     if role == "renderChunk":
         return {"ChunkIndex": event["ChunkIndex"], "FramesEncoded": 30, "Reused": False, "SegmentS3Uri": "s3://b/s", "Sha256": "0" * 64}
@@ -97,6 +98,12 @@ def test_the_output_is_what_assemble_returned(execute: Execute, stack: StackOutp
     assert done["status"] == "SUCCEEDED"
     assert json.loads(done["output"]) == {"OutputS3Uri": f"s3://{stack.bucket}/outputs/video.mp4", "FramesEncoded": 120}
     assert done["tries"] == {"plan-0": 1, **{f"renderChunk-{chunk}": 1 for chunk in range(4)}, "assemble-0": 1}
+
+
+def test_a_plan_without_chunks_goes_straight_to_assemble(execute: Execute) -> None:
+    done = execute("no_chunks-none-0")
+    assert done["status"] == "SUCCEEDED"
+    assert done["tries"] == {"plan-0": 1, "assemble-0": 1}
 
 
 @pytest.mark.parametrize(("role", "chunk"), [("plan", 0), ("renderChunk", 1), ("assemble", 0)])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from hyperframes_lambda.contract.errors import RenderError
+from hyperframes_lambda.contract.formats import OutputFormat
 from hyperframes_provider.client import names
 from hyperframes_provider.client.errors import InvalidRequest, RequestTooLarge
 from hyperframes_provider.client.request import INPUT_LIMIT, PLAN_RESERVE, PreparedRender, RenderTarget, prepare, read_config
@@ -73,10 +74,24 @@ def test_names_fit_step_functions_and_lead_back_to_their_render(label: str) -> N
         ("s3://studio/videos/recap.MP4", {}, "s3://studio/videos/recap.MP4"),
         ("videos/release-1.2", {}, "s3://renders-bucket/videos/release-1.2"),
         ("frames.tar", {"format": "png-sequence"}, "s3://renders-bucket/frames.tar"),
+        ("film.webm", {"format": "webm"}, "s3://renders-bucket/film.webm"),
+        ("poster.jpeg", {"format": "jpeg"}, "s3://renders-bucket/poster.jpeg"),
+        ("live/film.m3u8", {"format": "hls"}, "s3://renders-bucket/live/film.m3u8"),
     ],
 )
 def test_an_output_is_a_uri_or_a_key_of_the_stack(output: str, config, uri: str, request_of) -> None:
     assert request_of(output=output, config=config).output_uri == uri
+
+
+@pytest.mark.parametrize("name", list(OutputFormat))
+def test_a_default_output_ends_as_its_format_does(name: OutputFormat, request_of) -> None:
+    prepared = request_of(config={"format": name.value})
+    folder = f"{prepared.render_id}/index" if name is OutputFormat.HLS else prepared.render_id
+    assert prepared.output_uri == f"s3://renders-bucket/outputs/{folder}{name.spec.suffix}"
+    others = {other.spec.suffix for other in OutputFormat} - {name.spec.suffix}
+    for suffix in others | {".mkv"}:
+        with pytest.raises(InvalidRequest, match=f"makes {name.spec.suffix}"):
+            request_of(config={"format": name.value}, output=f"outputs/recap{suffix}")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 
 from hyperframes_lambda.browser import BrowserSession, CompositionPage, launch
 from hyperframes_lambda.composition import compile_project, serve
+from hyperframes_lambda.composition.fonts import font_files
 from hyperframes_lambda.contract.toolset import CHROME_SOURCE_VARIABLE, Browser, ChromeSource, Toolset
 
 Project = Callable[[Mapping[str, str | bytes]], Path]
@@ -46,7 +47,7 @@ def site(tmp_path: Path, toolset: Toolset) -> Callable[..., AbstractContextManag
 
     @contextmanager
     def served(folder: Path, *, entry: str = "index.html", fps: Fraction = Fraction(30)) -> Iterator[str]:
-        files = compile_project(folder, entry, runtime_js=toolset.runtime.path.read_bytes(), fps=fps)
+        files = compile_project(folder, entry, runtime_js=toolset.runtime.path.read_bytes(), fps=fps, fonts=toolset.fonts)
         blobs = tmp_path / "blobs"
         blobs.mkdir(exist_ok=True)
         on_disk = {}
@@ -54,7 +55,7 @@ def site(tmp_path: Path, toolset: Toolset) -> Callable[..., AbstractContextManag
             blob = blobs / str(number)
             blob.write_bytes(file.read())
             on_disk[path] = (blob, file.content_type)
-        with serve(on_disk) as base_url:
+        with serve(on_disk | font_files(toolset.fonts)) as base_url:
             yield base_url + entry
 
     return served

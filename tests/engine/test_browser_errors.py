@@ -124,12 +124,12 @@ CASES: dict[str, tuple[dict[str, str], ErrorCode, list[str]]] = {
     "video": (
         {"index.html": page("<video id=clip src=a.mp4 data-start=0></video>")},
         ErrorCode.COMPOSITION_UNSUPPORTED,
-        ["<video id='clip'> a.mp4"],
+        ['<video id="clip"> in index.html plays a.mp4', "without its media files"],
     ),
     "audio with a source element": (
         {"index.html": page("<audio><source src=tone.wav></audio>")},
         ErrorCode.COMPOSITION_UNSUPPORTED,
-        ["<audio> tone.wav"],
+        ["<audio> in index.html plays tone.wav"],
     ),
     "video in a sub-composition": (
         {

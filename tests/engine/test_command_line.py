@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import av
 import psutil
 import pytest
 
@@ -51,10 +52,32 @@ def test_frames_into_a_folder(project: Path, tmp_path: Path, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize(
+    ("name", "options", "kind", "frames"),
+    [
+        ("out.webm", [], "webm", 24),
+        ("out.gif", ["--set", "gifLoop=2"], "gif", 24),
+        ("out.jpg", ["--set", "at=0.5"], "jpeg_pipe", 1),
+        ("out.m3u8", ["--chunk-size", "12"], "hls", 24),
+    ],
+)
+def test_the_ending_of_the_output_says_its_format(
+    project: Path, tmp_path: Path, name: str, options: list[str], kind: str, frames: int
+) -> None:
+    assert main(["render", str(project), "-o", str(tmp_path / name), "--fps", "24", "--quality", "draft", "--workers", "1", *options]) == 0
+    with av.open(str(tmp_path / name)) as container:
+        assert kind in container.format.name
+        assert sum(1 for _ in container.decode(video=0)) == frames
+
+
+@pytest.mark.parametrize(
     ("options", "code", "words"),
     [
         (["-o", "out.mp4", "--fps", "23"], 2, ["INVALID_CONFIG", "option.fps", "'23'"]),
-        (["-o", "out.avi"], 2, ["INVALID_CONFIG", ".avi", "OUT.mp4"]),
+        (["-o", "out.avi"], 2, ["INVALID_CONFIG", ".avi", "OUT.mp4", ".webm"]),
+        (["-o", "out.mp4", "--format", "gif"], 2, ["out.mp4", "gif", "End it in .gif"]),
+        (["-o", "out.mp4", "--set", "codec"], 2, ["--set codec", "NAME=VALUE"]),
+        (["-o", "out.mp4", "--set", "audio=maybe"], 2, ["option.audio", "'maybe'"]),
+        (["-o", "out.gif", "--fps", "60"], 2, ["option.fps", "60", "50"]),
         (["-o", "out.mp4", "--variables", "{"], 2, ["--variables is not JSON"]),
         (["-o", "out.mp4", "--variables", "[1]"], 2, ["option.variables"]),
         (["-o", "out.mp4", "--workers", "0"], 2, ["--workers 0"]),

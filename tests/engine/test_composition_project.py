@@ -153,4 +153,5 @@ def test_a_project_without_nesting_is_served_as_it_is_written(project: Callable[
     scene = SCENE.format(inner="<p CLASS='a'   id=x>text &amp; more")
     files = compiled(project({"index.html": HOST.format(id="scene", src="scene.html"), "scene.html": scene}))
 
-    assert text(files, "scene.html") == scene.replace("<head>", '<head><script src="/__hyperframes/virtual_time.js"></script>')
+    head = "".join(f'<script src="/__hyperframes/{name}.js"></script>' for name in ("virtual_time", "sound", "media"))
+    assert text(files, "scene.html") == scene.replace("<head>", f"<head>{head}")

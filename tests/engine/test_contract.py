@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyperframes_lambda.contract.chunks import frame_time, plan_chunks, total_frames
-from hyperframes_lambda.contract.config import FRAME_RATES, OutputFormat, RenderConfig, parse_config
+from hyperframes_lambda.contract.config import RenderConfig, parse_config
 from hyperframes_lambda.contract.errors import ERROR_TABLE, ErrorCode, RenderError, Retry
 from hyperframes_lambda.contract.events import AssembleEvent, PlanEvent, RenderChunkEvent, parse_event
+from hyperframes_lambda.contract.formats import FRAME_RATES, OutputFormat
 from hyperframes_lambda.contract.plan import Build, Canvas, Manifest, PlannedChunk, parse_manifest, segment_name
 
 
@@ -94,7 +95,7 @@ def test_a_duration_of_whole_frames_has_that_many(frames: int, fps: Fraction) ->
         ({"height": 7682}, ["config.height", "7682"]),
         ({"width": "640"}, ["config.width"]),
         ({"format": "avi"}, ["config.format", "avi", "mp4"]),
-        ({"codec": "h265"}, ["config.codec", "h265"]),
+        ({"codec": "av1"}, ["config.codec", "av1", "h265"]),
         ({"quality": "best"}, ["config.quality", "best", "standard"]),
         ({"crf": 52}, ["config.crf", "52"]),
         ({"bitrate": "8 mbit"}, ["config.bitrate", "8 mbit"]),

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import errno
 import io
 import json
+import math
 import os
 import subprocess
 import sys
 import tarfile
 import tempfile
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import av
 import boto3
 import pytest
 from moto import mock_aws
@@ -26,6 +30,7 @@ from hyperframes_lambda.contract.events import RenderChunkEvent, parse_event
 from hyperframes_lambda.handler import ChunkSignals, handler
 from hyperframes_lambda.storage import S3Location, Storage
 from hyperframes_lambda.workspace import as_disk_full, workspace
+from hyperframes_provider.cli.objects import fetch_package
 
 BUCKET = "render-bucket"
 PREFIX = f"s3://{BUCKET}/renders/r1/"
@@ -45,13 +50,14 @@ PAGE = """<!doctype html><html><body style="margin:0;background:#fff">
 </body></html>"""
 
 
-def archive(**files: str) -> bytes:
+def archive(**files: str | bytes) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for name, text in files.items():
+        for name, given in files.items():
+            content = given.encode() if isinstance(given, str) else given
             member = tarfile.TarInfo(name.replace("__", "."))
-            member.size = len(text.encode())
-            tar.addfile(member, io.BytesIO(text.encode()))
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
     return buffer.getvalue()
 
 
@@ -150,7 +156,7 @@ def test_a_render_from_archive_to_video(bucket: Bucket, tmp_path: Path, packets:
     assert (progress["FramesDone"], progress["FramesTotal"], progress["Complete"], progress["Reused"]) == (12, 12, True, False)
 
     segments = bucket.etags(f"{PREFIX}chunks/")
-    assert sorted(segments) == ["000000-0-11.mp4", "000000-0-11.mp4.json", "000001-12-23.mp4", "000001-12-23.mp4.json"]
+    assert sorted(segments) == [name + ending for name in ("000000-0-11.mp4", "000001-12-23.mp4") for ending in ("", ".frames", ".json")]
     again = handler(chunk_event(plan_hash, 1), CONTEXT)
     assert again | {"DurationMs": 0} == chunks[1] | {"Reused": True, "DurationMs": 0}
     assert bucket.etags(f"{PREFIX}chunks/") == segments
@@ -202,6 +208,96 @@ def test_a_png_sequence_ends_as_one_tar(bucket: Bucket) -> None:
     with tarfile.open(fileobj=io.BytesIO(bucket.get(done["OutputS3Uri"]))) as tar:
         assert tar.getnames() == [f"{number:06d}.png" for number in range(24)]
     assert bucket.s3.head_object(Bucket=BUCKET, Key="outputs/frames.tar")["ContentType"] == "application/x-tar"
+
+
+TONE = PAGE.replace("</div>\n<script>", '<audio id="tone" src="tone.wav" data-start="0" data-duration="1"></audio></div>\n<script>')
+
+
+def tone() -> bytes:
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setparams((1, 2, 48_000, 0, "NONE", ""))
+        file.writeframes(b"".join(round(9000 * math.sin(number / 17)).to_bytes(2, "little", signed=True) for number in range(48_000)))
+    return buffer.getvalue()
+
+
+def test_an_hls_package_lies_beside_its_playlist(bucket: Bucket, tmp_path: Path) -> None:
+    bucket.put(PROJECT, archive(index__html=TONE, tone__wav=tone()))
+    config = {"fps": 24, "format": "hls", "chunkSize": 12, "quality": "draft"}
+    planned = handler(plan_event(Config=config), CONTEXT)
+    for index in planned["Chunks"]:
+        handler(chunk_event(planned["PlanHash"], index), CONTEXT)
+    done = handler(assemble_event(planned["PlanHash"], OutputS3Uri=f"s3://{BUCKET}/outputs/r1/week.m3u8"), CONTEXT)
+
+    names = sorted(bucket.etags("outputs/r1/"))
+    assert names == ["week-00000.m4s", "week-init.mp4", "week-media.m3u8", "week.m3u8"]
+    heads = {name: bucket.s3.head_object(Bucket=BUCKET, Key=f"outputs/r1/{name}") for name in names}
+    types = ["video/iso.segment", "video/mp4", "application/vnd.apple.mpegurl", "application/vnd.apple.mpegurl"]
+    assert [heads[name]["ContentType"] for name in names] == types
+    assert done["FileSize"] == sum(head["ContentLength"] for head in heads.values())
+    assert (done["HasAudio"], done["Verification"]["AudioCodec"]) == (True, "aac")
+    fetched = fetch_package(boto3.client, done["OutputS3Uri"], tmp_path / "copy" / "film.m3u8")
+    assert sorted(path.name for path in fetched.parent.iterdir()) == ["film.m3u8", *names[:3]]
+    with av.open(str(fetched)) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 24
+
+
+def test_sound_alone_is_planned_without_chunks(bucket: Bucket) -> None:
+    bucket.put(PROJECT, archive(index__html=TONE, tone__wav=tone()))
+    planned = handler(plan_event(Config={"fps": 24, "format": "m4a"}), CONTEXT)
+    assert (planned["Chunks"], planned["ChunkCount"], planned["TotalFrames"], planned["HasAudio"]) == ([], 0, 24, True)
+    done = handler(assemble_event(planned["PlanHash"], OutputS3Uri=f"s3://{BUCKET}/outputs/tone.m4a"), CONTEXT)
+    assert (done["Duration"], done["Format"], done["ChunkCount"]) == (1.0, "m4a", 0)
+    assert bucket.s3.head_object(Bucket=BUCKET, Key="outputs/tone.m4a")["ContentType"] == "audio/mp4"
+
+    bucket.put(PROJECT, archive(index__html=PAGE))
+    name, text = refused(plan_event(Config={"fps": 24, "format": "m4a"}))
+    assert (name, "no sound to make a m4a of" in text) == ("COMPOSITION_EMPTY", True)
+
+
+def test_sidecars_lie_beside_the_output_and_a_chunk_without_its_record_is_rendered_again(bucket: Bucket) -> None:
+    project = {"index__html": PAGE.replace('data-duration="1"', 'data-duration="0.25"'), "captions__vtt": "WEBVTT\n"}
+    bucket.put(PROJECT, archive(**project))
+    wanted = {"fps": 24, "quality": "draft", "sidecars": ["poster", "contact-sheet", "captions", "report"]}
+    plan_hash = handler(plan_event(Config=wanted), CONTEXT)["PlanHash"]
+    handler(chunk_event(plan_hash), CONTEXT)
+    bucket.s3.delete_object(Bucket=BUCKET, Key=f"renders/r1/chunks/{plan_hash}/000000-0-5.mp4.frames")
+    assert handler(chunk_event(plan_hash), CONTEXT)["Reused"] is False
+
+    done = handler(assemble_event(plan_hash, OutputS3Uri=f"s3://{BUCKET}/outputs/week.47/film.mp4"), CONTEXT)
+    assert done["Sidecars"] == {
+        "poster": f"s3://{BUCKET}/outputs/week.47/film.poster.jpg",
+        "contact-sheet": f"s3://{BUCKET}/outputs/week.47/film.contact-sheet.jpg",
+        "captions.vtt": f"s3://{BUCKET}/outputs/week.47/film.vtt",
+        "report": f"s3://{BUCKET}/outputs/week.47/film.report.json",
+    }
+    assert bucket.get(done["Sidecars"]["captions.vtt"]) == b"WEBVTT\n"
+    assert json.loads(bucket.get(done["Sidecars"]["report"]))["Verification"] == done["Verification"]
+    assert bucket.get(done["Sidecars"]["poster"]).startswith(b"\xff\xd8")
+    types = {
+        name: bucket.s3.head_object(Bucket=BUCKET, Key=uri.removeprefix(f"s3://{BUCKET}/"))["ContentType"]
+        for name, uri in done["Sidecars"].items()
+    }
+    assert types == {
+        "poster": "image/jpeg",
+        "contact-sheet": "image/jpeg",
+        "captions.vtt": "text/vtt; charset=utf-8",
+        "report": "application/json",
+    }
+
+
+def test_assemble_brings_the_sources_of_the_sound(bucket: Bucket) -> None:
+    sound = io.BytesIO()
+    with wave.open(sound, "wb") as file:
+        file.setparams((1, 2, 8_000, 0, "NONE", ""))
+        file.writeframes(b"\x00\x20" * 4_000)
+    source = f"data:audio/wav;base64,{base64.b64encode(sound.getvalue()).decode()}"
+    bucket.put(PROJECT, archive(index__html=PAGE.replace("</div></div>", f'</div><audio src="{source}" data-start="0"></audio></div>')))
+    planned = handler(plan_event(Config={"fps": 24, "format": "wav"}), CONTEXT)
+    assert planned["HasAudio"] and planned["Chunks"] == []
+    done = handler(assemble_event(planned["PlanHash"], OutputS3Uri=f"s3://{BUCKET}/outputs/sound.wav"), CONTEXT)
+    assert done["HasAudio"] and done["Duration"] == 1.0
+    assert bucket.get(done["OutputS3Uri"]).startswith(b"RIFF")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
+from hyperframes_lambda.media.png import tagged_srgb
 from hyperframes_lambda.media.png_sequence import PngSegment, frame_name, join_to_folder, join_to_tar
 
 SIZE = {"width": 8, "height": 6}
@@ -39,7 +40,7 @@ def test_a_tar_holds_the_captured_bytes_under_their_global_numbers(segments: lis
     assert summary == {"Frames": 12, "Codec": "png", "Width": 8, "Height": 6, "Intact": True}
     with tarfile.open(out) as tar:
         assert tar.getnames() == [f"{number:06d}.png" for number in range(12)]
-        assert [tar.extractfile(name).read() for name in tar.getnames()] == [frame(number) for number in range(12)]  # type: ignore[union-attr]
+        assert [tar.extractfile(name).read() for name in tar.getnames()] == [tagged_srgb(frame(number)) for number in range(12)]  # type: ignore[union-attr]
         assert {(member.mtime, member.uid, member.uname, member.mode) for member in tar} == {(0, 0, "", 0o644)}
 
 
@@ -55,7 +56,7 @@ def test_a_folder_loses_the_frames_of_a_longer_render_and_nothing_else(segments:
     (out / "cover.png").write_bytes(b"mine")
     join_to_folder(segments, out, frames=12, **SIZE)
     assert sorted(path.name for path in out.iterdir()) == [*map(frame_name, range(12)), "cover.png", "notes.txt"]
-    assert (out / "000011.png").read_bytes() == frame(11)
+    assert (out / "000011.png").read_bytes() == tagged_srgb(frame(11))
 
 
 def test_what_is_missing_doubled_or_of_another_size_is_refused(segments: list[Path], tmp_path: Path) -> None:

@@ -17,11 +17,13 @@ import pytest
 from PIL import Image, ImageDraw
 
 from hyperframes_lambda.contract.chunks import plan_chunks
-from hyperframes_lambda.contract.config import FRAME_RATES, Quality
+from hyperframes_lambda.contract.config import Quality
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
+from hyperframes_lambda.contract.formats import FRAME_RATES
 from hyperframes_lambda.contract.toolset import Toolset
+from hyperframes_lambda.media.codecs import track_timescale
 from hyperframes_lambda.media.concat import concatenate
-from hyperframes_lambda.media.encode import RateControl, SegmentEncoder, track_timescale
+from hyperframes_lambda.media.encode import RateControl, SegmentEncoder
 from hyperframes_lambda.media.process import failure
 from hyperframes_lambda.media.verify import verify_video
 

@@ -131,6 +131,9 @@ def declaration(width: int | None, height: int | None) -> Declaration:
         ({}, (None, None), (1080, 1920, 1.0)),
         ({"width": 400, "height": 400}, (None, None), (400, 400, 1.0)),
         ({"format": "png-sequence"}, (375, 667), (375, 667, 1.0)),
+        ({"format": "gif"}, (375, 667), (375, 667, 1.0)),
+        ({"format": "mov"}, (375, 667), (375, 667, 1.0)),
+        ({"width": 3840}, (1920, 1080), (3840, 2160, 2.0)),
         ({"width": 750}, (375, 666), (750, 1332, 2.0)),
     ],
 )
@@ -145,6 +148,8 @@ def test_output_sizes(asked: dict[str, Any], own: tuple[int | None, int | None],
         ({"width": 400, "height": 400}, (640, 360), ["400x400", "640x360"]),
         ({"width": 1000}, (640, 360), ["1000x562.5", "640x360"]),
         ({}, (375, 667), ["375x667", "even"]),
+        ({"format": "webm"}, (375, 667), ["webm", "375x667", "even"]),
+        ({"format": "hls"}, (375, 667), ["hls", "375x667", "even"]),
         ({}, (8, 8), ["8x8"]),
         ({"height": 7680}, (1920, 1080), ["shape"]),
         ({"height": 7560}, (1920, 1080), ["13440x7560"]),
@@ -219,6 +224,7 @@ def copied(plan_dir: Path, into: Path, manifest: Manifest, **changes: Any) -> Pa
         ("ffmpeg", ErrorCode.FFMPEG_VERSION_MISMATCH),
         ("browser", ErrorCode.RUNTIME_ENV_MISMATCH),
         ("runtime", ErrorCode.RUNTIME_ENV_MISMATCH),
+        ("fonts", ErrorCode.RUNTIME_ENV_MISMATCH),
     ],
 )
 def test_another_build_is_refused(part: str, code: ErrorCode, planned: tuple[Path, Path, Manifest], tmp_path: Path) -> None:

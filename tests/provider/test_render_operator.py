@@ -43,6 +43,8 @@ def test_a_render_returns_the_documented_result(aws, project, context: Context) 
         "plan_hash": "ab" * 32,
         "execution_arn": execution["executionArn"],
         "renderer": "0.1.0",
+        "verification": {"FramesCompared": 30},
+        "sidecars": {"poster": f"s3://{aws.bucket}/outputs/recap.poster.jpg"},
     }
     assert ctx["ti"].xcoms == {"execution_arn": execution["executionArn"], "hyperframes_links": {}}
     assert execution["name"].startswith("weekly-render-")

@@ -90,7 +90,8 @@ def assemble(event: dict[str, Any]) -> dict[str, Any]:
         "ChunkCount": count,
         "PlanHash": HASH,
         "RendererVersion": "0.1.0",
-        "Verification": {},
+        "Verification": {"FramesCompared": count * FRAMES},
+        "Sidecars": {"poster": f"s3://{to}/{name.removesuffix('.mp4')}.poster.jpg"},
         "DurationMs": 1,
     }
 

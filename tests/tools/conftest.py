@@ -28,8 +28,8 @@ def tar_of(files: dict[str, bytes], mode: str = "w") -> bytes:
 
 
 @pytest.fixture
-def fake_parts(tmp_path: Path) -> tuple[Part, ...]:
-    """One part of each role; npm takes the path of a packed package where the real table has a name."""
+def fake_part(tmp_path: Path) -> Callable[..., Part]:
+    """A part out of a few files; npm takes the path of a packed package where the real table has a name."""
 
     def part(name: str, role: Role, files: dict[str, bytes], members: tuple[Member, ...], **more: object) -> Part:
         manifest = b'{"name": "%s", "version": "1.0.0"}' % name.encode()
@@ -41,6 +41,13 @@ def fake_parts(tmp_path: Path) -> tuple[Part, ...]:
         settings: dict[str, object] = {"main": members[0].target, **more}
         return Part(name, "1.0.0", Registry.NPM, str(archive), integrity, len(packed), role, members, **settings)  # type: ignore[arg-type]
 
+    return part
+
+
+@pytest.fixture
+def fake_parts(fake_part: Callable[..., Part]) -> tuple[Part, ...]:
+    """One part of each role."""
+    part = fake_part
     fonts = brotli.compress(tar_of({"fonts/A.ttf": b"font"}))
     return (
         part(

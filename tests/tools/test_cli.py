@@ -72,6 +72,9 @@ def test_help_needs_neither_airflow_nor_the_endpoint(run: Run) -> None:
     [
         (["render", "nowhere", "-o", "out.mp4", "--fps", "31"], "fps"),
         (["render", "nowhere", "-o", "out.avi"], ".mp4"),
+        (["render", "nowhere", "-o", "out.webm", "--format", "gif"], "ending in .gif"),
+        (["render", "nowhere", "-o", "out.mov", "--crf", "18"], "prores"),
+        (["render", "nowhere", "-o", "out.mp4", "--set", "gifLoop=1"], "gifLoop"),
         (["render", "nowhere", "-o", "out.mp4", "--var", "title"], "NAME=VALUE"),
         (["render", "nowhere", "-o", "out.mp4", "--variables", "[1]"], "object"),
         (["deploy", "--parameter", "LambdaMemoryMb"], "NAME=VALUE"),

@@ -53,7 +53,7 @@ def test_nothing_else_stays_behind(fake_parts: tuple[Part, ...], path: Path, eve
     ensure_toolset(path=path, parts=fake_parts)
 
     top = {name.partition("/")[0] for name in everything_in(path.parent)}
-    assert top == {"toolset.json", "fonts.conf", "setup.lock", "parts"}
+    assert top == {"toolset.json", "fonts.conf", "fonts.json", "setup.lock", "parts"}
     assert {folder.name for folder in (path.parent / "parts").iterdir()} == {part.folder for part in fake_parts}
 
 

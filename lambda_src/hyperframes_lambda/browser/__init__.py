@@ -4,7 +4,11 @@
         with session.open(base_url + "index.html", variables={}, width=1920, height=1080, scale=1.0, transparent=False) as page:
             page.duration                                                       # seconds, > 0
             page.report                                                         # PageReport: console_errors, failed_requests, …
+            page.media                                                          # its <video> and <audio> elements, MediaElement
             png = page.capture(frame_time(7, fps))                              # bytes of one PNG, width·scale by height·scale pixels
+
+A composition with `<video>` or `<audio>` is opened with `media=`, which looks into the files, and captured with the pictures of the moment:
+`page.capture(seconds, [(element, path, source seconds), …])`. The browser itself loads no media file.
 
 `width` and `height` are CSS pixels, `scale` the device scale factor. `open` returns when the composition is ready to be seeked, and raises
 COMPOSITION_NOT_READY, COMPOSITION_ERROR, COMPOSITION_EMPTY, COMPOSITION_UNSUPPORTED, DURATION_OUT_OF_RANGE or ASSET_UNAVAILABLE;

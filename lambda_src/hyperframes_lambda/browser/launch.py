@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 from playwright.sync_api import Browser as PlaywrightBrowser
 from playwright.sync_api import CDPSession, Error, Playwright, sync_playwright
 
+from hyperframes_lambda.browser.interception import RemoteFiles
+from hyperframes_lambda.browser.media_elements import LookUp
 from hyperframes_lambda.browser.page import CompositionPage, open_page
 from hyperframes_lambda.browser.watchdog import Watchdog
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
@@ -46,10 +48,13 @@ _SAME_PIXELS = (
     "--hide-scrollbars",
 )
 
-_OFFLINE = ("--no-proxy-server", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1", "--disable-dev-shm-usage", "--no-sandbox")
-"""No name resolves, so nothing but loopback is reached. A Lambda sandbox has hardly any /dev/shm, and no namespaces for Chromium's own."""
+_SANDBOX = ("--no-proxy-server", "--disable-dev-shm-usage", "--no-sandbox")
+"""A Lambda sandbox has hardly any /dev/shm, and no namespaces for Chromium's own."""
 
-CHROMIUM_FLAGS = (*_FRAME_CONTROL, *_SOFTWARE, *_SAME_PIXELS, *_OFFLINE)
+_ONE_PROCESS = ("--disable-site-isolation-trials",)
+"""Frames of other origins stay in the page's process: one DevTools session sees what they ask for."""
+
+CHROMIUM_FLAGS = (*_FRAME_CONTROL, *_SOFTWARE, *_SAME_PIXELS, *_SANDBOX, *_ONE_PROCESS)
 
 
 class BrowserSession:
@@ -71,9 +76,13 @@ class BrowserSession:
         scale: float = 1.0,
         transparent: bool = False,
         ready_seconds: float = 45.0,
+        remote: RemoteFiles | None = None,
+        media: LookUp | None = None,
     ) -> CompositionPage:
         """Open the composition at `url` and return when it can be seeked; raises one of the codes that the package's docstring lists.
 
+        `remote` answers for the network; without it every remote request is an `ASSET_UNAVAILABLE`. `media` looks into the files of
+        `<video>` and `<audio>`; without it a composition that has any is `COMPOSITION_UNSUPPORTED`.
         `ready_seconds` is the last resort: a page that has nothing more to wait for is judged at once.
         """
         parts = urlsplit(url)
@@ -89,6 +98,8 @@ class BrowserSession:
             scale=scale,
             transparent=transparent,
             ready_seconds=ready_seconds,
+            remote=remote,
+            media=media,
         )
 
     def close(self) -> None:
@@ -103,9 +114,11 @@ class BrowserSession:
 
 
 @contextmanager
-def launch(browser: Browser, *, scratch: Path | None = None) -> Iterator[BrowserSession]:
+def launch(browser: Browser, *, scratch: Path | None = None, reach: str | None = None) -> Iterator[BrowserSession]:
     """Run `browser` with its profile in a temporary folder below `scratch` (default: the system's), which goes when it ends.
 
+    `reach` is the URL of the one server that pages can connect to, themselves and with their workers and sockets; without it they can to
+    every server on 127.0.0.1. What else this machine and its network offer is out of reach of a composition either way.
     Raises `CHROME_UNAVAILABLE` with the last lines that the browser wrote when it does not start, and `BROWSER_GPU_NOT_SOFTWARE` when it
     composites by other means than software.
     """
@@ -118,7 +131,7 @@ def launch(browser: Browser, *, scratch: Path | None = None) -> Iterator[Browser
     home = Path(tempfile.mkdtemp(prefix="hyperframes-browser-", dir=scratch))
     try:
         with _playwright(home) as playwright:
-            session = _start(playwright, browser, home)
+            session = _start(playwright, browser, home, reach)
             try:
                 yield session
             finally:
@@ -147,11 +160,11 @@ def _playwright(home: Path) -> Iterator[Playwright]:
         playwright.stop()
 
 
-def _start(playwright: Playwright, browser: Browser, home: Path) -> BrowserSession:
+def _start(playwright: Playwright, browser: Browser, home: Path, reach: str | None) -> BrowserSession:
     try:
         running = playwright.chromium.launch(
             executable_path=browser.path,
-            args=list(CHROMIUM_FLAGS),
+            args=[*CHROMIUM_FLAGS, _offline_but_for(reach)],
             env=_browser_environment(browser, home),
             timeout=LAUNCH_SECONDS * 1000,
             # The role decides what a signal means; it closes the browser by leaving the context.
@@ -168,6 +181,14 @@ def _start(playwright: Playwright, browser: Browser, home: Path) -> BrowserSessi
             f"{browser.path.name} {browser.version} did not start: {_last_lines(error.message)}",
             hint="Run `hyperframes-airflow doctor`; `hyperframes-airflow setup` unpacks the browser anew.",
         ) from error
+
+
+def _offline_but_for(reach: str | None) -> str:
+    """No name and no address is found but the one server's, or loopback's."""
+    if reach is None:
+        return "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
+    server = urlsplit(reach).netloc
+    return f"--host-resolver-rules=MAP {server} {server} , MAP * ~NOTFOUND"
 
 
 def _browser_environment(browser: Browser, home: Path) -> dict[str, str | float | bool]:

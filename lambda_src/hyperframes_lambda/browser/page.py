@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
 
 from playwright.sync_api import Browser, BrowserContext, CDPSession, Error, Page
 
+from hyperframes_lambda.browser.interception import Interception, RemoteFiles
+from hyperframes_lambda.browser.media_elements import LookUp, MediaElement, MediaReference, read_elements
+from hyperframes_lambda.browser.media_sounds import Volume, read_volumes
 from hyperframes_lambda.browser.readiness import asset_error, script_error, wait_until_ready
 from hyperframes_lambda.browser.report import PageReport, Reporter
 from hyperframes_lambda.browser.watchdog import Watchdog
@@ -44,14 +48,18 @@ class CompositionPage:
         reporter: Reporter,
         *,
         transparent: bool,
+        media: LookUp | None = None,
     ) -> None:
         self.duration = 0.0
+        self.media: list[MediaElement] = []
+        """The `<video>` and `<audio>` elements with a source, in the order of their numbers."""
         self._context = context
         self._page = page
         self._cdp = cdp
         self._watchdog = watchdog
         self._reporter = reporter
         self._ticks = _ORIGIN
+        self._look_up = media
         # The fast PNG path rounds partly transparent pixels.
         self._screenshot = {"format": "png", "optimizeForSpeed": not transparent}
 
@@ -60,15 +68,30 @@ class CompositionPage:
         """What the page said and asked for so far."""
         return self._reporter.report
 
-    def capture(self, seconds: float) -> bytes:
+    def capture(self, seconds: float, pictures: Sequence[tuple[int, str, float]] = ()) -> bytes:
         """The PNG of the composition at `seconds`: seek, wait for what the seek needs, draw.
+
+        `pictures` are those of the source videos: number of the element, path below the served root, second of the source. Every other
+        `<video>` shows nothing.
 
         Raises `COMPOSITION_ERROR` when a callback throws, `ASSET_UNAVAILABLE` when the frame needs what is not there, `CAPTURE_STALLED`
         when seek or drawing do not end, `BROWSER_CRASHED` when page or browser die.
         """
         with self._lost(f"the frame at {seconds:.3f} s"):
-            self._seek(seconds)
+            self._seek(seconds, pictures)
             return self._draw(seconds)
+
+    def visit(self, seconds: float) -> None:
+        """Seek without drawing: the page asks for what it needs at that moment. Raises what `capture` raises."""
+        with self._lost(f"the seek to {seconds:.3f} s"):
+            self._seek(seconds)
+
+    def volumes(self, seconds: float | None = None) -> dict[int, Volume]:
+        """How loud the author's scripts want each media element, by its number: now, or at `seconds` after a seek without drawing."""
+        if seconds is not None:
+            self.visit(seconds)
+        with self._lost("the look at the volumes"):
+            return read_volumes(self.ask("window.__HF_ENGINE__.volumes()"))
 
     def warm_up(self) -> None:
         """Seek to the beginning and draw until layers, images and fonts are in place; what is drawn is thrown away."""
@@ -103,6 +126,21 @@ class CompositionPage:
         """Let the page's events come in for a while."""
         self._page.wait_for_timeout(milliseconds)
 
+    def learn(self, wanted: MediaReference) -> None:
+        """Look into the file that an element wants, and tell the page; raises what the looking raises."""
+        if self._look_up is None:
+            raise RenderError(
+                ErrorCode.COMPOSITION_UNSUPPORTED,
+                f"{wanted.name} plays {self._reporter.local_names(wanted.url)[:200]}, and the page was opened without its media files",
+            )
+        facts = self._look_up(wanted)
+        self.ask(f"window.__HF_ENGINE__.learn({json.dumps(wanted.url)}, {json.dumps(asdict(facts))})")
+
+    def stray_media(self) -> list[MediaReference]:
+        """Elements with a source that are not in `media`, or play another one than then."""
+        with self._lost("the look at the media"):
+            return [MediaReference(**stray) for stray in self.ask("window.__HF_ENGINE__.strayMedia()")]
+
     def nudge(self) -> None:
         """For a page that waits for a frame before it becomes ready: run its animation frames at time zero, and draw once."""
         self.ask("window.__HF_ENGINE__.flush()")
@@ -111,17 +149,18 @@ class CompositionPage:
     def _lost(self, what: str) -> AbstractContextManager[None]:
         return _lost(self._watchdog, self._reporter, what)
 
-    def _seek(self, seconds: float) -> None:
+    def _seek(self, seconds: float, pictures: Sequence[tuple[int, str, float]] = ()) -> None:
         report = self.report
-        known_errors, known_failures, known_remote = len(report.script_errors), len(report.failed_requests), len(report.remote_requests)
+        known_errors, known_failures, known_remote = len(report.script_errors), len(report.failed_requests), _remote(report)
         with self._watchdog.guard(SEEK_SECONDS):
-            thrown = self.ask(f"window.__HF_ENGINE__.frame({seconds!r})")
+            shown = json.dumps([(element, f"/{path}", time) for element, path, time in pictures])
+            thrown = self.ask(f"window.__HF_ENGINE__.frame({seconds!r}, {shown})")
             while self._reporter.loading:
                 self.pause(1)
                 if not self._reporter.loading:
                     self.ask("window.__HF_ENGINE__.settle()")
         report.script_errors += [self._reporter.local_names(text) for text in thrown]
-        if len(report.failed_requests) > known_failures or len(report.remote_requests) > known_remote:
+        if len(report.failed_requests) > known_failures or _remote(report) > known_remote:
             fault = asset_error(report)
             if fault is not None:
                 raise fault
@@ -146,6 +185,10 @@ class CompositionPage:
         with self._watchdog.guard(SEEK_SECONDS):
             answer: dict[str, Any] = self._cdp.send("HeadlessExperimental.beginFrame", parameters)
         return answer
+
+
+def _remote(report: PageReport) -> int:
+    return len(report.remote_requests) + len(report.remote_faults)
 
 
 @contextmanager
@@ -181,6 +224,8 @@ def open_page(
     scale: float,
     transparent: bool,
     ready_seconds: float,
+    remote: RemoteFiles | None = None,
+    media: LookUp | None = None,
 ) -> CompositionPage:
     """See `BrowserSession.open`."""
     with _lost(watchdog, None, "the opening of a page"), watchdog.guard(SEEK_SECONDS):
@@ -203,11 +248,14 @@ def open_page(
             cdp.send("Emulation.setDefaultBackgroundColorOverride", {"color": {"r": 0, "g": 0, "b": 0, "a": 0}})
         page.add_init_script(f"if (window === window.top) window.__hfVariables = {json.dumps(dict(variables))};")
     reporter = Reporter(page, cdp, base_url, watchdog.bite)
-    composition = CompositionPage(context, page, cdp, watchdog, reporter, transparent=transparent)
+    composition = CompositionPage(context, page, cdp, watchdog, reporter, transparent=transparent, media=media)
     try:
+        if remote is not None:
+            Interception(page, cdp, reporter, remote, base_url)
         with composition._lost("the page's loading"), watchdog.guard(ready_seconds + 15):
             page.goto(url, wait_until="commit", timeout=ready_seconds * 1000)
             composition.duration = wait_until_ready(composition, composition._reporter, ready_seconds)
+            composition.media = read_elements(composition.ask("window.__HF_ENGINE__.media()"))
         composition.warm_up()
     except BaseException:
         composition.close()

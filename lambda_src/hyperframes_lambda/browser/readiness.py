@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from hyperframes_lambda.browser.media_elements import MediaReference
 from hyperframes_lambda.browser.report import FailedRequest, PageReport, Reporter
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 
@@ -36,6 +37,9 @@ class Asked(Protocol):
     def pause(self, milliseconds: float) -> None:
         """Let events come in."""
 
+    def learn(self, wanted: MediaReference) -> None:
+        """Look into a media file, and tell the page."""
+
     def nudge(self) -> None:
         """Give the page an animation frame at time zero."""
 
@@ -53,7 +57,7 @@ class State:
     compositions: list[str]
     missing: list[str]
     registered: list[str]
-    media: list[dict[str, str]]
+    unknown_media: list[MediaReference]
     pending_images: list[str]
     fonts_loading: bool
     errors: list[str]
@@ -61,13 +65,15 @@ class State:
     @property
     def complete(self) -> bool:
         """Whether everything is there that a seek needs; the duration is another question."""
-        return self.loaded and self.seekable and self.settled and not self.missing and not self.pending_images and not self.fonts_loading
+        pending = self.missing or self.unknown_media or self.pending_images or self.fonts_loading
+        return self.loaded and self.seekable and self.settled and not pending
 
 
 def wait_until_ready(page: Asked, reporter: Reporter, seconds: float) -> float:
     """Wait until the composition can be seeked; its duration in seconds. Raises the cause as soon as waiting longer cannot help."""
     deadline = time.monotonic() + seconds
     quiet_since: float | None = None
+    idle_since: float | None = None
     before: State | None = None
     while True:
         state = _look(page)
@@ -75,8 +81,16 @@ def wait_until_ready(page: Asked, reporter: Reporter, seconds: float) -> float:
         now = time.monotonic()
         if state is not None:
             report.script_errors += [reporter.local_names(text) for text in state.errors]
-            report.media = state.media
-            _refuse_unrenderable(state, report)
+            for wanted in state.unknown_media:
+                page.learn(wanted)
+            _refuse_unrenderable(report)
+            if state.loaded or not state.parsed or reporter.loading:
+                idle_since = None
+            elif idle_since is None:
+                idle_since = now
+            elif now - idle_since >= _FRAMELESS_SECONDS:
+                # The load event may wait for a frame, too: a symbol in another SVG file is taken in when the page is laid out to be drawn.
+                page.nudge()
             if not state.loaded or reporter.loading:
                 quiet_since = None
             elif quiet_since is None or before is None or _progress(before, state):
@@ -95,15 +109,11 @@ def wait_until_ready(page: Asked, reporter: Reporter, seconds: float) -> float:
 
 
 def asset_error(report: PageReport) -> RenderError | None:
-    """`ASSET_UNAVAILABLE` for the first remote or missing file that the picture needs."""
+    """What says that a remote or a missing file that the picture needs cannot be had: the first such, mostly `ASSET_UNAVAILABLE`."""
+    if report.remote_faults:
+        return report.remote_faults[0]
     if report.remote_requests:
-        remote = report.remote_requests[0]
-        wanted = f" (wanted by {remote.wanted_by})" if remote.wanted_by else ""
-        return RenderError(
-            ErrorCode.ASSET_UNAVAILABLE,
-            f"the composition asks for {remote.path}{wanted}; remote files are not rendered by this version",
-            hint="Copy the file into the project and refer to it by its path.",
-        )
+        return _unanswered(report.remote_requests[0])
     missing = [request for request in report.failed_requests if request.kind in _ASSETS]
     if not missing:
         return None
@@ -118,7 +128,11 @@ def asset_error(report: PageReport) -> RenderError | None:
 def script_error(errors: list[str], when: str) -> RenderError:
     """`COMPOSITION_ERROR` with the first message and its place."""
     more = f"\n(and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return RenderError(ErrorCode.COMPOSITION_ERROR, f"a script of the composition threw {when}: {_brief(errors[0])}{more}")
+    return RenderError(
+        ErrorCode.COMPOSITION_ERROR,
+        f"a script of the composition threw {when}: {_brief(errors[0])}{more}",
+        hint="Mend the script at that place; a browser's console shows the same error.",
+    )
 
 
 def _look(page: Asked) -> State | None:
@@ -136,7 +150,7 @@ def _look(page: Asked) -> State | None:
         compositions=data["compositions"],
         missing=data["missing"],
         registered=data["registered"],
-        media=data["media"],
+        unknown_media=[MediaReference(**wanted) for wanted in data["unknownMedia"]],
         pending_images=data["pendingImages"],
         fonts_loading=data["fontsLoading"],
         errors=data["errors"],
@@ -161,24 +175,27 @@ def _progress(before: State, state: State) -> bool:
     )
 
 
-def _refuse_unrenderable(state: State, report: PageReport) -> None:
+def _refuse_unrenderable(report: PageReport) -> None:
     """What no amount of waiting makes renderable."""
-    if state.media:
-        found = ", ".join(_element(medium) for medium in state.media)
-        raise RenderError(
-            ErrorCode.COMPOSITION_UNSUPPORTED,
-            f"the composition uses source video or audio, which this version does not render: {found}",
-            hint="Remove the elements, or replace a video by an image sequence that a script shows.",
-        )
-    if report.remote_requests:
+    if report.remote_requests or report.remote_faults:
         fault = asset_error(report)
         if fault is not None:
             raise fault
 
 
-def _element(medium: dict[str, str]) -> str:
-    name = f"{medium['tag']} id={medium['id']!r}" if medium["id"] else medium["tag"]
-    return f"<{name}> {medium['src'] or 'without src'}"
+def _unanswered(remote: FailedRequest) -> RenderError:
+    wanted = f" (wanted by {remote.wanted_by})" if remote.wanted_by else ""
+    if remote.kind == "websocket":
+        return RenderError(
+            ErrorCode.ASSET_UNAVAILABLE,
+            f"the composition opens the WebSocket {remote.path}{wanted}, which can be neither recorded nor replayed",
+            hint="Fetch the data before the render, and put it into the project or a variable.",
+        )
+    return RenderError(
+        ErrorCode.ASSET_UNAVAILABLE,
+        f"the composition asks for the remote file {remote.path}{wanted}, which is not part of the plan",
+        hint="Copy the file into the project and refer to it by its path.",
+    )
 
 
 def _patience(state: State, report: PageReport) -> float:

@@ -5,12 +5,17 @@ One session for questions and events keeps them in order: when an answer arrives
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from playwright.sync_api import CDPSession, Page
+
+from hyperframes_lambda.contract.errors import RenderError
 
 
 @dataclass(frozen=True)
@@ -37,9 +42,9 @@ class PageReport:
     failed_requests: list[FailedRequest] = field(default_factory=list)
     """Files of the project that are not there."""
     remote_requests: list[FailedRequest] = field(default_factory=list)
-    """Requests that would leave the machine; none of them does."""
-    media: list[dict[str, str]] = field(default_factory=list)
-    """`<video>` and `<audio>` elements: tag, id, src."""
+    """Requests that would leave the machine and that nobody answers in the network's place."""
+    remote_faults: list[RenderError] = field(default_factory=list)
+    """Why a remote file that was answered for cannot be had, with who wants it."""
 
 
 _RUNTIME_SCRIPT_ERROR = "[HyperFrames] composition script error:"
@@ -48,6 +53,9 @@ _RUNTIME_SCRIPT_ERROR = "[HyperFrames] composition script error:"
 _NEVER_MISSED = frozenset({"favicon.ico"})
 
 _OWN = "__hyperframes/"
+
+_WORKER_SECONDS = 0.5
+"""How long a new worker gets to start, and to ask for what it needs."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,10 @@ class Reporter:
         self._end_browser = end_browser
         self._base_url = base_url
         self._in_flight: dict[str, _Request] = {}
+        self._intercepted: tuple[str, ...] = ()
+        self._waiting: Counter[str] = Counter()
+        self._remote_places: dict[str, str | None] = {}
+        self._workers_until = 0.0
         page.on("crash", self._crash)
         cdp.on("Runtime.exceptionThrown", self._exception)
         cdp.on("Runtime.consoleAPICalled", self._console)
@@ -77,8 +89,28 @@ class Reporter:
 
     @property
     def loading(self) -> list[str]:
-        """Paths of the project that are being loaded."""
-        return [self._path(request.url) for request in self._in_flight.values()]
+        """Paths of the project, and remote addresses, that are being loaded."""
+        workers = ["a worker's files"] if time.monotonic() < self._workers_until else []
+        return [*(self._path(request.url) for request in self._in_flight.values()), *self._waiting.elements(), *workers]
+
+    def intercept(self, prefixes: Sequence[str]) -> None:
+        """From now on remote requests that begin with one of `prefixes` are answered like those of the project."""
+        self._intercepted = tuple(prefixes)
+
+    @contextmanager
+    def waiting_for(self, url: str) -> Iterator[None]:
+        """While a remote file is being fetched; the browser says nothing about those that a worker wants."""
+        self._waiting[url] += 1
+        try:
+            yield
+        finally:
+            self._waiting[url] -= 1
+
+    def remote_fault(self, url: str, kind: str, error: RenderError) -> None:
+        """Take note that a remote file cannot be had."""
+        place = self._remote_places.get(url)
+        wanted = f" ({kind}, wanted by {place})" if place else f" ({kind})"
+        self.report.remote_faults.append(RenderError(error.code, f"{error.message}{wanted}", hint=error.hint))
 
     def local_names(self, text: str) -> str:
         """`text` with the server's address taken out, so that a stack names the project's files."""
@@ -107,11 +139,23 @@ class Reporter:
 
     def _requested(self, event: dict[str, Any]) -> None:
         url = event["request"]["url"]
+        if event.get("type") == "Script" and not event.get("loaderId"):
+            # The script of a worker belongs to no document, and the page is told neither that it has come nor what it asks for.
+            self._workers_until = time.monotonic() + _WORKER_SECONDS
+            return
         if urlsplit(url).scheme in ("data", "blob", "about"):
             return
         request = _Request(url, str(event.get("type", "Other")).lower(), self._wanted_by(event.get("initiator", {})))
+        if request.kind == "media":
+            # A player's; media files are read by ffmpeg, and players get none.
+            return
         if url.startswith(self._base_url):
             self._in_flight[event["requestId"]] = request
+        elif url.startswith(self._intercepted):
+            self._remote_places.setdefault(url, request.wanted_by)
+            # The end of a question about access is never told.
+            if event.get("initiator", {}).get("type") != "preflight":
+                self._in_flight[event["requestId"]] = request
         else:
             self.report.remote_requests.append(FailedRequest(url, request.kind, "remote", request.wanted_by))
 
@@ -135,6 +179,8 @@ class Reporter:
         self.report.remote_requests.append(FailedRequest(event["url"], "websocket", "remote", self._wanted_by(event.get("initiator", {}))))
 
     def _record(self, request: _Request, status: str) -> None:
+        if request.url in self._remote_places:
+            return
         failure = FailedRequest(self._path(request.url), request.kind, status, request.wanted_by)
         if not any(known.path == failure.path for known in self.report.failed_requests):
             self.report.failed_requests.append(failure)
@@ -147,7 +193,8 @@ class Reporter:
             if url.startswith(self._base_url) and not self._path(url).startswith(_OWN):
                 line = place.get("lineNumber")
                 return self._path(url) + (f" line {int(line) + 1}" if line is not None else "")
-        return None
+        # A remote style sheet or module may want it, too.
+        return next((str(place["url"]) for place in places if place.get("url") and not str(place["url"]).startswith(self._base_url)), None)
 
     def _path(self, url: str) -> str:
         return unquote(url.removeprefix(self._base_url).split("?")[0].split("#")[0])

@@ -11,9 +11,10 @@ What is compiled is what a plan stores and what every chunk serves, byte for byt
 
 from __future__ import annotations
 
+from hyperframes_lambda.composition.captions import requested_captions
 from hyperframes_lambda.composition.declared import Declaration, Variable, check_variables, declared
 from hyperframes_lambda.composition.files import ServedFile
 from hyperframes_lambda.composition.project import compile_project
 from hyperframes_lambda.composition.server import serve
 
-__all__ = ["Declaration", "ServedFile", "Variable", "check_variables", "compile_project", "declared", "serve"]
+__all__ = ["Declaration", "ServedFile", "Variable", "check_variables", "compile_project", "declared", "requested_captions", "serve"]

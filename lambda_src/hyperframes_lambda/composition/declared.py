@@ -34,6 +34,7 @@ class Variable:
     type: str
     default: Any = None
     options: tuple[Any, ...] = ()
+    label: str | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,7 @@ def _variables(tag: StartTag, path: str) -> list[Variable]:
             id=entry["id"],
             type=str(entry.get("type", "string")),
             default=entry.get("default"),
+            label=entry["label"] if isinstance(entry.get("label"), str) else None,
             options=tuple(option.get("value") if isinstance(option, dict) else option for option in entry.get("options") or ()),
         )
         for entry in entries

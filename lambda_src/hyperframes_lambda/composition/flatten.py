@@ -30,9 +30,8 @@ _MOUNTED_ROOT_LOSES = frozenset(
 """Attributes of a sub-composition's root that its host has in its stead."""
 
 _PATH_ATTRIBUTES = frozenset({"src", "href", "xlink:href", "poster", "data"})
-_ID_ATTRIBUTES = frozenset(
-    {"for", "form", "list", "headers", "aria-labelledby", "aria-describedby", "aria-controls", "aria-owns", "aria-details", "aria-flowto"}
-)
+_ARIA_ATTRIBUTES = frozenset(f"aria-{name}" for name in ("labelledby", "describedby", "controls", "owns", "details", "flowto"))
+_ID_ATTRIBUTES = frozenset({"for", "form", "list", "headers", "data-audio-group"}) | _ARIA_ATTRIBUTES
 _CLASSIC = frozenset({"", "text/javascript", "application/javascript"})
 
 Edit = tuple[int, int, str]

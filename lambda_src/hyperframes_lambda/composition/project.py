@@ -3,43 +3,75 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from importlib import resources
 from pathlib import Path, PurePosixPath
 
 from hyperframes_lambda.composition.files import ServedFile, content_type, is_html
 from hyperframes_lambda.composition.flatten import flatten_project
+from hyperframes_lambda.composition.fonts import CANVAS_SCRIPT, STYLESHEET, STYLESHEET_LINK, TEXT_RENDERING, FindFamily, ProjectFonts
 from hyperframes_lambda.composition.html import tokenize
 from hyperframes_lambda.composition.rewrite import insert_scripts, script_tag
 from hyperframes_lambda.composition.source import SourcePage, read_page
+from hyperframes_lambda.contract.toolset import Tool
 
 OWN_PATHS = "__hyperframes/"
 """URL prefix of the page scripts; a folder of that name in a project is hidden by it."""
 
-_VIRTUAL_TIME, _RUNTIME, _SCOPE, _BRIDGE = (f"{OWN_PATHS}{name}.js" for name in ("virtual_time", "runtime", "scope", "bridge"))
+_VIRTUAL_TIME, _SOUND, _MEDIA, _RUNTIME, _SCOPE, _BRIDGE = (
+    f"{OWN_PATHS}{name}.js" for name in ("virtual_time", "sound", "media", "runtime", "scope", "bridge")
+)
 
 
-def compile_project(project_dir: Path, entry: str, *, runtime_js: bytes, fps: Fraction) -> dict[str, ServedFile]:
+def compile_project(
+    project_dir: Path,
+    entry: str,
+    *,
+    runtime_js: bytes,
+    fps: Fraction,
+    fonts: Tool | None = None,
+    find_family: FindFamily | None = None,
+) -> dict[str, ServedFile]:
     """Every file of `project_dir` by its URL path, pages with the page scripts, the entry page with the HyperFrames runtime as well.
 
-    The result depends on the arguments alone, down to the byte. Hidden files are left out, and so is what a symbolic link would bring in
-    from outside. `INVALID_CONFIG` when there is no `entry`, `ASSET_UNAVAILABLE` for a sub-composition that cannot be found.
+    Pages may use the families of `fonts` (without: what `fonts.conf` has and what they bring) and those that `find_family` finds. The
+    result depends on the arguments alone, down to the byte. Hidden files are left out, and so is what a symbolic link would bring in from
+    outside. `INVALID_CONFIG` when there is no `entry`, `ASSET_UNAVAILABLE` for a sub-composition that cannot be found, `FONT_UNAVAILABLE`
+    for text that would be in a font that nobody chose.
     """
     pages = {path: read_page(project_dir, path) for path in _paths(project_dir) if is_html(path)}
     pages[entry] = read_page(project_dir, entry)
     pages = flatten_project(pages, entry, exists=lambda path: (project_dir / path).is_file())
-    served = {path: _page(page, is_entry=path == entry) for path, page in pages.items()}
+    served: dict[str, ServedFile] = {}
     for path in _paths(project_dir):
-        if path not in served and not path.startswith(OWN_PATHS):
+        if path not in pages and not path.startswith(OWN_PATHS):
             served[path] = ServedFile(content_type(path), path=project_dir / path)
+    head = ""
+    if fonts is not None:
+        known = ProjectFonts(fonts, {path: page.text for path, page in pages.items()} | _texts(served))
+        pages = {path: replace(page, text=known.page(page.text)) for path, page in pages.items()}
+        served |= _changed_style_sheets(served, known)
+        head = STYLESHEET_LINK
+        script = known.canvas_script()
+        if script is not None:
+            head += script_tag(f"/{CANVAS_SCRIPT}")
+            served[CANVAS_SCRIPT] = _script(script.encode())
+        served[STYLESHEET] = ServedFile(content_type(STYLESHEET), content=known.stylesheet(find_family).encode())
+    served |= {path: _page(page, is_entry=path == entry, fonts=head) for path, page in pages.items()}
     served |= {
         _VIRTUAL_TIME: _script(_package_script("virtual_time.js")),
+        _SOUND: _script(_package_script("sound.js")),
+        _MEDIA: _script(_package_script("media.js")),
         _SCOPE: _script(_package_script("scope.js")),
         _RUNTIME: _script(runtime_js),
         _BRIDGE: _script(_seek_config(fps) + _package_script("bridge.js")),
     }
     return dict(sorted(served.items()))
+
+
+_LARGEST_TEXT = 4 << 20
 
 
 def _paths(project_dir: Path) -> Iterator[str]:
@@ -50,10 +82,33 @@ def _paths(project_dir: Path) -> Iterator[str]:
             yield str(path)
 
 
-def _page(page: SourcePage, *, is_entry: bool) -> ServedFile:
-    head = script_tag(f"/{_VIRTUAL_TIME}")
+def _texts(served: Mapping[str, ServedFile]) -> dict[str, str]:
+    """The files that may name a font: text, but for what is so large that it is data."""
+    named = ("text/", "application/json", "image/svg+xml")
+    return {
+        path: file.read().decode(errors="replace")
+        for path, file in served.items()
+        if file.content_type.startswith(named) and file.path is not None and file.path.stat().st_size <= _LARGEST_TEXT
+    }
+
+
+def _changed_style_sheets(served: Mapping[str, ServedFile], fonts: ProjectFonts) -> dict[str, ServedFile]:
+    """The style sheets that are not served as they are written; bytes that are no UTF-8 stay as they are."""
+    changed = {}
+    for path, file in served.items():
+        if file.content_type.startswith("text/css"):
+            before = file.read().decode(errors="surrogateescape")
+            after = fonts.css(before)
+            if after != before:
+                changed[path] = ServedFile(file.content_type, content=after.encode(errors="surrogateescape"))
+    return changed
+
+
+def _page(page: SourcePage, *, is_entry: bool, fonts: str) -> ServedFile:
+    head = script_tag(f"/{_VIRTUAL_TIME}") + script_tag(f"/{_SOUND}") + script_tag(f"/{_MEDIA}")
     if is_entry:
-        head += script_tag(f"/{_SCOPE}") + script_tag(f"/{_RUNTIME}")
+        head += script_tag(f"/{_SCOPE}") + script_tag(f"/{_RUNTIME}") + TEXT_RENDERING
+    head += fonts
     text = insert_scripts(tokenize(page.text), head=head, body=script_tag(f"/{_BRIDGE}") if is_entry else "")
     charset = "" if page.encoding == "latin-1" else "; charset=utf-8"
     return ServedFile(content_type(page.path) + charset, content=page.encode(text))

@@ -13,15 +13,21 @@ from urllib.parse import unquote, urlsplit
 
 _BLOCK = 1 << 18
 
+_PLAYERS = frozenset({"video", "audio"})
+"""Destinations of a request, as the browser names them, for which the bytes would be played."""
+
 
 @contextmanager
-def serve(files: Mapping[str, tuple[Path, str]]) -> Iterator[str]:
+def serve(files: Mapping[str, tuple[Path, str]], pictures: Mapping[str, bytes] | None = None) -> Iterator[str]:
     """Serve `files` (URL path without the leading slash → file on disk and media type) on 127.0.0.1; yields the base URL with its slash.
 
-    Paths are looked up, never joined, so a request cannot leave the mapping; what is not in it is 404.
+    Paths are looked up, never joined, so a request cannot leave the mapping; what is not in it is 404. `pictures` are PNGs by URL path that
+    come and go while the server runs. A `<video>` or `<audio>` gets nothing: its file is read by ffmpeg, and the browser's own loading
+    would only take time and connections.
     """
     server = _Server(("127.0.0.1", 0), _Handler)
     server.files = files
+    server.pictures = {} if pictures is None else pictures
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="composition-server", daemon=True)
     thread.start()
     try:
@@ -36,6 +42,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     files: Mapping[str, tuple[Path, str]]
+    pictures: Mapping[str, bytes]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -51,8 +58,13 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(with_body=False)
 
     def _answer(self, *, with_body: bool) -> None:
-        found = self.server.files.get(unquote(urlsplit(self.path).path).removeprefix("/"))
-        if found is None or not found[0].is_file():
+        name = unquote(urlsplit(self.path).path).removeprefix("/")
+        picture = self.server.pictures.get(name)
+        if picture is not None:
+            self._answer_picture(picture)
+            return
+        found = self.server.files.get(name)
+        if found is None or not found[0].is_file() or self.headers.get("Sec-Fetch-Dest") in _PLAYERS:
             self._start(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", 0)
             self.end_headers()
             return
@@ -72,24 +84,34 @@ class _Handler(BaseHTTPRequestHandler):
         if with_body:
             self._send(path, span.first, length)
 
-    def _start(self, status: HTTPStatus, content_type: str, length: int) -> None:
+    def _answer_picture(self, picture: bytes) -> None:
+        self._start(HTTPStatus.OK, "image/png", len(picture), cache="no-store")
+        self.end_headers()
+        with self._reader_may_leave():
+            self.wfile.write(picture)
+
+    def _start(self, status: HTTPStatus, content_type: str, length: int, *, cache: str = "no-cache") -> None:
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(length))
         self.send_header("Accept-Ranges", "bytes")
         # A second page of the same browser must not meet the first one's answers half-cached.
-        self.send_header("Cache-Control", "no-cache")
+        self.send_header("Cache-Control", cache)
 
     def _send(self, path: Path, first: int, length: int) -> None:
+        with self._reader_may_leave(), path.open("rb") as file:
+            file.seek(first)
+            while length > 0:
+                block = file.read(min(_BLOCK, length))
+                if not block:
+                    break
+                self.wfile.write(block)
+                length -= len(block)
+
+    @contextmanager
+    def _reader_may_leave(self) -> Iterator[None]:
         try:
-            with path.open("rb") as file:
-                file.seek(first)
-                while length > 0:
-                    block = file.read(min(_BLOCK, length))
-                    if not block:
-                        break
-                    self.wfile.write(block)
-                    length -= len(block)
+            yield
         except (BrokenPipeError, ConnectionResetError):
             # The browser stops reading when a page closes; that is no fault of the render.
             self.close_connection = True

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-
 _WHOLE = Fraction(1, 1000)
 """How far from a whole number of frames a duration may be and still mean it."""
 

@@ -127,6 +127,9 @@ class AssembleResult(EventModel):
     plan_hash: Sha256
     renderer_version: str
     verification: dict[str, Any]
+    """What the verification found, in numbers; a render that fails it has no result."""
+    sidecars: dict[str, S3Uri] = Field(default_factory=dict)
+    """URIs of what was made beside the output: `poster`, `contact-sheet`, `report`, `captions.vtt`, `captions.de.srt`…"""
     duration_ms: int
 
 

@@ -27,6 +27,16 @@ class VideoStream(WireModel):
     frame_rate: float
     """Average, frames per second; what is shown is resampled to the output's rate."""
     alpha: bool = False
+    matrix: str = "bt709"
+    """ffmpeg's name of the matrix between YUV and RGB: as the file says, else as Chromium guesses; `gbr` for what is RGB already."""
+    hdr: bool = False
+    """Whether brightness is coded as PQ or HLG."""
+    first: float = 0.0
+    """Source time of the first frame."""
+    last: float = 0.0
+    """Source time of the last frame, which is held."""
+    seekable: bool = True
+    """Whether reading may begin at a key frame near the moment that is wanted; a container without an index is read from its beginning."""
 
 
 class MediaSource(WireModel):
@@ -84,6 +94,14 @@ class AudioTrack(MediaWindow):
     """Seconds from `start` in which a factor rises linearly from zero to one."""
     fade_out: Annotated[float, Field(ge=0)] = 0.0
     """Seconds before `end` in which a factor falls linearly from one to zero."""
+
+
+class CaptionFile(WireModel):
+    """Captions of the project, passed on beside the output."""
+
+    file: str
+    language: str | None = None
+    """As the author gives it, such as `de` or `pt-BR`."""
 
 
 class RemoteResponse(WireModel):

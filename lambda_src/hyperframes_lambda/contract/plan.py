@@ -9,9 +9,10 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from hyperframes_lambda.contract.chunks import ChunkRange
-from hyperframes_lambda.contract.config import Fps, OutputFormat, RenderConfig, WireModel
+from hyperframes_lambda.contract.config import Fps, RenderConfig, WireModel
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
-from hyperframes_lambda.contract.media import AudioTrack, MediaSource, RemoteResponse, VideoClip
+from hyperframes_lambda.contract.formats import OutputFormat
+from hyperframes_lambda.contract.media import AudioTrack, CaptionFile, MediaSource, RemoteResponse, VideoClip
 
 PROTOCOL = 1
 """Version of the manifest. A worker refuses any other with `PLAN_PROTOCOL_UNSUPPORTED`."""
@@ -26,6 +27,8 @@ class Build(WireModel):
     browser: str
     ffmpeg: str
     runtime: str
+    fonts: str = ""
+    """Digest of the bundled fonts; empty without any."""
 
 
 class PlanFile(WireModel):
@@ -62,6 +65,16 @@ class PlannedChunk(WireModel):
         return cls(index=chunk.index, first=chunk.first, last=chunk.last)
 
 
+class Sample(WireModel):
+    """A frame that Plan looked at, so that the verification gate can tell whether the chunks drew the same."""
+
+    frame: int
+    digest: str
+    """Checksum of the captured PNG."""
+    thumbnail: str
+    """As `media.gate_record.pack` writes it."""
+
+
 class Manifest(WireModel):
     """`plan/manifest.json`, written last. `plan_hash` is the digest of everything else in it."""
 
@@ -89,13 +102,16 @@ class Manifest(WireModel):
     audio: list[AudioTrack] = Field(default_factory=list)
     remote: dict[str, RemoteResponse] = Field(default_factory=dict)
     """Absolute URL → what it answered."""
+    samples: list[Sample] = Field(default_factory=list)
+    captions: list[CaptionFile] = Field(default_factory=list)
+    """Files to pass on; found only when the configuration asks for them."""
     variables: dict[str, Any] = Field(default_factory=dict)
     """What `window.__hfVariables` is set to before navigation."""
 
     @property
     def has_audio(self) -> bool:
-        """Whether the output is planned to have sound."""
-        return bool(self.audio)
+        """Whether the output is planned to have sound: the composition has some, and the configuration keeps it."""
+        return bool(self.audio) and self.config.sound_codec is not None
 
     def sealed(self) -> Manifest:
         """The same manifest with its `plan_hash`."""
@@ -144,5 +160,4 @@ def blob_path(sha256: str) -> str:
 def segment_name(manifest: Manifest, index: int) -> str:
     """Deterministic file name of a chunk's segment: `NNNNNN-<first>-<last>.<ext>`."""
     chunk = manifest.chunk(index)
-    extension = "mp4" if manifest.format is OutputFormat.MP4 else "tar"
-    return f"{index:06d}-{chunk.first}-{chunk.last}.{extension}"
+    return f"{index:06d}-{chunk.first}-{chunk.last}{manifest.format.spec.segment_suffix}"

@@ -44,6 +44,39 @@ class Tool(BaseModel):
     version: str
 
 
+class Npm(BaseModel):
+    """The npm client that fetches what a content network out of reach would have served."""
+
+    model_config = ConfigDict(frozen=True)
+    node: Path
+    cli: Path
+    """`npm-cli.js`, run by `node`."""
+    packages: Path
+    """Folder in which fetched packages are kept, by name and exact version."""
+
+
+class FontFace(BaseModel):
+    """One file of a family as a page gets it; the fields are the descriptors of an `@font-face` rule."""
+
+    model_config = ConfigDict(frozen=True)
+    file: str
+    """Path relative to the catalogue."""
+    weight: str
+    """One weight (`400`), or the first and the last of a variable font (`100 300`)."""
+    style: str
+    unicode_range: str
+
+
+class FontCatalogue(BaseModel):
+    """`fonts.json`: the families that every page may use without bringing them, by name as it is written (`EB Garamond`).
+
+    Of two faces that fit alike the later one is drawn.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    families: dict[str, list[FontFace]]
+
+
 class Toolset(BaseModel):
     """Everything that the engine runs and did not come from PyPI's Python packages."""
 
@@ -54,3 +87,8 @@ class Toolset(BaseModel):
     """`hyperframe.runtime.iife.js`."""
     libraries: dict[str, Tool] = {}
     """Script libraries for authors, by name (`gsap`)."""
+    fonts: Tool | None = None
+    """A `FontCatalogue`, the files that it names beside it; `version` is the digest of all fonts, those of `fonts.conf` included.
+    Without one a page has the fonts of `fonts.conf` and its own."""
+    npm: Npm | None = None
+    """None where there is no registry client, as on Lambda."""

@@ -1,48 +1,69 @@
-"""Join segments into one MP4 by copying their packets: nothing is decoded, nothing is lost."""
+"""Join segments by copying their packets, and add the sound: no picture is decoded, nothing is lost."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import ffmpeg  # type: ignore[import-untyped]  # ffmpeg-python ships no type information
 
-from hyperframes_lambda.media.encode import track_timescale
+from hyperframes_lambda.contract.formats import VideoCodec
+from hyperframes_lambda.media.codecs import CODECS, Codec, tagged
 from hyperframes_lambda.media.process import compile_command, run
 
 
-def concatenate(ffmpeg_path: Path, segments: Sequence[Path], out: Path, *, fps: Fraction) -> None:
+def concatenate(
+    ffmpeg_path: Path,
+    segments: Sequence[Path],
+    out: Path,
+    *,
+    fps: Fraction,
+    codec: Codec = CODECS[VideoCodec.H264],
+    sound: Path | None = None,
+    sound_options: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
     """Write `segments`, in order, to `out` with the index in front; raises ENCODER_FAILED, ENCODER_CRASHED or DISK_FULL.
 
-    The concat demuxer computes each segment's offset in microseconds, which 1001/30000 s is not a multiple of. The timestamps are
-    therefore numbered afresh, packet by packet, in whole ticks of the track: exact for any number of segments, as no segment holds
-    B-frames (there decoding order is display order).
+    `sound` is a WAV that is encoded as `sound_options` say, `metadata` are tags. The concat demuxer computes each segment's offset in
+    microseconds, which 1001/30000 s is not a multiple of. The timestamps are therefore numbered afresh, packet by packet, in ticks of the
+    container's clock: exact for any number of segments, as no segment holds B-frames (there decoding order is display order).
     """
-    timescale = track_timescale(fps)
-    ticks = int(timescale / fps)
     part = out.with_name(out.name + ".part")
-    with tempfile.NamedTemporaryFile("w", dir=out.parent, prefix=f".{out.name}.", suffix=".txt", encoding="utf-8") as listing:
-        listing.writelines(f"file '{_quoted(segment)}'\n" for segment in segments)
-        listing.flush()
-        joined = ffmpeg.input(listing.name, format="concat", safe=0).output(
-            str(part),
-            **{
-                "format": "mp4",
-                "map": "0:v",
-                "map_metadata": -1,
-                "c": "copy",
-                "bsf:v": f"setts=pts=N*{ticks}:dts=N*{ticks}:duration={ticks}:time_base=1/{timescale}",
-                "video_track_timescale": timescale,
-                "movflags": "+faststart",
-            },
-        )
+    with listed(segments, out) as listing:
+        streams = [ffmpeg.input(str(listing), format="concat", safe=0)["v"]]
+        if sound is not None:
+            streams.append(ffmpeg.input(str(sound))["a"])
+        copied = {"c:v": "copy", "bsf:v": _renumbered(codec.ticks(fps), fps), "map_metadata": -1}
+        front = {"movflags": "+faststart"} if codec.muxer in ("mp4", "mov") else {}
+        joined = ffmpeg.output(*streams, str(part), **(codec.container(fps) | copied | front | dict(sound_options or {})))
         try:
-            run(compile_command(joined, ffmpeg_path), purpose=f"joining {len(segments)} segments")
+            run(tagged(compile_command(joined, ffmpeg_path), part, metadata or {}), purpose=f"joining {len(segments)} segments")
             part.replace(out)
         finally:
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def listed(segments: Sequence[Path], out: Path) -> Iterator[Path]:
+    """A file beside `out` that names the segments for ffmpeg's concat demuxer."""
+    with tempfile.NamedTemporaryFile("w", dir=out.parent, prefix=f".{out.name}.", suffix=".txt", encoding="utf-8") as listing:
+        listing.writelines(f"file '{_quoted(segment)}'\n" for segment in segments)
+        listing.flush()
+        yield Path(listing.name)
+
+
+def _renumbered(ticks: int, fps: Fraction) -> str:
+    """The bitstream filter that puts packet N at the tick that is nearest to its exact time, and lets it last until the next."""
+
+    def at(frame: str) -> str:
+        return f"round({frame}*{ticks * fps.denominator}/{fps.numerator})"
+
+    return f"setts=pts={at('N')}:dts={at('N')}:duration={at('(N+1)')}-{at('N')}:time_base=1/{ticks}"
 
 
 def _quoted(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Encode one chunk's frames into one closed-GOP H.264 segment while the next frames are still being captured."""
+"""Encode one chunk's frames into one closed-GOP segment while the next frames are still being captured."""
 
 from __future__ import annotations
 
@@ -8,49 +8,46 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Any
 
 import ffmpeg  # type: ignore[import-untyped]  # ffmpeg-python ships no type information
 
 from hyperframes_lambda.contract.config import Quality
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
+from hyperframes_lambda.contract.formats import VideoCodec
 from hyperframes_lambda.media import png as png_format
+from hyperframes_lambda.media.codecs import CODECS, Codec, GopControl
 from hyperframes_lambda.media.process import RunningFfmpeg, close_quietly, compile_command
+from hyperframes_lambda.media.thumbnails import read_thumbnails, reduced
 
 
 @dataclass(frozen=True)
 class RateControl:
-    """Encoder effort (`preset`) and either a constant rate factor or a target bit rate."""
+    """Encoder effort, and either a constant rate factor or a target bit rate, for one codec."""
 
-    preset: str
-    crf: int
-    bitrate: str | None = None
+    codec: Codec
+    options: dict[str, Any]
 
     @classmethod
-    def of(cls, quality: Quality, *, crf: int | None = None, bitrate: str | None = None) -> RateControl:
-        """The step of the ladder for `quality`, with `crf` or `bitrate` put in its place."""
-        preset, ladder_crf = LADDER[quality]
-        return cls(preset=preset, crf=ladder_crf if crf is None else crf, bitrate=bitrate)
+    def of(
+        cls, quality: Quality, *, codec: Codec = CODECS[VideoCodec.H264], crf: int | None = None, bitrate: str | None = None
+    ) -> RateControl:
+        """The step of the codec's ladder for `quality`, with `crf` or `bitrate` put in its place."""
+        step = codec.ladder.get(quality, {})
+        if bitrate is not None:
+            step = {name: value for name, value in step.items() if name != "crf"} | {"b:v": bitrate}
+        elif "crf" in step:
+            # Without a bit rate of zero libvpx takes the factor for an upper bound only.
+            step = step | {"crf": step["crf"] if crf is None else crf} | ({"b:v": 0} if codec.gop is GopControl.LIBVPX else {})
+        return cls(codec, step)
 
-
-LADDER: dict[Quality, tuple[str, int]] = {
-    Quality.DRAFT: ("ultrafast", 28),
-    Quality.STANDARD: ("medium", 18),
-    Quality.HIGH: ("slow", 15),
-}
-"""x264 preset and constant rate factor of each quality, as the reference renderer has them."""
 
 _QUEUED_FRAMES = 4
 """Enough that capture and encoding overlap when their speeds vary, little enough that large frames do not fill the memory."""
 
 
-def track_timescale(fps: Fraction) -> int:
-    """Ticks per second in which every frame time is a whole number: 30000 for 30 as for 30000/1001 frames per second."""
-    return fps.numerator if fps.denominator != 1 else fps.numerator * 1000
-
-
 class SegmentEncoder:
-    """Takes PNG frames in order and leaves one MP4 segment at `out`, or nothing at all.
+    """Takes PNG frames in order and leaves one segment at `out`, or nothing at all.
 
         with SegmentEncoder(ffmpeg_path, out, fps=fps, width=1920, height=1080, frames=60, rate=rate) as encoder:
             encoder.write(png)
@@ -58,18 +55,35 @@ class SegmentEncoder:
     A thread feeds ffmpeg from a short queue. When ffmpeg dies, the thread goes on emptying the queue, so `write` never waits for a
     reader that is gone: it raises ENCODER_CRASHED, ENCODER_FAILED or DISK_FULL at the next call or at the end of the block.
 
-    The segment: limited-range bt709, converted and tagged as such; yuv420p; one GOP that starts with the only keyframe; parameter sets
-    repeated in the stream. No B-frames: they would make timestamps across joins depend on the delay of each segment's first frame, and on
-    rendered graphics they cost size instead of saving it (flat 1080p graphics at medium/18: 14 % larger with three of them).
+    The segment: limited-range bt709, converted and tagged as such; one GOP that starts with the only keyframe, but for those that the
+    ffmpeg expression `keyframes` asks for; parameter sets repeated in the stream. No B-frames: they would make timestamps across joins
+    depend on the delay of each segment's first frame, and on rendered graphics they cost size instead of saving it (flat 1080p graphics
+    at medium/18: 14 % larger with three of them).
+
+    After the block, `thumbnails` holds one of each frame as it was handed over, for the verification gate.
     """
 
-    def __init__(self, ffmpeg_path: Path, out: Path, *, fps: Fraction, width: int, height: int, frames: int, rate: RateControl) -> None:
+    def __init__(
+        self,
+        ffmpeg_path: Path,
+        out: Path,
+        *,
+        fps: Fraction,
+        width: int,
+        height: int,
+        frames: int,
+        rate: RateControl,
+        keyframes: str | None = None,
+    ) -> None:
         self._out = out
         self._part = out.with_name(out.name + ".part")
+        self._thumbnails = out.with_name(out.name + ".thumbnails.part")
+        self.thumbnails: list[bytes] = []
         self._size = (width, height)
         self._frames = frames
         self._written = 0
-        self._command = _command(ffmpeg_path, self._part, fps, frames, rate)
+        self._alpha = rate.codec.alpha
+        self._command = _command(ffmpeg_path, self._part, fps, frames, rate, keyframes, self._thumbnails)
         self._queue: queue.Queue[bytes | None] = queue.Queue(maxsize=_QUEUED_FRAMES)
         self._reader_gone = threading.Event()
 
@@ -101,6 +115,7 @@ class SegmentEncoder:
                 self._queue.put(None)
                 self._writer.join()
             self._part.unlink(missing_ok=True)
+            self._thumbnails.unlink(missing_ok=True)
 
     def _finish(self) -> None:
         self._queue.put(None)
@@ -111,6 +126,7 @@ class SegmentEncoder:
         if self._written != self._frames:
             message = f"{self._out.name} got {self._written} frames, planned are {self._frames}"
             raise RenderError(ErrorCode.VERIFICATION_FAILED, message)
+        self.thumbnails = read_thumbnails(self._thumbnails, alpha=self._alpha)
         self._part.replace(self._out)
 
     def _ended_early(self) -> RenderError:
@@ -131,24 +147,33 @@ class SegmentEncoder:
         close_quietly(stdin)
 
 
-def _command(ffmpeg_path: Path, out: Path, fps: Fraction, frames: int, rate: RateControl) -> list[str]:
-    # x264 changes its parameter sets for a key interval of one, and segments must share theirs: hence 2 for a single frame.
-    interval = max(2, frames)
+def _command(
+    ffmpeg_path: Path, out: Path, fps: Fraction, frames: int, rate: RateControl, keyframes: str | None, thumbnails: Path
+) -> list[str]:
+    codec = rate.codec
     options = {
-        "format": "mp4",
+        **codec.container(fps),
+        **codec.encoder,
+        **codec.keyframes(frames, keyframes),
+        **rate.options,
         "map_metadata": -1,
         "fps_mode": "passthrough",
-        "video_track_timescale": track_timescale(fps),
-        "c:v": "libx264",
-        "preset": rate.preset,
-        "x264-params": f"keyint={interval}:min-keyint={interval}:scenecut=0:open-gop=0:bframes=0:repeat-headers=1",
-        **({"crf": rate.crf} if rate.bitrate is None else {"b:v": rate.bitrate}),
     }
     frames_in = ffmpeg.input("pipe:0", format="png_pipe", framerate=f"{fps.numerator}/{fps.denominator}")
-    converted = (
-        frames_in.filter("scale", out_color_matrix="bt709", out_range="tv", flags="accurate_rnd+full_chroma_int+full_chroma_inp")
-        .filter("format", "yuv420p")
+    halves = frames_in.filter_multi_output("split")
+    small = reduced(halves[1], alpha=codec.alpha, opaque_from=codec.opaque_from)
+    small = small.output(str(thumbnails), format="rawvideo", fps_mode="passthrough")
+    converted = _as_stored(halves[0], codec)
+    return compile_command(ffmpeg.merge_outputs(converted.output(str(out), **options), small), ffmpeg_path)
+
+
+def _as_stored(frames: Any, codec: Codec) -> Any:
+    """The ffmpeg-python stream of PNG `frames` in the pixel format and the colours that `codec` stores."""
+    if not codec.is_yuv:
+        return frames.filter("format", codec.pixels)
+    return (
+        frames.filter("scale", out_color_matrix="bt709", out_range="tv", flags="accurate_rnd+full_chroma_int+full_chroma_inp")
+        .filter("format", codec.pixels)
         # The encoder copies the tags from the frames, and PNG frames say nothing or sRGB.
         .filter("setparams", range="tv", colorspace="bt709", color_primaries="bt709", color_trc="bt709")
     )
-    return compile_command(converted.output(str(out), **options), ffmpeg_path)

@@ -1,4 +1,4 @@
-"""PNG output: segments are tar files of numbered frames, the result is a folder or one tar. PNG bytes stay as captured."""
+"""PNG output: segments are tar files of numbered frames, the result is a folder or one tar. PNG data stay as captured, tagged sRGB."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.media import png as png_format
+from hyperframes_lambda.media.gate_record import digest
 
 _FRAME_NAME = re.compile(r"[0-9]{6,}\.png")
 
@@ -32,6 +33,8 @@ class PngSegment:
         self._frames = frames
         self._size = (width, height)
         self._written = 0
+        self.thumbnails: list[bytes] = []
+        """None: frames stay as captured, so their checksums tell all that thumbnails could."""
 
     def __enter__(self) -> PngSegment:
         self._tar = tarfile.open(self._part, "w", format=tarfile.USTAR_FORMAT)
@@ -56,12 +59,17 @@ class PngSegment:
             self._part.unlink(missing_ok=True)
 
 
-def join_to_tar(segments: Sequence[Path], out: Path, *, frames: int, width: int, height: int) -> dict[str, Any]:
-    """Write every frame of `segments` to one tar; `VERIFICATION_FAILED` unless they are frames 0 to `frames - 1`, intact, of that size."""
+def join_to_tar(
+    segments: Sequence[Path], out: Path, *, frames: int, width: int, height: int, digests: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Write every frame of `segments` to one tar.
+
+    `VERIFICATION_FAILED` unless they are frames 0 to `frames - 1`, intact, of that size and, where `digests` are given, as captured.
+    """
     part = out.with_name(out.name + ".part")
     try:
         with tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
-            for frame, png in _frames(segments, frames, width, height):
+            for frame, png in _frames(segments, frames, width, height, digests=digests):
                 _add(tar, frame, png)
         part.replace(out)
     finally:
@@ -69,10 +77,12 @@ def join_to_tar(segments: Sequence[Path], out: Path, *, frames: int, width: int,
     return _summary(frames, width, height)
 
 
-def join_to_folder(segments: Sequence[Path], out: Path, *, frames: int, width: int, height: int) -> dict[str, Any]:
+def join_to_folder(
+    segments: Sequence[Path], out: Path, *, frames: int, width: int, height: int, digests: Sequence[str] = ()
+) -> dict[str, Any]:
     """Like `join_to_tar`, into the folder `out`. Numbered frames of an earlier, longer render are removed; other files stay."""
     out.mkdir(parents=True, exist_ok=True)
-    for frame, png in _frames(segments, frames, width, height):
+    for frame, png in _frames(segments, frames, width, height, digests=digests):
         (out / frame_name(frame)).write_bytes(png)
     planned = {frame_name(frame) for frame in range(frames)}
     for stale in out.iterdir():
@@ -81,8 +91,15 @@ def join_to_folder(segments: Sequence[Path], out: Path, *, frames: int, width: i
     return _summary(frames, width, height)
 
 
-def _frames(segments: Sequence[Path], frames: int, width: int, height: int) -> Iterator[tuple[int, bytes]]:
-    frame = 0
+def only_frame(segment: Path, frame: int, *, width: int, height: int, digests: Sequence[str] = ()) -> bytes:
+    """The PNG in a segment of frame `frame` alone; `VERIFICATION_FAILED` unless it is intact, of that size and as captured."""
+    return next(png for _, png in _frames([segment], 1, width, height, first=frame, digests=digests))
+
+
+def _frames(
+    segments: Sequence[Path], frames: int, width: int, height: int, *, first: int = 0, digests: Sequence[str] = ()
+) -> Iterator[tuple[int, bytes]]:
+    frame = first
     with ExitStack() as stack:
         for segment in segments:
             tar = stack.enter_context(_opened(segment))
@@ -94,11 +111,15 @@ def _frames(segments: Sequence[Path], frames: int, width: int, height: int) -> I
                 png = b"" if content is None else content.read()
                 png_format.require_size(png, frame, width, height)
                 png_format.require_intact(png, frame)
-                yield frame, png
+                if digests and digest(png) not in digests[frame - first : frame - first + 1]:
+                    raise RenderError(
+                        ErrorCode.VERIFICATION_FAILED, f"frame {frame} of {segment.name} is not the picture that was captured"
+                    )
+                yield frame, png_format.tagged_srgb(png)
                 frame += 1
             tar.close()
-    if frame != frames:
-        raise RenderError(ErrorCode.VERIFICATION_FAILED, f"the segments hold {frame} frames, planned are {frames}")
+    if frame - first != frames:
+        raise RenderError(ErrorCode.VERIFICATION_FAILED, f"the segments hold {frame - first} frames, planned are {frames}")
 
 
 def _opened(segment: Path) -> tarfile.TarFile:

@@ -26,9 +26,13 @@ _STOPPED_BY_SIGNAL = 255
 """ffmpeg's exit code when it ended itself because of SIGTERM or SIGINT."""
 
 
-def compile_command(stream: Any, ffmpeg: Path, *, log_level: str = "warning") -> list[str]:
-    """The argument list of an ffmpeg-python `stream`: every log line carries its level, existing output is overwritten."""
-    options = ("-hide_banner", "-nostdin", "-nostats", "-xerror", "-loglevel", f"level+{log_level}")
+def compile_command(stream: Any, ffmpeg: Path, *, log_level: str = "warning", tolerant: bool = False) -> list[str]:
+    """The argument list of an ffmpeg-python `stream`: every log line carries its level, existing output is overwritten.
+
+    `tolerant` is for an author's files: what is damaged in one is left out, as players do, unless that is most of it.
+    """
+    strict = () if tolerant else ("-xerror",)
+    options = ("-hide_banner", "-nostdin", "-nostats", *strict, "-loglevel", f"level+{log_level}")
     return [str(part) for part in stream.global_args(*options).overwrite_output().compile(cmd=str(ffmpeg))]
 
 

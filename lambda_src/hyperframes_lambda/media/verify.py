@@ -1,7 +1,8 @@
-"""Hold a finished video to its plan: every packet listed and every frame decoded by one ffmpeg run."""
+"""Hold a finished video to its plan: every packet listed and, on request, every frame decoded by one ffmpeg run."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,16 +13,23 @@ from typing import Any
 import ffmpeg  # type: ignore[import-untyped]  # ffmpeg-python ships no type information
 
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
+from hyperframes_lambda.contract.formats import VideoCodec
+from hyperframes_lambda.media.codecs import CODECS, Codec, Sound
 from hyperframes_lambda.media.process import compile_command, run, serious
 
-_STREAM = re.compile(r"Stream #0:\d+.*: Video: (?P<codec>\w+).*?, (?P<pixels>\w+)\((?P<colour>[^)]*)\).*?, (?P<width>\d+)x(?P<height>\d+)")
+_VIDEO = re.compile(
+    r"Stream #0:\d+.*: Video: (?P<codec>\w+).*?, (?P<pixels>\w+)(?:\((?P<colour>[^)]*)\))?.*?, (?P<width>\d+)x(?P<height>\d+)"
+)
+_AUDIO = re.compile(r"Stream #0:\d+.*: Audio: (?P<codec>\w+).*?, (?P<rate>\d+) Hz, (?P<layout>[\w.]+)")
 _DURATION = re.compile(r"Duration: (\d+):(\d+):(\d+\.\d+)")
 _COLOUR = "tv, bt709, progressive"
 _CENTISECOND = 0.01
+_SOUND_FRAME = 1024 / 48_000
+_MIX_RATE = "48000"
 
 
 @dataclass
-class _Listing:
+class Listing:
     """What the framecrc muxer prints: stream 0 holds the packets, stream 1 the decoded frames."""
 
     time_base: Fraction | None = None
@@ -31,6 +39,7 @@ class _Listing:
     decoded_sizes: list[int] = field(default_factory=list)
 
     def add(self, line: str) -> None:
+        """Take in one line."""
         if line.startswith("#tb 0: "):
             self.time_base = Fraction(line.removeprefix("#tb 0: "))
         if line.startswith("#"):
@@ -46,6 +55,19 @@ class _Listing:
         self.durations.append(int(cells[3]))
 
 
+@dataclass(frozen=True)
+class Described:
+    """What ffmpeg says about a file. `colour` as it prints it, `duration` in seconds and None for a picture."""
+
+    codec: str
+    pixels: str
+    colour: str
+    size: tuple[int, int]
+    duration: float | None
+    sound: tuple[str, str, str] | None
+    """Codec, samples per second and channels."""
+
+
 def verify_video(
     ffmpeg_path: Path,
     video: Path,
@@ -56,14 +78,64 @@ def verify_video(
     height: int,
     segment_starts: Sequence[int],
     decode: bool = True,
+    codec: Codec = CODECS[VideoCodec.H264],
+    sound: Sound | None = None,
 ) -> dict[str, Any]:
     """Raise `VERIFICATION_FAILED`, saying what was found, unless `video` is exactly what was planned; return what it is.
 
-    Checked: `frames` packets, the first at zero and all `1/fps` apart; a keyframe at each frame of `segment_starts`; the container's own
-    duration; codec h264, yuv420p, limited-range bt709 and the size; with `decode`, that every frame decodes and no decoder warns.
+    Checked: `frames` packets, the first at zero and all `1/fps` apart, to the tick; a keyframe at each frame of `segment_starts`; the
+    container's own duration; codec, pixel format, limited-range bt709 and the size; the kind of `sound`, or none; with `decode`, that
+    every frame decodes and no decoder warns.
     """
-    listing = _Listing()
-    source = ffmpeg.input(str(video))
+    listing, found = look(ffmpeg_path, video, decoder=codec.decoder, decode=decode)
+    if found.size != (width, height) or (found.codec, found.pixels) != (codec.name, codec.decoded):
+        is_now, planned = f"{found.codec} {found.pixels} {found.size[0]}x{found.size[1]}", f"{codec.name} {codec.decoded} {width}x{height}"
+        raise wrong(video, f"it is {is_now}, planned is {planned}")
+    if codec.is_yuv and found.colour != _COLOUR:
+        raise wrong(video, f"its colours are tagged {found.colour!r}, planned is {_COLOUR!r}")
+    _require_sound(video, found, sound)
+    require_times(video, listing, fps=fps, frames=frames, ticks=codec.ticks(fps))
+    if missing := sorted(set(segment_starts) - set(listing.keyframes)):
+        raise wrong(video, f"frame {missing[0]} starts a segment and is no keyframe; keyframes are {listing.keyframes[:10]}")
+    expected = frames / fps
+    # An encoder of sound fills its last frame up.
+    longest = expected + _CENTISECOND + (_SOUND_FRAME if sound else 0)
+    if found.duration is None or not expected - _CENTISECOND <= found.duration <= longest:
+        lasts = "says nothing of its length" if found.duration is None else f"lasts {found.duration:.2f} s"
+        raise wrong(video, f"its container {lasts}, planned are {float(expected):.3f} s")
+    if decode and (len(listing.decoded_sizes) != frames or set(listing.decoded_sizes) != {width * height * codec.frame_bytes}):
+        raise wrong(video, f"{len(listing.decoded_sizes)} frames decode, planned are {frames}")
+
+    summary = {
+        "Frames": frames,
+        "Duration": round(float(expected), 6),
+        "Codec": found.codec,
+        "PixelFormat": found.pixels,
+        **({"Colour": "bt709 limited"} if codec.is_yuv else {}),
+        "Width": width,
+        "Height": height,
+        "Keyframes": len(listing.keyframes),
+        "EvenlySpaced": True,
+        **({"AudioCodec": sound.name} if sound else {}),
+    }
+    return summary | {"DecodedFrames": len(listing.decoded_sizes), "Warnings": 0} if decode else summary
+
+
+def verify_sound(ffmpeg_path: Path, file: Path, *, duration: float, sound: Sound) -> dict[str, Any]:
+    """Raise `VERIFICATION_FAILED` unless `file` holds planned sound alone, `duration` seconds of it; return what it is."""
+    found = describe(file, _log_of(ffmpeg_path, file))
+    if found.codec:
+        raise wrong(file, f"it holds {found.codec} pictures, planned is sound alone")
+    _require_sound(file, found, sound)
+    if found.duration is None or abs(found.duration - duration) > _CENTISECOND:
+        raise wrong(file, f"it lasts {found.duration} s, planned are {duration:.3f} s")
+    return {"Duration": round(duration, 6), "AudioCodec": sound.name}
+
+
+def look(ffmpeg_path: Path, video: Path, *, decoder: str | None = None, decode: bool) -> tuple[Listing, Described]:
+    """List the packets of `video` and what ffmpeg says of it; `VERIFICATION_FAILED` when it does not read, or decode, cleanly."""
+    listing = Listing()
+    source = ffmpeg.input(str(video), **({} if decoder is None else {"c:v": decoder}))
     options: dict[str, Any] = {"format": "framecrc", "c:v:0": "copy", "fps_mode": "passthrough"}
     streams = [source["v"]]
     if decode:
@@ -74,71 +146,70 @@ def verify_video(
         log = run(command, purpose=f"decoding {video.name}", on_line=listing.add)
     except RenderError as error:
         if error.code is ErrorCode.ENCODER_FAILED:
-            raise _wrong(video, error.message) from error
+            raise wrong(video, error.message) from error
         raise
     if complaints := serious(log):
-        raise _wrong(video, "it does not decode cleanly:\n" + "\n".join(complaints[:5]))
-
-    described = _describe(video, log)
-    if described["size"] != (width, height) or (described["codec"], described["pixels"]) != ("h264", "yuv420p"):
-        found = "{codec} {pixels} {size[0]}x{size[1]}".format(**described)
-        raise _wrong(video, f"it is {found}, planned is h264 yuv420p {width}x{height}")
-    if described["colour"] != _COLOUR:
-        raise _wrong(video, f"its colours are tagged {described['colour']!r}, planned is {_COLOUR!r}")
-    _require_times(video, listing, fps, frames)
-    if missing := sorted(set(segment_starts) - set(listing.keyframes)):
-        raise _wrong(video, f"frame {missing[0]} starts a segment and is no keyframe; keyframes are {listing.keyframes[:10]}")
-    expected = frames / fps
-    if abs(described["duration"] - expected) > _CENTISECOND:
-        raise _wrong(video, f"its container lasts {described['duration']:.2f} s, planned are {float(expected):.3f} s")
-    if decode and (len(listing.decoded_sizes) != frames or set(listing.decoded_sizes) != {width * height * 3 // 2}):
-        raise _wrong(video, f"{len(listing.decoded_sizes)} frames decode, planned are {frames}")
-
-    summary = {
-        "Frames": frames,
-        "Duration": round(float(expected), 6),
-        "Codec": described["codec"],
-        "PixelFormat": described["pixels"],
-        "Colour": "bt709 limited",
-        "Width": width,
-        "Height": height,
-        "Keyframes": len(listing.keyframes),
-        "EvenlySpaced": True,
-    }
-    return summary | {"DecodedFrames": len(listing.decoded_sizes), "Warnings": 0} if decode else summary
+        raise wrong(video, "it does not decode cleanly:\n" + "\n".join(complaints[:5]))
+    found = describe(video, log)
+    if not found.codec:
+        raise wrong(video, "it holds no readable video stream")
+    return listing, found
 
 
-def _require_times(video: Path, listing: _Listing, fps: Fraction, frames: int) -> None:
+def require_times(video: Path, listing: Listing, *, fps: Fraction, frames: int, ticks: int) -> None:
+    """`VERIFICATION_FAILED` unless there are `frames` packets, each at the tick that is nearest to its exact time, the first at zero.
+
+    `ticks` per second is the precision of the container's clock; where frame times are whole numbers of them, durations are checked too.
+    """
     if len(listing.times) != frames:
-        raise _wrong(video, f"it has {len(listing.times)} frames, planned are {frames}")
+        raise wrong(video, f"it has {len(listing.times)} frames, planned are {frames}")
     if listing.time_base is None:
-        raise _wrong(video, "its time base is unknown")
-    step = 1 / fps / listing.time_base
-    uneven = next((number for number, time in enumerate(listing.times) if time != number * step), None)
-    if uneven is not None:
-        found = float(listing.times[uneven] * listing.time_base)
-        raise _wrong(video, f"frame {uneven} is shown at {found:.6f} s, planned is {float(uneven / fps):.6f} s")
-    if odd := next((number for number, duration in enumerate(listing.durations) if duration != step), None):
-        raise _wrong(
-            video, f"frame {odd} lasts {float(listing.durations[odd] * listing.time_base):.6f} s, planned is {float(1 / fps):.6f} s"
-        )
+        raise wrong(video, "its time base is unknown")
+    step, tick = 1 / fps, Fraction(1, ticks)
+    for number, time in enumerate(listing.times):
+        nearest = math.floor(number * step / tick + Fraction(1, 2)) * tick
+        if time * listing.time_base != nearest:
+            found = float(time * listing.time_base)
+            raise wrong(video, f"frame {number} is shown at {found:.6f} s, planned is {float(nearest):.6f} s")
+    if (step / tick).denominator == 1:
+        odd = next((number for number, duration in enumerate(listing.durations) if duration * listing.time_base != step), None)
+        if odd is not None:
+            found = float(listing.durations[odd] * listing.time_base)
+            raise wrong(video, f"frame {odd} lasts {found:.6f} s, planned is {float(step):.6f} s")
 
 
-def _describe(video: Path, log: Sequence[str]) -> dict[str, Any]:
-    stream = next((match for line in log if (match := _STREAM.search(line))), None)
-    duration = next((match for line in log if (match := _DURATION.search(line))), None)
-    if stream is None or duration is None:
-        raise _wrong(video, "it holds no readable video stream")
-    hours, minutes, seconds = (float(part) for part in duration.groups())
-    size = (int(stream["width"]), int(stream["height"]))
-    return {
-        "codec": stream["codec"],
-        "pixels": stream["pixels"],
-        "colour": stream["colour"],
-        "size": size,
-        "duration": hours * 3600 + minutes * 60 + seconds,
-    }
+def describe(file: Path, log: Sequence[str]) -> Described:
+    """What a log of ffmpeg's says of its input; `codec` is empty where that holds no pictures."""
+    own = log[: next((number for number, line in enumerate(log) if "Output #0" in line), len(log))]
+    video = next((match for line in own if (match := _VIDEO.search(line))), None)
+    audio = next((match for line in own if (match := _AUDIO.search(line))), None)
+    duration = next((match for line in own if (match := _DURATION.search(line))), None)
+    if video is None and audio is None:
+        raise wrong(file, "it holds no readable video stream")
+    hours, minutes, seconds = (float(part) for part in duration.groups()) if duration else (0.0, 0.0, 0.0)
+    return Described(
+        codec=video["codec"] if video else "",
+        pixels=video["pixels"] if video else "",
+        colour=(video["colour"] or "") if video else "",
+        size=(int(video["width"]), int(video["height"])) if video else (0, 0),
+        duration=hours * 3600 + minutes * 60 + seconds if duration else None,
+        sound=(audio["codec"], audio["rate"], audio["layout"]) if audio else None,
+    )
 
 
-def _wrong(video: Path, found: str) -> RenderError:
-    return RenderError(ErrorCode.VERIFICATION_FAILED, f"{video.name}: {found}")
+def wrong(file: Path, found: str) -> RenderError:
+    """The error that says what is wrong with `file`."""
+    return RenderError(ErrorCode.VERIFICATION_FAILED, f"{file.name}: {found}")
+
+
+def _log_of(ffmpeg_path: Path, file: Path) -> list[str]:
+    command = compile_command(ffmpeg.input(str(file)).output("pipe:1", format="framecrc", c="copy"), ffmpeg_path, log_level="info")
+    return run(command, purpose=f"reading {file.name}", on_line=lambda _: None)
+
+
+def _require_sound(file: Path, found: Described, sound: Sound | None) -> None:
+    planned = None if sound is None else (sound.name, _MIX_RATE, "stereo")
+    if found.sound != planned:
+        says = "no sound" if found.sound is None else f"{found.sound[0]} at {found.sound[1]} Hz, {found.sound[2]}"
+        wanted = "none" if planned is None else f"{planned[0]} at {planned[1]} Hz, {planned[2]}"
+        raise wrong(file, f"it has {says}, planned is {wanted}")

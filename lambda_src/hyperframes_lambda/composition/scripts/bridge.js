@@ -1,12 +1,14 @@
 /*
  * The bridge: last in the <body> of the entry page. It offers the page protocol (window.__hf = {duration, seek}) on top of the HyperFrames
  * runtime's player, brings what the runtime does not drive to the same moment (child frames, CSS animations that came into being later, CSS
- * transitions, SVG animations), and gives the engine its two questions: __HF_ENGINE__.state() and __HF_ENGINE__.frame(seconds).
+ * transitions, SVG animations), and answers the engine: __HF_ENGINE__.state(), .frame(seconds, pictures), .media() and the like.
  *
  * A page that has its own window.__hf = {duration, seek} is driven through that; its clocks follow, its animations are its own business.
  */
 (function () {
   "use strict";
+  var SLOWEST_RATE = 0.1;
+  var FASTEST_RATE = 10;
   var swallowed = [];
 
   function player() {
@@ -81,6 +83,7 @@
     var views = windows();
     restoreTransforms();
     setClocks(seconds);
+    adoptLottie();
     if (current) current.renderSeek(seconds, options);
     views.slice(1).forEach(function (view) {
       syncAnimations(view, seconds);
@@ -90,6 +93,16 @@
     views.forEach(function (view) {
       syncAnimations(view, seconds);
       keepOneLayer(view);
+    });
+  }
+
+  /* The runtime looks for Lottie animations until it is ready; one whose data came after that would stand still. */
+  function adoptLottie() {
+    var lottie = window.lottie;
+    if (!lottie || typeof lottie.getRegisteredAnimations !== "function") return;
+    var known = window.__hfLottie || (window.__hfLottie = []);
+    lottie.getRegisteredAnimations().forEach(function (animation) {
+      if (!known.includes(animation)) known.push(animation);
     });
   }
 
@@ -108,10 +121,16 @@
    * CSS animations take their time from the clip they stand in: zero when it starts. The runtime does this for the ones that exist when it
    * looks; an animation that is born later (an element that was not displayed, a class set by a script) would otherwise begin at whichever
    * frame a chunk happens to show first. A transition has no place on the timeline at all: it is over as soon as it begins.
-   * Script-made animations of the entry page stay with the runtime; those of child frames begin at zero.
+   * Script-made animations of the entry page stay with the runtime; those of child frames and of shadow trees begin at zero.
    */
   function syncAnimations(view, seconds) {
-    var animations = view.document.getAnimations();
+    trees(view).forEach(function (tree) {
+      syncTree(view, tree, seconds);
+    });
+  }
+
+  function syncTree(view, tree, seconds) {
+    var animations = timed(view, tree);
     var owned = new Map();
     for (var i = 0; i < animations.length; i++) {
       var animation = animations[i];
@@ -121,15 +140,30 @@
       } else if (animation instanceof view.CSSAnimation) {
         if (takeOwned(owned, view, animation)) setAnimationTime(animation, Math.max(0, seconds - clipStart(target)) * 1000);
         else animation.cancel();
-      } else if (view !== window) {
+      } else if (tree !== document) {
         setAnimationTime(animation, seconds * 1000);
       }
     }
-    if (!view.document.querySelector("animate, animateTransform, animateMotion, set")) return;
-    view.document.querySelectorAll("svg").forEach(function (svg) {
+    if (!tree.querySelector("animate, animateTransform, animateMotion, set")) return;
+    tree.querySelectorAll("svg").forEach(function (svg) {
       if (svg.ownerSVGElement) return;
       svg.pauseAnimations();
       svg.setCurrentTime(Math.max(0, seconds - clipStart(svg)));
+    });
+  }
+
+  /* The document and its shadow trees: neither a query nor the list of animations of the one shows what is in the other. */
+  function trees(view) {
+    var clock = view.__HF_VIRTUAL_TIME__;
+    return [view.document].concat(clock ? clock.shadowTrees() : []);
+  }
+
+  /* The animations that time drives. Those that a scroller drives are left to it; the runtime has stopped them. */
+  function timed(view, tree) {
+    return tree.getAnimations().filter(function (animation) {
+      if (animation.timeline === view.document.timeline) return true;
+      if (animation.timeline && animation.playState === "paused") animation.play();
+      return false;
     });
   }
 
@@ -170,11 +204,13 @@
     var root = view.document.documentElement;
     if (root.style.getPropertyPriority("will-change") !== "important") root.style.setProperty("will-change", "contents", "important");
     var selector = '[style*="3d("], [style*="translateZ("]';
-    view.document.querySelectorAll(selectorsOf3DRules(view.document).concat(selector).join(", ")).forEach(flatten);
-    view.document.getAnimations().forEach(function (animation) {
-      if (animation.effect && animation.effect.target && !animation.effect.pseudoElement && is3DAnimation(animation)) {
-        flatten(animation.effect.target);
-      }
+    trees(view).forEach(function (tree) {
+      tree.querySelectorAll(selectorsOf3DRules(tree).concat(selector).join(", ")).forEach(flatten);
+      tree.getAnimations().forEach(function (animation) {
+        if (animation.effect && animation.effect.target && !animation.effect.pseudoElement && is3DAnimation(animation)) {
+          flatten(animation.effect.target);
+        }
+      });
     });
   }
 
@@ -196,14 +232,25 @@
     var selectors = [];
     for (var i = 0; i < page.styleSheets.length; i++) {
       var sheet = page.styleSheets[i];
+      var rules = readableRules(sheet);
       var known = spatialRules.get(sheet);
-      if (!known || known.length !== sheet.cssRules.length) {
-        known = { length: sheet.cssRules.length, selectors: collectSelectors(sheet.cssRules) };
+      if (!known || known.length !== rules.length) {
+        known = { length: rules.length, selectors: collectSelectors(rules) };
         spatialRules.set(sheet, known);
       }
       selectors = selectors.concat(known.selectors);
     }
     return selectors;
+  }
+
+  /* A sheet of another origin keeps its rules to itself. */
+  function readableRules(sheet) {
+    try {
+      return sheet.cssRules;
+    } catch (error) {
+      if (error.name !== "SecurityError") throw error;
+      return [];
+    }
   }
 
   function collectSelectors(rules) {
@@ -234,8 +281,11 @@
   var REFERENCE = /^(?:([\w.:-]+)|([\w.:-]+?)\s*([+-])\s*(\d*\.?\d+))$/;
 
   function clipStart(element) {
-    var clip = element ? element.closest("[data-start]") : null;
-    return clip ? startOf(clip, new Set()) : 0;
+    for (var place = element; place; place = place.getRootNode().host) {
+      var clip = place.closest("[data-start]");
+      if (clip) return startOf(clip, new Set());
+    }
+    return 0;
   }
 
   /* `data-start` in seconds from the beginning of the whole: a number counts from the composition around it, `ID`, `ID + n` and `ID - n`
@@ -249,7 +299,7 @@
     if (text !== "" && isFinite(Number(text))) {
       var host = element.hasAttribute("data-composition-id") ? element.parentElement : element;
       var composition = host && host.closest("[data-composition-id]");
-      start = (composition ? startOf(composition, visiting) : 0) + Math.max(0, Number(text));
+      start = (composition ? startOf(composition, visiting) - inPoint(composition) : 0) + Math.max(0, Number(text));
     } else if (text !== "") {
       var parts = REFERENCE.exec(text) || [];
       var name = parts[1] || parts[2] || "";
@@ -263,11 +313,17 @@
     return Math.max(0, start);
   }
 
-  function lengthOf(element) {
+  function authoredLength(element) {
     var duration = Number(element.getAttribute("data-duration") || element.getAttribute("data-hf-authored-duration"));
     if (duration > 0) return duration;
     var end = Number(element.getAttribute("data-end") || element.getAttribute("data-hf-authored-end"));
-    if (end > 0) return Math.max(0, end - startOf(element, new Set()));
+    return end > 0 ? Math.max(0, end - startOf(element, new Set())) : 0;
+  }
+
+  function lengthOf(element) {
+    var authored = authoredLength(element);
+    if (authored > 0) return authored;
+    if (element.matches("video, audio") && element.duration > 0) return (element.duration - inPoint(element)) / playbackRate(element);
     var timeline = (window.__timelines || {})[element.getAttribute("data-composition-id")];
     return timeline && typeof timeline.duration === "function" ? Number(timeline.duration()) || 0 : 0;
   }
@@ -277,14 +333,9 @@
     var hf = window.__hf;
     var own = ownsProtocol(hf) && hf !== bridged;
     var compositions = Array.from(document.querySelectorAll("[data-composition-id]"));
-    var media = [];
     var pendingImages = [];
     windows().forEach(function (view) {
-      view.document.querySelectorAll("video, audio").forEach(function (element) {
-        var source = element.getAttribute("src") || (element.querySelector("source[src]") || element).getAttribute("src");
-        media.push({ tag: element.localName, id: element.id, src: source || element.getAttribute("data-var-src") || "" });
-      });
-      Array.prototype.forEach.call(view.document.images, function (image) {
+      images(view).forEach(function (image) {
         if (image.getAttribute("src") && !image.complete) pendingImages.push(image.currentSrc || image.src);
       });
     });
@@ -302,7 +353,7 @@
         return element.getAttribute("data-composition-id");
       }),
       registered: Object.keys(window.__timelines || {}),
-      media: media,
+      unknownMedia: unknownMedia(),
       pendingImages: pendingImages,
       fontsLoading: windows().some(function (view) {
         return view.document.fonts.status === "loading";
@@ -311,8 +362,178 @@
     };
   }
 
+  /*
+   * Source video and sound, in the page and its frames. An element keeps the number under which it was listed first.
+   */
+  var listed = [];
+
+  function mediaElements() {
+    return windows().flatMap(function (view) {
+      return view.__HF_MEDIA__ ? view.__HF_MEDIA__.elements() : [];
+    });
+  }
+
+  function helpers(element) {
+    return element.ownerDocument.defaultView;
+  }
+
+  function sourceOf(element) {
+    return helpers(element).__HF_MEDIA__.sourceOf(element);
+  }
+
+  function pageOf(element) {
+    return decodeURIComponent(element.ownerDocument.location.pathname.slice(1));
+  }
+
+  /* Files that the engine has yet to look into, with the element that wants them. */
+  function unknownMedia() {
+    return mediaElements()
+      .filter(function (element) {
+        return sourceOf(element) && !helpers(element).__HF_MEDIA__.knows(sourceOf(element));
+      })
+      .map(function (element) {
+        return { url: sourceOf(element), tag: element.localName, id: element.id, page: pageOf(element) };
+      });
+  }
+
+  function learn(url, facts) {
+    windows().forEach(function (view) {
+      if (view.__HF_MEDIA__) view.__HF_MEDIA__.learn(url, facts);
+    });
+  }
+
+  function media() {
+    mediaElements().forEach(function (element) {
+      var old = listed.some(function (entry) {
+        return entry.element === element;
+      });
+      if (!old && sourceOf(element)) listed.push({ element: element, source: sourceOf(element) });
+    });
+    return listed.map(function (entry, index) {
+      return Object.assign({ index: index }, describeMedia(entry.element));
+    });
+  }
+
+  function describeMedia(element) {
+    var seconds = mediaWindow(element);
+    return {
+      tag: element.localName,
+      id: element.id,
+      src: sourceOf(element),
+      page: pageOf(element),
+      /* Nobody hides an ended clip where there is no runtime. */
+      held: helpers(element) !== window || window.__hf !== bridged || !element.isConnected,
+      start: seconds.start,
+      end: seconds.end,
+      limit: seconds.limit,
+      mediaStart: seconds.mediaStart,
+      rate: seconds.rate,
+      loop: element.loop,
+      /* What stands outside of the page is a texture. */
+      muted: element.muted || !element.isConnected,
+      hasAudio: element.getAttribute("data-has-audio"),
+      hidden: element.closest("[data-hidden]") !== null,
+      sound: helpers(element).__HF_SOUND__.describe(element),
+    };
+  }
+
+  /* Elements with a source that came, or got another one, after `media` was asked. */
+  function strayMedia() {
+    return mediaElements()
+      .filter(function (element) {
+        var source = sourceOf(element);
+        return source && !listed.some(function (entry) {
+          return entry.element === element && entry.source === source;
+        });
+      })
+      .map(function (element) {
+        return { url: sourceOf(element), tag: element.localName, id: element.id, page: pageOf(element) };
+      });
+  }
+
+  function volumes() {
+    return listed.map(function (entry) {
+      return helpers(entry.element).__HF_SOUND__.volume(entry.element);
+    });
+  }
+
+  function showPictures(pictures) {
+    return Promise.all(
+      windows().map(function (view) {
+        if (!view.__HF_MEDIA__) return null;
+        var own = pictures.filter(function (picture) {
+          return helpers(listed[picture[0]].element) === view;
+        });
+        return view.__HF_MEDIA__.show(own.map(function (picture) {
+          return [listed[picture[0]].element, picture[1], picture[2]];
+        }));
+      })
+    );
+  }
+
+  /* When an element plays, and what of its file. `end` is null where only the file's length ends it; `limit` is the end of the compositions
+     around it. A composition that begins inside itself (an in-point on its host) cuts off what would have been before. */
+  function mediaWindow(element) {
+    var rate = playbackRate(element);
+    var mediaStart = inPoint(element);
+    var text = (element.getAttribute("data-start") || "").trim();
+    var origin = originOf(element.closest("[data-composition-id]"));
+    var start = text !== "" && isFinite(Number(text)) ? origin + Math.max(0, Number(text)) : text ? startOf(element, new Set()) : origin;
+    var end = null;
+    var duration = element.getAttribute("data-duration");
+    var authoredEnd = element.getAttribute("data-end");
+    if (isNumber(duration)) end = start + Math.max(0, Number(duration));
+    else if (isNumber(authoredEnd)) end = Math.max(start, origin + Number(authoredEnd));
+    var limit = null;
+    hostsOf(element).forEach(function (host) {
+      var hostStart = startOf(host, new Set());
+      var hostEnd = hostStart + authoredLength(host);
+      if (authoredLength(host) > 0) limit = limit === null ? hostEnd : Math.min(limit, hostEnd);
+      if (inPoint(host) > 0 && start < hostStart) {
+        if (!element.loop) mediaStart += (hostStart - start) * rate;
+        start = hostStart;
+      }
+    });
+    return { start: start, end: end, limit: limit, mediaStart: mediaStart, rate: rate };
+  }
+
+  /* The compositions around it but for the root. */
+  function hostsOf(element) {
+    var hosts = [];
+    var selector = "[data-composition-id], [data-composition-src], [data-composition-file]";
+    for (var place = element.parentElement; place; place = place.parentElement) if (place.matches(selector)) hosts.push(place);
+    var root = hosts[hosts.length - 1];
+    return root && !root.matches("[data-composition-src], [data-composition-file]") ? hosts.slice(0, -1) : hosts;
+  }
+
+  function originOf(composition) {
+    return composition ? startOf(composition, new Set()) - inPoint(composition) : 0;
+  }
+
+  function isNumber(text) {
+    return text !== null && text.trim() !== "" && isFinite(Number(text));
+  }
+
+  function inPoint(element) {
+    var found = ["data-playback-start", "data-media-start"]
+      .map(function (name) {
+        return element.getAttribute(name);
+      })
+      .find(function (text) {
+        return isNumber(text) && Number(text) >= 0;
+      });
+    return found === undefined ? 0 : Number(found);
+  }
+
+  function playbackRate(element) {
+    var rate = parseFloat(element.getAttribute("data-playback-rate"));
+    return rate > 0 && isFinite(rate) ? Math.max(SLOWEST_RATE, Math.min(FASTEST_RATE, rate)) : 1;
+  }
+
+  /* A sub-composition says on its own root that it has no timeline; mounted, the root stands in its host and has no id any more. */
   function lacksTimeline(element) {
-    return !element.hasAttribute("data-no-timeline") && !(window.__timelines || {})[element.getAttribute("data-composition-id")];
+    if (element.matches("[data-no-timeline]") || element.querySelector(":scope > [data-no-timeline]:not([data-composition-id])")) return false;
+    return !(window.__timelines || {})[element.getAttribute("data-composition-id")];
   }
 
   function takeErrors() {
@@ -324,9 +545,11 @@
   }
 
   /* Bring the page to `seconds` and wait for what the seek has set off. Layout is forced at the end, so that whatever the new styles need
-     (a background, a font) has been asked for by the time this returns. Resolves with the errors that callbacks threw. */
-  async function frame(seconds) {
+     (a background, a font) has been asked for by the time this returns. `pictures` is [[index, URL, source time], …] of the source videos
+     that show something: scripts may draw from them during the seek. Resolves with the errors that callbacks threw. */
+  async function frame(seconds, pictures) {
     var hf = window.__hf;
+    await showPictures(pictures || []);
     var own = hf !== bridged;
     if (own) setClocks(seconds);
     await hf.seek(seconds);
@@ -335,7 +558,36 @@
     var grading = window.__hf.colorGrading;
     if (grading && typeof grading.waitForActiveLuts === "function") await grading.waitForActiveLuts();
     await settle();
+    windows().forEach(advanceAnimatedImages);
     return takeErrors();
+  }
+
+  /*
+   * An animated image moves on when something else on the page makes the compositor draw anew, and in a page that stands still otherwise
+   * never. A property that shows nothing is changed in a page that has loaded a file of a kind that can be animated.
+   */
+  function advanceAnimatedImages(view) {
+    if (!view.document.body) return;
+    var files = view.performance.getEntriesByType("resource").map(function (entry) {
+      return entry.name;
+    });
+    var inline = images(view).map(function (image) {
+      return image.src;
+    });
+    if (!files.concat(inline).some(isAnimatable)) return;
+    var style = view.document.body.style;
+    style.columnRuleColor = style.columnRuleColor === "black" ? "white" : "black";
+  }
+
+  function isAnimatable(address) {
+    return /^data:image\/(gif|webp|apng|avif)|^(?!data:)[^?#]*\.(gif|webp|apng|avif)([?#]|$)/.test(address);
+  }
+
+  /* Every <img> of a document and its shadow trees. */
+  function images(view) {
+    return trees(view).reduce(function (found, tree) {
+      return found.concat(Array.from(tree === view.document ? tree.images : tree.querySelectorAll("img")));
+    }, []);
   }
 
   /* Images and fonts. Image decoding is left to the compositor, which waits for it when checker-imaging is off: HTMLImageElement.decode()
@@ -345,8 +597,9 @@
     for (var i = 0; i < views.length; i++) {
       var page = views[i].document;
       if (page.documentElement) page.documentElement.getBoundingClientRect();
-      for (var k = 0; k < page.images.length; k++) {
-        if (!page.images[k].complete && page.images[k].getAttribute("src")) await loaded(page.images[k]);
+      var shown = images(views[i]);
+      for (var k = 0; k < shown.length; k++) {
+        if (!shown[k].complete && shown[k].getAttribute("src")) await loaded(shown[k]);
       }
       if (page.fonts.status === "loading") await page.fonts.ready;
     }
@@ -361,5 +614,14 @@
     });
   }
 
-  window.__HF_ENGINE__ = { state: state, frame: frame, settle: settle, flush: flushAnimationFrames };
+  window.__HF_ENGINE__ = {
+    state: state,
+    frame: frame,
+    settle: settle,
+    flush: flushAnimationFrames,
+    media: media,
+    learn: learn,
+    volumes: volumes,
+    strayMedia: strayMedia,
+  };
 })();

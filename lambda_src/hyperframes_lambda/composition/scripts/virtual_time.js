@@ -149,6 +149,21 @@
   }
   document.addEventListener("load", tuneGsap, true);
 
+  /* Shadow trees, closed ones included: whoever drives the animations of a page has no other way to reach those inside. */
+  var shadowTrees = new Set();
+  var attachShadow = Element.prototype.attachShadow;
+  Element.prototype.attachShadow = function () {
+    var tree = attachShadow.apply(this, arguments);
+    shadowTrees.add(tree);
+    return tree;
+  };
+  /* Those written as <template shadowrootmode> are made by the parser. */
+  document.addEventListener("DOMContentLoaded", function () {
+    document.querySelectorAll("*").forEach(function (element) {
+      if (element.shadowRoot) shadowTrees.add(element.shadowRoot);
+    });
+  });
+
   window.__HF_VIRTUAL_TIME__ = {
     originalSetTimeout: real.setTimeout,
     originalClearTimeout: real.clearTimeout,
@@ -170,6 +185,11 @@
     },
     takeErrors: function () {
       return errors.splice(0);
+    },
+    shadowTrees: function () {
+      return Array.from(shadowTrees).filter(function (tree) {
+        return tree.isConnected;
+      });
     },
   };
 })();

@@ -1,0 +1,136 @@
+"""Render projects with the reference renderer and with ours, and say how far pictures, sound and streams differ.
+
+    python benchmarks/compare_reference.py PROJECT… [-o REPORT_DIR] [--fps 30] [--variables JSON] [--json]
+
+Both get the same browser, the same ffmpeg, H.264 at a quantiser that costs less than the differences that are looked for, and one worker;
+what remains is the renderers' own. Ends with 1 when a project is outside the thresholds, with 2 when nothing could be compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+
+from comparison import Comparison, compare, failed, table
+from reference import Reference, ReferenceError, install
+
+from hyperframes_lambda.contract.toolset import TOOLSET_VARIABLE, Toolset
+from hyperframes_provider.local.toolset import toolset_path
+
+EXIT_ALIKE, EXIT_DIFFERENT, EXIT_NOTHING = 0, 1, 2
+
+CRF = 4
+"""Visually lossless: above 48 dB on every composition tried, so that 40 dB is a difference of the pictures and not of two encoders."""
+
+_RENDER_SECONDS = 900.0
+
+
+class _Scripts(HTMLParser):
+    """The `src` of every script."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sources: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.sources += [value for name, value in attrs if tag == "script" and name == "src" and value]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compare the projects named on the command line and print the table; returns the exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    names = [project.resolve().name for project in options.projects]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        parser.error(f"two projects are called {', '.join(twice)}: their reports would have one folder")
+    try:
+        toolset = Toolset.model_validate_json(toolset_path().read_text())
+        variables = json.loads(options.variables) if options.variables else {}
+        reference = install(toolset)
+    except (ReferenceError, OSError, ValueError) as error:
+        sys.stderr.write(f"cannot compare: {error}\n")
+        return EXIT_NOTHING
+    options.output.mkdir(parents=True, exist_ok=True)
+    found = []
+    for project in options.projects:
+        sys.stderr.write(f"comparing {project}\n")
+        found.append(_compare(project, options.output, reference, toolset, options.fps, variables))
+    report = {"reference": reference.version, "crf": CRF, "projects": [comparison.as_json() for comparison in found]}
+    (options.output / "report.json").write_text(json.dumps(report, indent=1) + "\n")
+    text = table(found)
+    (options.output / "report.txt").write_text(text)
+    sys.stdout.write(json.dumps(report, indent=1) + "\n" if options.json else text)
+    return EXIT_ALIKE if all(comparison.alike for comparison in found) else EXIT_DIFFERENT
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="compare_reference.py", description="Compare our renders with the reference renderer's.")
+    parser.add_argument("projects", type=Path, nargs="+", metavar="PROJECT", help="a project's folder")
+    parser.add_argument("-o", "--output", type=Path, default=Path("renders/compare"), metavar="REPORT_DIR", help="default: renders/compare")
+    parser.add_argument("--fps", help="frames per second for both (default: data-fps, else 30)")
+    parser.add_argument("--variables", metavar="JSON", help="values of the composition's variables, for both")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON instead of a table")
+    return parser
+
+
+def _compare(
+    project: Path, reports: Path, reference: Reference, toolset: Toolset, fps: str | None, variables: Mapping[str, object]
+) -> Comparison:
+    name = project.resolve().name
+    folder = reports / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    ours, theirs = folder / "ours.mp4", folder / "reference.mp4"
+    with tempfile.TemporaryDirectory(prefix="hyperframes-compare-") as scratch:
+        copy = complete_copy(project, Path(scratch) / name, toolset)
+        said = _render_ours(copy, ours, fps, variables)
+        if said is not None:
+            return failed(name, f"ours failed: {said}")
+        try:
+            reference.render(copy, theirs.resolve(), crf=CRF, fps=fps, variables=variables)
+        except ReferenceError as error:
+            return failed(name, f"the reference failed: {error}")
+    return compare(name, ours, theirs, folder)
+
+
+def complete_copy(project: Path, folder: Path, toolset: Toolset) -> Path:
+    """Copy the project, and put the toolset's script libraries where its pages expect them and the checkout does not have them."""
+    shutil.copytree(project, folder)
+    libraries = {tool.path.name: tool.path for tool in toolset.libraries.values()}
+    for page in sorted(folder.rglob("*.html")):
+        scripts = _Scripts()
+        scripts.feed(page.read_text(encoding="utf-8", errors="replace"))
+        for source in scripts.sources:
+            # A sub-composition's paths count from its own page or from the project's root.
+            places = [page.parent / source, folder / source]
+            library = libraries.get(Path(source).name)
+            if library is None or "://" in source or any(place.is_file() for place in places):
+                continue
+            for place in places:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(library, place)
+    return folder
+
+
+def _render_ours(project: Path, output: Path, fps: str | None, variables: Mapping[str, object]) -> str | None:
+    """Render with this checkout; returns what it said when it failed."""
+    command = [sys.executable, "-m", "hyperframes_lambda", "render", str(project), "-o", str(output)]
+    command += ["--quality", "high", "--crf", str(CRF), "--workers", "1"]
+    command += ["--fps", fps] if fps else []
+    command += ["--variables", json.dumps(variables)] if variables else []
+    environment = {**os.environ, TOOLSET_VARIABLE: str(toolset_path())}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", timeout=_RENDER_SECONDS, check=False)
+    return None if done.returncode == 0 else " | ".join(done.stderr.strip().splitlines()[-3:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

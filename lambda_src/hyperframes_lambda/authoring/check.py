@@ -1,0 +1,130 @@
+"""`check`: will the project render, and will it look as it does in a browser? An answer within seconds, before anything is paid for."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from hyperframes_lambda.archive import MAX_FILE_BYTES, MAX_TOTAL_BYTES
+from hyperframes_lambda.authoring.info import project_files
+from hyperframes_lambda.authoring.look import PlannedBrowser, planned_browser
+from hyperframes_lambda.browser import PageReport
+from hyperframes_lambda.contract.authoring import CheckReport, Finding, Severity
+from hyperframes_lambda.contract.config import RenderConfig
+from hyperframes_lambda.contract.errors import RenderError
+from hyperframes_lambda.contract.plan import Manifest
+from hyperframes_lambda.plan import plan, sampled_frames
+from hyperframes_lambda.tools import Tools, find_tools
+
+_USES = {
+    "random": (
+        "unseeded-random",
+        "chance (Math.random or crypto)",
+        "Each frame gets its own stream, the same in every render but not the one of a browser. Use a generator with a seed of your own.",
+    ),
+    "clock": (
+        "wall-clock",
+        "the clock (Date or performance.now)",
+        "In a render the clock begins in 1970 and follows the timeline. Pass dates in as variables, and take times from the timeline.",
+    ),
+    "timer": (
+        "timer",
+        "setInterval",
+        "A timer follows the machine's time, not the timeline. Animate with a timeline, or in requestAnimationFrame by its argument.",
+    ),
+}
+_NAMED_PLACES = 3
+
+
+def check(project: Path, config: RenderConfig, work: Path) -> CheckReport:
+    """Look at `project`, with `work` to work in. What is wrong with the project is a finding; only missing tools raise."""
+    started = time.monotonic()
+    tools = find_tools()
+    findings = list(_sizes(project))
+    if not findings:
+        try:
+            findings += _looked(project, config, work, tools)
+        except RenderError as error:
+            findings.append(Finding(severity=Severity.ERROR, code=error.code, message=error.message, hint=error.hint))
+    return CheckReport(findings=findings, seconds=round(time.monotonic() - started, 3))
+
+
+def _sizes(project: Path) -> Iterator[Finding]:
+    """What an upload would be refused for."""
+    total = 0
+    for file in project_files(project):
+        size = file.stat().st_size
+        total += size
+        if size > MAX_FILE_BYTES:
+            yield _too_large(f"{file.relative_to(project)} has {size:,} bytes; accepted are {MAX_FILE_BYTES:,}")
+    if total > MAX_TOTAL_BYTES:
+        yield _too_large(f"the project has {total:,} bytes; accepted are {MAX_TOTAL_BYTES:,}")
+
+
+def _too_large(message: str) -> Finding:
+    return Finding(severity=Severity.ERROR, code="asset-too-large", message=message, hint="Shrink it, or serve it by URL.")
+
+
+def _looked(project: Path, config: RenderConfig, work: Path, tools: Tools) -> list[Finding]:
+    manifest = plan(project, config, work / "plan", tools=tools, scratch=work)
+    frames = sampled_frames(manifest.total_frames)
+    with planned_browser(work / "plan", manifest, tools, work, frames=frames, probe=True) as browser:
+        with browser.open() as page:
+            reached = {frame: _digest(page.capture(frame)) for frame in frames}
+            uses, report = page.uses(), page.report
+        differing = [frame for frame in _chunk_starts(frames) if _digest_of_first(browser, frame) != reached[frame]]
+    return [*_history(differing, manifest), *_uses(uses), *_requests(report)]
+
+
+def _chunk_starts(frames: list[int]) -> list[int]:
+    """Frames to look at as a chunk's first: one in the middle, and the last."""
+    return sorted({frames[len(frames) // 2], frames[-1]} - {0})
+
+
+def _digest_of_first(browser: PlannedBrowser, frame: int) -> bytes:
+    with browser.open() as page:
+        return _digest(page.capture(frame))
+
+
+def _history(differing: list[int], manifest: Manifest) -> Iterator[Finding]:
+    if differing:
+        at = float(differing[0] / manifest.fps)
+        yield Finding(
+            severity=Severity.ERROR,
+            code="history-dependent",
+            message=f"what is shown at {at:.3f} s depends on which moments were shown before it",
+            hint="Chunks begin anywhere. Compute each moment from its time alone, instead of adding to what the last frame left.",
+        )
+
+
+def _uses(uses: Iterable[dict[str, Any]]) -> Iterator[Finding]:
+    places: dict[str, list[str]] = defaultdict(list)
+    for use in uses:
+        if use["place"] not in places[use["what"]]:
+            places[use["what"]].append(use["place"])
+    for what, found in sorted(places.items()):
+        code, name, hint = _USES[what]
+        more = f" and {len(found) - _NAMED_PLACES} more places" if len(found) > _NAMED_PLACES else ""
+        yield Finding(severity=Severity.WARNING, code=code, message=f"{', '.join(found[:_NAMED_PLACES])}{more}: uses {name}", hint=hint)
+
+
+def _requests(report: PageReport) -> Iterator[Finding]:
+    """Requests that a script may do without; what the picture needs has failed the plan."""
+    for request in report.failed_requests:
+        wanted = f", wanted by {request.wanted_by}" if request.wanted_by else ""
+        yield Finding(
+            severity=Severity.WARNING,
+            code="failed-request",
+            message=f"{request.path} ({request.kind}{wanted}): {request.status}",
+            hint="Add the file to the project, or remove the request.",
+        )
+    for text in report.console_errors:
+        yield Finding(severity=Severity.WARNING, code="console-error", message=text)
+
+
+def _digest(png: bytes) -> bytes:
+    return hashlib.sha256(png).digest()

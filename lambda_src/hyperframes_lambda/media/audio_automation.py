@@ -1,0 +1,176 @@
+"""`data-automation`: the volume curve that an author drew for a clip or a group, as points between which the gain is linear."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from hyperframes_lambda.contract.errors import ErrorCode, RenderError
+from hyperframes_lambda.contract.media import GainPoint
+
+LOUDEST = 10 ** (12 / 20)
+"""The largest gain, +12 dB, of `data-volume`, of a script and of a curve, as the reference has it."""
+
+_VERSION = 1
+_MOST_POINTS = 512
+_STEP = 1 / 60
+"""Seconds between the points that stand for a bent segment."""
+
+_TOLERANCE = 1e-5
+"""How far a gain may be moved by leaving points out: -100 dB."""
+
+_EDGE = 0.001
+"""A bend goes through a point at least this far from the square's sides."""
+
+
+@dataclass(frozen=True)
+class _Bend:
+    """How a segment goes from its first to its last value, over the unit square."""
+
+    curve: float = 0.0
+    """Exponent: progress to the power of 4 ** curve."""
+    via: tuple[float, float] | None = None
+    """A point that the segment passes through, as the shoulder of a conic arc; it wins over `curve`."""
+
+    @property
+    def straight(self) -> bool:
+        return not self.curve and self.via is None
+
+    def progress(self, x: float) -> float:
+        """How much of the way to the last value is done when `x` of the time is."""
+        return x ** (4**self.curve) if self.via is None else _conic(x, *self.via)
+
+
+def volume_points(text: str, *, start: float, end: float, element: str) -> list[GainPoint]:
+    """The volume lane of the `data-automation` attribute `text`, from seconds after `start` to composition time; empty without one.
+
+    Raises `COMPOSITION_UNSUPPORTED` for an attribute that cannot be read, and for a lane that changes the speed.
+    """
+    if not text.strip():
+        return []
+    lanes = _lanes(text, element)
+    if any(lane["target"] == "rate" and lane["points"] for lane in lanes):
+        message = f"{element}: its data-automation changes the speed while it plays"
+        raise RenderError(ErrorCode.COMPOSITION_UNSUPPORTED, message, hint="Use data-playback-rate, one constant for the clip.")
+    volume: list[Any] = next((lane["points"] for lane in lanes if lane["target"] == "volume"), [])
+    by_time = {moment: (gain, bend) for moment, gain, bend in sorted(filter(None, map(_point, volume)), key=lambda point: point[0])}
+    drawn = list(itertools.islice(by_time.items(), _MOST_POINTS))
+    points = []
+    for (moment, (gain, bend)), after in itertools.zip_longest(drawn, drawn[1:]):
+        points.append((moment, gain))
+        if after is None or bend.straight:
+            continue
+        length, rise = after[0] - moment, after[1][0] - gain
+        steps = max(2, math.ceil(length / _STEP))
+        points += [(moment + length * step / steps, gain + rise * bend.progress(step / steps)) for step in range(1, steps)]
+    return [GainPoint(time=start + moment, gain=gain) for moment, gain in points if start + moment <= end + _STEP]
+
+
+def simplified(points: Iterable[GainPoint]) -> list[GainPoint]:
+    """`points`, in order of time, without those that a straight line passes close enough to; a constant is one point."""
+    given = list(points)
+    if not given or all(abs(point.gain - given[0].gain) <= _TOLERANCE for point in given):
+        return given[:1]
+    kept = [given[0]]
+    low, high = -math.inf, math.inf
+    for before, point in itertools.pairwise(given):
+        anchor = kept[-1]
+        elapsed = point.time - anchor.time
+        slope = (point.gain - anchor.gain) / elapsed if elapsed else math.inf
+        if not low <= slope <= high:
+            kept.append(before)
+            anchor, low, high = before, -math.inf, math.inf
+            elapsed = point.time - anchor.time
+        if elapsed:
+            low = max(low, (point.gain - _TOLERANCE - anchor.gain) / elapsed)
+            high = min(high, (point.gain + _TOLERANCE - anchor.gain) / elapsed)
+    return [*kept, given[-1]]
+
+
+def product(one: list[GainPoint], other: list[GainPoint]) -> list[GainPoint]:
+    """The product of two envelopes; no points stand for one. Where both change, points are added, as a product is not linear."""
+    if not one or not other:
+        return one or other
+    edges = sorted({point.time for point in (*one, *other)})
+    times = [edges[0]]
+    for left, right in itertools.pairwise(edges):
+        steps = max(1, math.ceil((right - left) / _STEP))
+        times += [left + (right - left) * step / steps for step in range(1, steps + 1)]
+    return simplified(GainPoint(time=time, gain=gain_at(one, time) * gain_at(other, time)) for time in times)
+
+
+def gain_at(points: list[GainPoint], time: float) -> float:
+    """The gain of an envelope at `time`."""
+    after = bisect_right(points, time, key=lambda point: point.time)
+    if after in (0, len(points)):
+        return points[max(0, after - 1)].gain
+    left, right = points[after - 1], points[after]
+    return left.gain + (right.gain - left.gain) * (time - left.time) / (right.time - left.time)
+
+
+def _lanes(text: str, element: str) -> list[dict[str, Any]]:
+    try:
+        data = json.loads(text)
+        if data["version"] != _VERSION:
+            raise ValueError(f"version {data['version']!r} is unknown")
+        lanes = [{"target": str(lane["target"]), "points": list(lane["points"])} for lane in data["lanes"]]
+    except (ValueError, TypeError, KeyError) as error:
+        message = f"{element}: its data-automation cannot be read: {error}"
+        hint = 'It is JSON: {"version": 1, "lanes": [{"target": "volume", "points": [{"t": 0, "v": 1}]}]}.'
+        raise RenderError(ErrorCode.COMPOSITION_UNSUPPORTED, message, hint=hint) from error
+    return lanes
+
+
+def _point(data: Any) -> tuple[float, float, _Bend] | None:
+    """Seconds after the start, gain and bend up to the next point; None for what is no point."""
+    if not isinstance(data, dict):
+        return None
+    moment, gain = _number(data.get("t")), _number(data.get("v"))
+    if moment is None or gain is None:
+        return None
+    curve = min(1.0, max(-1.0, _number(data.get("curve")) or 0.0))
+    x, y = _number(data.get("viaX")), _number(data.get("viaY"))
+    via = None
+    if x is not None and y is not None:
+        x, y = (min(1 - _EDGE, max(_EDGE, part)) for part in (x, y))
+        via = (x, y) if abs(x - y) >= 1e-6 else None
+    return max(0.0, moment), min(LOUDEST, max(0.0, gain)), _Bend(curve, via)
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _conic(x: float, via_x: float, via_y: float) -> float:
+    """The height at `x` of the conic arc from (0, 0) to (1, 1) whose shoulder is the via point.
+
+    A rational quadratic Bézier curve: its middle is the via point when the control point lies from there in the direction away from the
+    square's centre, by the offset from the centre divided by the weight. The weight is the least that keeps the control point inside.
+    """
+    away = [via_x - 0.5, via_y - 0.5]
+    room = [(1 - _EDGE - via) if offset > 0 else (via - _EDGE) for via, offset in ((via_x, away[0]), (via_y, away[1]))]
+    weight = max(1.0, *(abs(offset) / space if space > 0 else 1e6 for offset, space in zip(away, room, strict=True) if offset))
+    weight = min(weight, 1e6)
+    control = [via_x + away[0] / weight, via_y + away[1] / weight]
+
+    def at(parameter: float, axis: int) -> float:
+        rest = 1 - parameter
+        bottom = rest * rest + 2 * weight * parameter * rest + parameter * parameter
+        return (2 * weight * control[axis] * parameter * rest + parameter * parameter) / bottom
+
+    low, high = 0.0, 1.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if at(middle, 0) < x else (low, middle)
+    return at((low + high) / 2, 1)

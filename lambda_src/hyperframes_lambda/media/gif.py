@@ -1,0 +1,117 @@
+"""Make one animated GIF of lossless segments: one palette for the whole render, so that colours do not jump at a seam."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import ffmpeg  # type: ignore[import-untyped]  # ffmpeg-python ships no type information
+
+from hyperframes_lambda.contract.errors import ErrorCode, RenderError
+from hyperframes_lambda.media.codecs import LOSSLESS
+from hyperframes_lambda.media.concat import listed
+from hyperframes_lambda.media.process import compile_command, run
+from hyperframes_lambda.media.verify import look, require_times, wrong
+
+TICKS = 100
+"""A GIF counts hundredths of a second: frame times are rounded to the nearest one, each from its own exact time."""
+
+_DISPOSAL, _REMOVED, _SEE_THROUGH = 0b11100, 0b01000, 0b00001
+"""Bits of a frame's flags: what becomes of it before the next one is shown, the value for its removal, and its transparent colour."""
+
+_COLOUR = 3
+"""Bytes from the flags to the number of that colour."""
+
+_END = b"\x3b"
+
+
+def make_gif(ffmpeg_path: Path, segments: Sequence[Path], out: Path, *, fps: Fraction, loop: int) -> None:
+    """Write the frames of `segments` to `out`, played `loop` times more than once, without end for 0.
+
+    Raises ENCODER_FAILED, ENCODER_CRASHED or DISK_FULL. Segments are read twice: the palette is chosen from every frame.
+    """
+    palette = out.with_name(f"{out.name}.palette.png")
+    with listed(segments, out) as listing:
+        every_frame = ffmpeg.input(str(listing), format="concat", safe=0)
+        chosen = every_frame.filter("palettegen", stats_mode="full").output(str(palette), format="image2", update=1, **{"frames:v": 1})
+        run(compile_command(chosen, ffmpeg_path), purpose="choosing the palette")
+        # The segments' own clock has milliseconds, too few for some rates.
+        timed = every_frame.filter("settb", f"{fps.denominator}/{fps.numerator}").filter("setpts", "N")
+        painted = ffmpeg.filter(
+            [timed, ffmpeg.input(str(palette))],
+            "paletteuse",
+            dither="sierra2_4a",
+            diff_mode="rectangle",
+            alpha_threshold=LOSSLESS.opaque_from,
+        )
+        options = {"format": "gif", "loop": loop, "fps_mode": "passthrough"}
+        run(compile_command(painted.output(str(out), **options), ffmpeg_path), purpose="encoding the gif")
+        if has_transparency(out.read_bytes()):
+            # The encoder writes what changes and shows the frame before in the rest, also where that is to be seen through.
+            run(compile_command(painted.output(str(out), gifflags=0, **options), ffmpeg_path), purpose="encoding the gif")
+            out.write_bytes(with_cleared_frames(out.read_bytes()))
+    palette.unlink()
+
+
+def has_transparency(gif: bytes) -> bool:
+    """Whether any frame of a GIF of ffmpeg's can be seen through: it has such a frame removed before the next."""
+    return any(gif[at] & _DISPOSAL == _REMOVED for at in _controls(gif))
+
+
+def with_cleared_frames(gif: bytes) -> bytes:
+    """The same GIF with every frame removed before the next one is shown, so that none shows through another.
+
+    Decoders leave nothing in a frame's place only if the frame itself has a transparent colour, hence one for the opaque ones as well.
+    """
+    cleared, controls = bytearray(gif), list(_controls(gif))
+    transparent = next(gif[at + _COLOUR] for at in controls if gif[at] & _SEE_THROUGH)
+    for at in controls:
+        cleared[at] = gif[at] & ~_DISPOSAL | _REMOVED | _SEE_THROUGH
+        cleared[at + _COLOUR] = transparent
+    return bytes(cleared)
+
+
+def _controls(gif: bytes) -> Iterator[int]:
+    """Where the flags of each frame are; `VERIFICATION_FAILED` when the blocks of the file do not follow one another."""
+    at = 13 + _table_bytes(gif[10])
+    while gif[at : at + 1] != _END:
+        match gif[at : at + 2]:
+            case b"\x21\xf9":
+                yield at + 3
+                at += 2
+            case pair if pair[:1] == b"\x21":
+                at += 2
+            case pair if pair[:1] == b"\x2c":
+                at += 11 + _table_bytes(gif[at + 9])
+            case _:
+                raise RenderError(ErrorCode.VERIFICATION_FAILED, f"the gif has no block at byte {at} of {len(gif)}")
+        while at < len(gif) and gif[at]:
+            at += gif[at] + 1
+        at += 1
+
+
+def _table_bytes(flags: int) -> int:
+    """Size of the colour table that the flags of a screen or a picture announce."""
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def verify_gif(ffmpeg_path: Path, gif: Path, *, fps: Fraction, frames: int, width: int, height: int) -> dict[str, Any]:
+    """Raise `VERIFICATION_FAILED` unless `gif` has the planned frames, times and size and decodes cleanly; return what it is."""
+    listing, found = look(ffmpeg_path, gif, decode=True)
+    if (found.codec, found.size) != ("gif", (width, height)):
+        raise wrong(gif, f"it is {found.codec} {found.size[0]}x{found.size[1]}, planned is gif {width}x{height}")
+    require_times(gif, listing, fps=fps, frames=frames, ticks=TICKS)
+    if len(listing.decoded_sizes) != frames:
+        raise wrong(gif, f"{len(listing.decoded_sizes)} frames decode, planned are {frames}")
+    return {
+        "Frames": frames,
+        "Duration": round(float(frames / fps), 6),
+        "Codec": "gif",
+        "PixelFormat": found.pixels,
+        "Width": width,
+        "Height": height,
+        "DecodedFrames": frames,
+        "Warnings": 0,
+    }

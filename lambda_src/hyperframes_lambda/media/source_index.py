@@ -1,0 +1,66 @@
+"""Which frame of its source a clip shows when, in exact arithmetic.
+
+A source is sampled at the output's rate from the in-point on, in source time: its sampled frame `k` is the last one whose time is at most
+`media_start + k / fps`. At composition time `t` a clip shows
+
+    k = floor(local · rate · fps + 1e-9),  local = t - start, with `loop` modulo (duration - media_start) / rate
+
+so half speed shows every sampled frame twice, and double speed every second one. From its end on a source that does not loop holds its last
+sampled frame. The reference does the same, also in that a slow clip of a source with more frames than the output does not show the ones
+between.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+from hyperframes_lambda.contract.media import MediaSource, VideoClip, VideoStream
+
+_EPSILON = Fraction(1, 10**9)
+"""Without it a moment that arithmetic puts a hair before a frame's beginning would show the frame before."""
+
+_DECIMALS = 10**6
+"""Denominator up to which a time is taken for the fraction that was meant, and not for its nearest floating-point number."""
+
+_SHOWN_EARLY = 1.0
+"""Seconds before a source's first frame from which a player shows it already."""
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """A frame of a source: its number among those sampled from the in-point on, and the moment in source seconds that it stands for."""
+
+    index: int
+    time: float
+
+
+def shown(clip: VideoClip, source: MediaSource, frame: int, fps: Fraction) -> Sampled | None:
+    """What `clip` shows in output frame `frame`; None outside its window, and while its source has not begun."""
+    video = source.video
+    moment = frame / fps
+    tolerance = Fraction(1, 1000) / fps
+    if video is None or moment < exact(clip.start) - tolerance or moment >= exact(clip.end) + tolerance:
+        return None
+    media_start = exact(clip.media_start)
+    elapsed = max(Fraction(0), moment - exact(clip.start)) * exact(clip.rate)
+    cycle = exact(source.duration) - media_start
+    if clip.loop and cycle > 0:
+        elapsed %= cycle
+        if cycle - elapsed <= _EPSILON:
+            elapsed = Fraction(0)
+    if exact(video.first) - (media_start + elapsed) >= _SHOWN_EARLY:
+        return None
+    last = max(0, math.ceil(cycle * fps - _EPSILON) - 1)
+    return Sampled(min(last, math.floor(elapsed * fps + _EPSILON)), float(media_start + elapsed))
+
+
+def sampled_from(clip: VideoClip, video: VideoStream) -> Fraction:
+    """The source second of sampled frame 0: the in-point, or where that is behind the source's last frame, the last frame."""
+    return min(exact(clip.media_start), exact(video.last))
+
+
+def exact(seconds: float) -> Fraction:
+    """The fraction that a time given in decimals, or divided out of a time base, was meant to be."""
+    return Fraction(seconds).limit_denominator(_DECIMALS)

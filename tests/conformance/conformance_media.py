@@ -1,0 +1,58 @@
+"""Films and sounds for the conformance projects, made when a test wants them: binaries have no place in the repository."""
+
+from __future__ import annotations
+
+import subprocess
+import wave
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_RATE = 48_000
+
+_BT709 = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv")
+_OPAQUE = ("-vf", "scale=out_color_matrix=bt709:out_range=tv", "-c:v", "libx264", "-qp", "4", "-pix_fmt", "yuv420p", *_BT709)
+_ALPHA = ("-c:v", "libvpx-vp9", "-lossless", "1", "-pix_fmt", "yuva420p", "-auto-alt-ref", "0")
+
+
+def write_media(folder: Path, ffmpeg: Path) -> None:
+    """Every film and sound that the projects name, at 25 frames a second."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _film(ffmpeg, folder / "long.mp4", [numbered(number) for number in range(60)])
+    _film(ffmpeg, folder / "short.mp4", [numbered(number) for number in range(10)])
+    bars = np.zeros((40, 80, 4), np.uint8)
+    bars[:, :20], bars[:, 20:40], bars[:, 40:60], bars[:, 60:] = (255, 0, 0, 255), (0, 255, 0, 255), (0, 0, 255, 255), (0, 0, 0, 255)
+    _film(ffmpeg, folder / "colours.mp4", [bars] * 30)
+    half = np.zeros((40, 80, 4), np.uint8)
+    half[:, :40] = (255, 0, 0, 255)
+    _film(ffmpeg, folder / "alpha.webm", [half] * 30)
+    for hertz in (440, 880):
+        _tone(folder / f"{hertz}.wav", hertz)
+
+
+def numbered(number: int) -> NDArray[np.uint8]:
+    """160 by 20 pixels in eight squares: the number in binary, lowest bit first, and a black one at the end."""
+    picture = np.full((20, 160, 4), 255, np.uint8)
+    for bit in range(8):
+        if bit == 7 or number >> bit & 1:
+            picture[:, 20 * bit : 20 * bit + 20, :3] = 0
+    return picture
+
+
+def _film(ffmpeg: Path, path: Path, frames: list[NDArray[np.uint8]]) -> None:
+    height, width, _ = frames[0].shape
+    codec = _ALPHA if path.suffix == ".webm" else _OPAQUE
+    source = ["-f", "rawvideo", "-pix_fmt", "rgba", "-s", f"{width}x{height}", "-r", "25", "-i", "-"]
+    command = [str(ffmpeg), "-v", "error", "-y", *source, *codec, str(path)]
+    subprocess.run(command, input=b"".join(frame.tobytes() for frame in frames), check=True)
+
+
+def _tone(path: Path, hertz: int) -> None:
+    seconds = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    samples = (0.5 * 32767 * np.sin(2 * np.pi * hertz * seconds)).astype("<i2")
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        file.writeframes(samples.tobytes())

@@ -1,0 +1,72 @@
+"""A browser for the whole suite, and projects with the libraries that their pages expect."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+from conformance_media import write_media
+from PIL import Image, ImageDraw
+
+from hyperframes_lambda.browser import BrowserSession, launch
+from hyperframes_lambda.contract.toolset import CHROME_SOURCE_VARIABLE, ChromeSource, Toolset
+
+# The formulas of boxes and colours are the acceptance suite's.
+sys.path.insert(0, str(Path(__file__).parent.parent / "acceptance"))
+
+PROJECTS = Path(__file__).parent / "projects"
+
+
+@pytest.fixture(scope="session")
+def shared_browser(toolset: Toolset) -> Iterator[BrowserSession]:
+    """One browser for every plan and chunk of the suite; each of them still opens a page of its own in a context of its own."""
+    with launch(toolset.browsers[ChromeSource(os.environ.get(CHROME_SOURCE_VARIABLE, ChromeSource.SPARTICUZ))]) as session:
+        yield session
+
+
+@pytest.fixture
+def one_browser(shared_browser: BrowserSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plans and chunks share a browser: a launch costs more than the rest of a chunk. The acceptance suite launches one for each."""
+    for module in ("plan", "render_chunk"):
+        monkeypatch.setattr(f"hyperframes_lambda.{module}.launch", lambda *_, **__: nullcontext(shared_browser))
+
+
+@pytest.fixture(scope="session")
+def media_folder(tmp_path_factory: pytest.TempPathFactory, toolset: Toolset) -> Path:
+    """The folder of films and sounds that projects of that kind have as `media/`."""
+    folder = tmp_path_factory.mktemp("conformance") / "media"
+    write_media(folder, toolset.ffmpeg.path)
+    return folder
+
+
+@pytest.fixture
+def conformance_project(tmp_path: Path, toolset: Toolset, media_folder: Path) -> Callable[[str], Path]:
+    """A copy of a project, with what cannot lie in the repository as text."""
+
+    def project(name: str) -> Path:
+        folder = tmp_path / "projects" / name
+        shutil.copytree(PROJECTS / name, folder)
+        shutil.copy(toolset.libraries["gsap"].path, folder / "gsap.min.js")
+        if name == "animated-image":
+            write_gif(folder / "steps.gif")
+        if name.startswith(("video-", "sound")):
+            shutil.copytree(media_folder, folder / "media")
+        return folder
+
+    return project
+
+
+def write_gif(path: Path) -> None:
+    """Three pictures with a box that steps by 60 pixels. They change 20 ms from any frame: Chromium takes them up to 1/60 s early."""
+    pictures = []
+    for number in range(3):
+        picture = Image.new("P", (320, 30), 0)
+        picture.putpalette([255, 255, 255, 0, 0, 0])
+        ImageDraw.Draw(picture).rectangle((number * 60, 5, number * 60 + 19, 24), fill=1)
+        pictures.append(picture)
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=[300, 320, 320], loop=0)
