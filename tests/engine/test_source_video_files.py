@@ -196,7 +196,6 @@ def test_a_video_of_which_no_picture_can_be_decoded_is_unreadable(encode: Encode
     with pytest.raises(RenderError) as caught:
         first_frame(file)
     assert caught.value.code is ErrorCode.MEDIA_UNREADABLE
-    assert "<video>: 'v' cannot be decoded" in caught.value.message
 
 
 def is_colour(pixel: NDArray[np.uint8], name: str) -> bool:
