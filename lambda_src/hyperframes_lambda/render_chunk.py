@@ -9,12 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
-from hyperframes_lambda.browser import launch
-from hyperframes_lambda.composition import serve
-from hyperframes_lambda.composition.fonts import font_files
-from hyperframes_lambda.contract.chunks import frame_time
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.formats import Kind, OutputFormat
 from hyperframes_lambda.contract.plan import Manifest, PlannedChunk, segment_name
@@ -25,10 +20,8 @@ from hyperframes_lambda.media.gate_record import ChunkRecord, digest, packets_of
 from hyperframes_lambda.media.png_sequence import PngSegment
 from hyperframes_lambda.media.process import DISK_FULL_HINT
 from hyperframes_lambda.media.verify import verify_video
-from hyperframes_lambda.media_inventory import PlannedMedia, planned_frames
-from hyperframes_lambda.plan import page_options
-from hyperframes_lambda.plan_folder import file_sha256, read_manifest, require_build, verified_files, write_atomically
-from hyperframes_lambda.remote import Replay
+from hyperframes_lambda.plan_folder import file_sha256, read_manifest, require_build, write_atomically
+from hyperframes_lambda.planned_page import planned_browser
 from hyperframes_lambda.tools import Tools, find_tools
 
 _ENCODED = (Kind.VIDEO, Kind.ANIMATION)
@@ -76,23 +69,14 @@ def render_chunk(
     manifest = read_manifest(plan_dir, plan_hash)
     require_build(manifest, tools.build())
     chunk = manifest.chunk(index)
-    files = verified_files(plan_dir, manifest)
     segment = out_dir / segment_name(manifest, index)
     report = _Throttled(on_progress)
     drawing = 0.0
     digests: list[str] = []
     frames = range(chunk.first, chunk.last + 1)
-    pictures: dict[str, bytes] = {}
     with (
-        serve(files | font_files(tools.fonts), pictures) as base_url,
-        launch(tools.browser, scratch=scratch, reach=base_url) as browser,
-        browser.open(
-            base_url + quote(manifest.entry),
-            **page_options(manifest),
-            remote=Replay(manifest.remote, files),
-            media=PlannedMedia(manifest, base_url).look_up,
-        ) as page,
-        planned_frames(tools.ffmpeg.path, manifest, files, frames, pictures) as video,
+        planned_browser(plan_dir, manifest, tools, scratch) as browser,
+        browser.open(frames) as page,
         _segment_writer(manifest, chunk, segment, tools) as writer,
     ):
         for done, frame in enumerate(frames):
@@ -100,7 +84,7 @@ def render_chunk(
                 raise RenderError(ErrorCode.RENDER_CANCELLED, f"stopped before frame {frame}; {done} of {chunk.frames} frames were done")
             _require_room(scratch, manifest)
             started = time.perf_counter()
-            png = page.capture(frame_time(frame, manifest.fps), video.at(frame))
+            png = page.capture(frame)
             drawing += time.perf_counter() - started
             writer.write(png)
             digests.append(digest(png))

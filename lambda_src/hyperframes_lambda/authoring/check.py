@@ -11,13 +11,13 @@ from typing import Any
 
 from hyperframes_lambda.archive import MAX_FILE_BYTES, MAX_TOTAL_BYTES
 from hyperframes_lambda.authoring.info import project_files
-from hyperframes_lambda.authoring.look import PlannedBrowser, planned_browser
 from hyperframes_lambda.browser import PageReport
 from hyperframes_lambda.contract.authoring import CheckReport, Finding, Severity
 from hyperframes_lambda.contract.config import RenderConfig
 from hyperframes_lambda.contract.errors import RenderError
 from hyperframes_lambda.contract.plan import Manifest
 from hyperframes_lambda.plan import plan, sampled_frames
+from hyperframes_lambda.planned_page import PlannedBrowser, planned_browser
 from hyperframes_lambda.tools import Tools, find_tools
 
 _USES = {
@@ -72,8 +72,8 @@ def _too_large(message: str) -> Finding:
 def _looked(project: Path, config: RenderConfig, work: Path, tools: Tools) -> list[Finding]:
     manifest = plan(project, config, work / "plan", tools=tools, scratch=work)
     frames = sampled_frames(manifest.total_frames)
-    with planned_browser(work / "plan", manifest, tools, work, frames=frames, probe=True) as browser:
-        with browser.open() as page:
+    with planned_browser(work / "plan", manifest, tools, work, probe_in=work) as browser:
+        with browser.open(frames) as page:
             reached = {frame: _digest(page.capture(frame)) for frame in frames}
             uses, report = page.uses(), page.report
         differing = [frame for frame in _chunk_starts(frames) if _digest_of_first(browser, frame) != reached[frame]]
@@ -86,7 +86,7 @@ def _chunk_starts(frames: list[int]) -> list[int]:
 
 
 def _digest_of_first(browser: PlannedBrowser, frame: int) -> bytes:
-    with browser.open() as page:
+    with browser.open([frame]) as page:
         return _digest(page.capture(frame))
 
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from hyperframes_lambda.authoring.look import planned_browser
 from hyperframes_lambda.contract.authoring import Picture
 from hyperframes_lambda.contract.chunks import frame_time
 from hyperframes_lambda.contract.config import RenderConfig
@@ -14,6 +13,7 @@ from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.plan import Manifest
 from hyperframes_lambda.plan import plan
 from hyperframes_lambda.plan_folder import write_atomically
+from hyperframes_lambda.planned_page import planned_browser
 from hyperframes_lambda.tools import find_tools
 
 _EARLY = 1e-9
@@ -30,7 +30,7 @@ def snapshot(project: Path, config: RenderConfig, moments: Sequence[float], outp
     frames = [_frame_at(moment, manifest) for moment in moments]
     output.mkdir(parents=True, exist_ok=True)
     pictures = []
-    with planned_browser(work / "plan", manifest, tools, work, frames=frames) as browser, browser.open() as page:
+    with planned_browser(work / "plan", manifest, tools, work) as browser, browser.open(frames) as page:
         for frame in frames:
             seconds = frame_time(frame, manifest.fps)
             path = output / f"{project.resolve().name}-{seconds:.3f}s.png"

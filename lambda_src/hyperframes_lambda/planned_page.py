@@ -1,4 +1,7 @@
-"""A planned project, opened as a chunk opens it, as often as somebody wants to look."""
+"""A planned composition, opened from its plan alone and asked for frames by their numbers.
+
+A chunk opens it so, and so does whoever looks at a project; Plan itself opens what it is still writing down.
+"""
 
 from __future__ import annotations
 
@@ -49,32 +52,44 @@ class PlannedPage:
 
 @dataclass(frozen=True)
 class PlannedBrowser:
-    """A browser beside the server of a planned project."""
+    """A browser beside the server of a planned composition."""
 
     session: BrowserSession
     base_url: str
     manifest: Manifest
-    remote: Replay
-    video: SourceFrames
+    ffmpeg: Path
+    files: dict[str, tuple[Path, str]]
+    pictures: dict[str, bytes]
+    """Of source video, as the server has them at the moment."""
 
     @contextmanager
-    def open(self) -> Iterator[PlannedPage]:
-        """A fresh page."""
-        answers: dict[str, Any] = {"remote": self.remote, "media": PlannedMedia(self.manifest, self.base_url).look_up}
-        with self.session.open(self.base_url + quote(self.manifest.entry), **page_options(self.manifest), **answers) as page:
-            yield PlannedPage(page, self.manifest, self.video)
+    def open(self, frames: Sequence[int]) -> Iterator[PlannedPage]:
+        """A fresh page, which will be asked for `frames` in this order."""
+        answers: dict[str, Any] = {
+            "remote": Replay(self.manifest.remote, self.files),
+            "media": PlannedMedia(self.manifest, self.base_url).look_up,
+        }
+        with (
+            self.session.open(self.base_url + quote(self.manifest.entry), **page_options(self.manifest), **answers) as page,
+            planned_frames(self.ffmpeg, self.manifest, self.files, frames, self.pictures) as video,
+        ):
+            yield PlannedPage(page, self.manifest, video)
 
 
 @contextmanager
 def planned_browser(
-    plan_dir: Path, manifest: Manifest, tools: Tools, work: Path, *, frames: Sequence[int], probe: bool = False
+    plan_dir: Path, manifest: Manifest, tools: Tools, scratch: Path | None, *, probe_in: Path | None = None
 ) -> Iterator[PlannedBrowser]:
-    """Serve the plan and launch a browser; its pages may be asked for `frames`, in any order. `probe` notes what `check` wants to know."""
+    """Serve the plan and launch a browser.
+
+    With a folder `probe_in` to work in, the pages note what `check` wants to know. Raises `PLAN_ARTIFACT_DIGEST_MISMATCH` and whatever
+    launching raises.
+    """
     files = verified_files(plan_dir, manifest)
+    served = with_probe(files, probe_in) if probe_in else files
     pictures: dict[str, bytes] = {}
     with (
-        serve((with_probe(files, work) if probe else files) | font_files(tools.fonts), pictures) as base_url,
-        launch(tools.browser, scratch=work, reach=base_url) as session,
-        planned_frames(tools.ffmpeg.path, manifest, files, frames, pictures) as video,
+        serve(served | font_files(tools.fonts), pictures) as base_url,
+        launch(tools.browser, scratch=scratch, reach=base_url) as session,
     ):
-        yield PlannedBrowser(session, base_url, manifest, Replay(manifest.remote, files), video)
+        yield PlannedBrowser(session, base_url, manifest, tools.ffmpeg.path, files, pictures)
