@@ -104,7 +104,7 @@ def bar_of(share: float) -> str:
 
 
 def _labelled(label: str, text: str, right: str = "") -> Text:
-    line = Text.assemble((label.ljust(LABEL_WIDTH), "bold cyan"), text, overflow="ellipsis")
+    line = Text.assemble((label.ljust(LABEL_WIDTH - 1) + " ", "bold cyan"), text, overflow="ellipsis")
     if right:
         line.append("  " + right, "green")
     return line

@@ -62,8 +62,11 @@ class DemoWatch:
         self._drop_line()
         result = self._client.conclude(self._watch.execution_arn)
         assembled = AssembleResult.model_validate_json(self._client.describe(self._watch.execution_arn).output)
-        audio = "yes" if assembled.has_audio else "none"
-        text = f"{result.frames} frames · {result.duration:.3f} s · {result.width}×{result.height} · h264 · audio {audio}"  # noqa: RUF001  # pixels
+        found = assembled.verification
+        # Whatever the sources have, the sound is mixed and encoded at this rate.
+        audio = f"{found['AudioCodec']} 48 kHz" if assembled.has_audio else "none"
+        size = f"{result.width}\N{MULTIPLICATION SIGN}{result.height}"
+        text = f"{result.frames} frames · {result.duration:.3f} s · {size} · {found['Codec']} · audio {audio}"
         self._console.line("check", text, "verified")
         return result
 

@@ -134,13 +134,15 @@ def _project(parser: argparse.ArgumentParser) -> None:
 
 def _render_verb(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("project", metavar="PROJECT", help="a folder with index.html, or s3://….tar.gz")
-    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="OUT.mp4, or other ending; a folder for frames; s3://…")
+    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="OUT.mp4, or other ending; FOLDER/ for frames; s3://…")
     _composition_options(parser)
     formats = "mp4, webm, mov, hls, gif, png-sequence, png, jpeg, webp, m4a or wav"
     parser.add_argument("--format", help=f"{formats}; default: as OUT ends, else mp4")
     parser.add_argument("--quality", help="draft, standard (default) or high")
     parser.add_argument("--crf", type=int, metavar="N", help="constant rate factor: 0 to 51, for webm to 63")
     parser.add_argument("--bitrate", metavar="RATE", help="such as 8M, instead of a constant rate factor")
+    sidecars = "poster, contact-sheet, captions or report, made beside OUT; may be repeated"
+    parser.add_argument("--sidecar", dest="sidecars", action="append", metavar="NAME", help=sidecars)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any other field: codec=h265, audio=false")
     parser.add_argument("--chunk-size", type=int, metavar="FRAMES")
     parser.add_argument("--max-parallel-chunks", type=int, metavar="N")
@@ -156,4 +158,6 @@ def _composition_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fps", metavar="RATE", help="such as 30 or 30000/1001; default: the composition's, else 30")
     parser.add_argument("--width", type=int, metavar="PX")
     parser.add_argument("--height", type=int, metavar="PX")
+    hosts = "a host that may be fetched from although its address is not public, such as assets.internal; may be repeated"
+    parser.add_argument("--allowed-host", dest="allowed_hosts", action="append", metavar="HOST", help=hosts)
     parser.add_argument("--entry-file", metavar="PATH", help="the page to open (default: index.html)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from hyperframes_lambda.contract.formats import base_name
@@ -53,25 +54,46 @@ def fetch_frames(connect: Connect, uri: str, folder: Path) -> Path:
     return folder
 
 
-def fetch_package(connect: Connect, uri: str, path: Path) -> Path:
-    """Download the HLS package whose master playlist is `uri` to `path` and files beside it; `path` appears last.
+def fetch_package(connect: Connect, uri: str, path: Path) -> list[Path]:
+    """Download the HLS package whose master playlist is `uri`: to `path`, which appears last, and to files beside it; returns all of them.
 
-    The files keep their names, by which they refer to each other, so `path` may be called anything.
+    The files are called after `path`, in the playlists as well, so that two packages may lie in one folder.
     """
     with tempfile.TemporaryDirectory(prefix="hyperframes-hls-") as scratch:
-        master = fetch_object(connect, uri, Path(scratch) / "master.m3u8")
+        renamed = _Renamed(base_name(uri.rpartition("/")[2]), base_name(path.name))
+        master = fetch_object(connect, uri, Path(scratch) / "master.m3u8").read_text("utf-8")
+        fetched: list[Path] = []
         for playlist in _named_in(master):
-            media = fetch_object(connect, _beside(uri, playlist), path.with_name(playlist))
-            for name in _named_in(media):
-                fetch_object(connect, _beside(uri, name), path.with_name(name))
-        path.write_bytes(master.read_bytes())
-    return path
+            media = fetch_object(connect, _beside(uri, playlist), Path(scratch) / "media.m3u8").read_text("utf-8")
+            fetched += [fetch_object(connect, _beside(uri, name), path.with_name(renamed(name))) for name in _named_in(media)]
+            fetched.append(_write(path.with_name(renamed(playlist)), renamed.within(media)))
+        return [_write(path, renamed.within(master)), *fetched]
 
 
-def _named_in(playlist: Path) -> list[str]:
-    text = playlist.read_text("utf-8")
-    names = re.findall(r'URI="([^"]+)"', text) + [line for line in text.splitlines() if line and not line.startswith("#")]
+@dataclass(frozen=True)
+class _Renamed:
+    """Names of a package whose master playlist is called otherwise now."""
+
+    before: str
+    after: str
+
+    def __call__(self, name: str) -> str:
+        return self.after + name.removeprefix(self.before) if name.startswith(f"{self.before}-") else name
+
+    def within(self, playlist: str) -> str:
+        text = re.sub(r'(?<=URI=")[^"]+', lambda found: self(found[0]), playlist)
+        return "".join(line if line.startswith("#") else self(line) for line in text.splitlines(keepends=True))
+
+
+def _named_in(playlist: str) -> list[str]:
+    names = re.findall(r'URI="([^"]+)"', playlist) + [line for line in playlist.splitlines() if line and not line.startswith("#")]
     return [name for name in names if "/" not in name]
+
+
+def _write(path: Path, text: str) -> Path:
+    partial = path.with_name(f".{path.name}.part")
+    partial.write_text(text, "utf-8")
+    return partial.replace(path)
 
 
 def _beside(uri: str, name: str) -> str:

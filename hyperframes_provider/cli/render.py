@@ -43,15 +43,18 @@ def render(options: argparse.Namespace, console: Console) -> int:
     upload = client.upload(prepared)
     console.line("project", f"{upload.archive.uri} · {size(upload.size)}", "uploaded" if upload.uploaded else "was there already")
     result = _run(client, prepared, console)
-    path = None if remote else _download(connect, result, options.output, config)
-    sidecars = {} if path is None else fetch_sidecars(connect, result.sidecars, result.output_uri, path)
+    files = [] if remote else _download(connect, result, options.output, config)
+    sidecars = {} if remote else fetch_sidecars(connect, result.sidecars, result.output_uri, files[0])
     client.mark_taken(result.execution_arn)
     console.line("render", done_line(result))
-    if path is not None:
-        console.line("frames" if config.format is OutputFormat.PNG_SEQUENCE else config.format.spec.kind.value, str(path))
-    for name, sidecar in sidecars.items():
-        console.line(name, str(sidecar))
-    console.result({**result.to_xcom(), "path": path})
+    if files:
+        beside = f"and {len(files) - 1} files beside it, {size(sum(file.stat().st_size for file in files))}" if files[1:] else ""
+        console.line("frames" if config.format is OutputFormat.PNG_SEQUENCE else config.format.spec.kind.value, str(files[0]), beside)
+    for sidecar in sidecars.values():
+        console.line("sidecar", str(sidecar), size(sidecar.stat().st_size))
+    for name, uri in result.sidecars.items() if remote else ():
+        console.line("sidecar", uri, name)
+    console.result({**result.to_xcom(), "path": files[0] if files else None, "sidecar_paths": sidecars})
     return 0
 
 
@@ -77,18 +80,19 @@ def _run(client: RenderClient, prepared: PreparedRender, console: Console) -> Re
 
 
 def _format(options: argparse.Namespace) -> str | None:
-    """The format that is asked for, in words or by the ending of the output."""
-    named = format_of(Path(options.output).suffix)
+    """The format that is asked for, in words or by the ending of the output; a folder is for frames."""
+    named = OutputFormat.PNG_SEQUENCE if options.output.endswith("/") else format_of(Path(options.output).suffix)
     return options.format or (named.value if named else None)
 
 
-def _download(connect: Connect, result: RenderResult, output: str, config: RenderConfig) -> Path:
+def _download(connect: Connect, result: RenderResult, output: str, config: RenderConfig) -> list[Path]:
+    """The output's files, or its folder; the first is what `output` names."""
     path = Path(output)
     if config.format is OutputFormat.PNG_SEQUENCE and path.suffix != ".tar":
-        return fetch_frames(connect, result.output_uri, path)
+        return [fetch_frames(connect, result.output_uri, path)]
     if config.format is OutputFormat.HLS:
         return fetch_package(connect, result.output_uri, path)
-    return fetch_object(connect, result.output_uri, path)
+    return [fetch_object(connect, result.output_uri, path)]
 
 
 def _check_output(output: str, config: RenderConfig) -> None:

@@ -23,6 +23,8 @@ _FIELDS = (
     "max_parallel_chunks",
     "entry_file",
     "strict_variables",
+    "sidecars",
+    "allowed_hosts",
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from hyperframes_lambda.contract.events import PlanResult
 from hyperframes_provider.client.console import execution_url
 from hyperframes_provider.client.executions import Execution, Status
 from hyperframes_provider.client.history import Failure, RetryNote
@@ -34,8 +35,7 @@ class Reporter:
         if plan is not None and not self._planned:
             self._planned = True
             lines.append(
-                f"render {short_id(snapshot.execution.name)}… planned · {_count(plan.chunk_count, 'chunk')} · {plan.total_frames} frames · "
-                f"{plan.duration:.3f} s · {plan.width}{_TIMES}{plan.height} at {plan.fps} fps" + (" · plan reused" if plan.reused else "")
+                f"render {short_id(snapshot.execution.name)}… planned · {_pictures(plan)}" + (" · plan reused" if plan.reused else "")
             )
         lines += [retry_line(note) for note in snapshot.retries[self._retries :]]
         self._retries = len(snapshot.retries)
@@ -85,9 +85,9 @@ def retry_line(note: RetryNote) -> str:
 
 def done_line(result: RenderResult) -> str:
     """`done · 2880 frames · 96.000 s · 14.2 MB · $0.0296 · s3://…`."""
-    return " · ".join(
-        ["done", f"{result.frames} frames", f"{result.duration:.3f} s", size(result.bytes), dollars(result.cost_usd), result.output_uri]
-    )
+    # Sound alone has no chunks and no frames.
+    length = [_count(result.frames, "frame"), f"{result.duration:.3f} s"] if result.chunks else [f"{result.duration:.3f} s"]
+    return " · ".join(["done", *length, size(result.bytes), dollars(result.cost_usd), result.output_uri])
 
 
 def failure_text(failure: Failure, execution_arn: str, *, with_console: bool = True) -> str:
@@ -129,6 +129,14 @@ def size(count: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} GB"
+
+
+def _pictures(plan: PlanResult) -> str:
+    if not plan.chunk_count:
+        return f"{plan.format} · {plan.duration:.3f} s"
+    pictures = f"{plan.width}{_TIMES}{plan.height}"
+    frames = f"{_count(plan.chunk_count, 'chunk')} · {_count(plan.total_frames, 'frame')}"
+    return f"{frames} · {plan.duration:.3f} s · {pictures} at {plan.fps} fps"
 
 
 def _count(number: int, noun: str) -> str:

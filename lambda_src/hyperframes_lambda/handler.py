@@ -131,8 +131,12 @@ def _plan(event: PlanEvent, storage: Storage, work: Path) -> PlanResult:
     manifest = _planned_before(storage, prefix, plan_dir)
     if manifest is None or reusable(plan_dir, config, tools.build(), sha256) is None:
         root = unpack_project(archive, work / "project", entry=config.entry_file)
+        # The scratch folder may not be large enough for a project with films three times over.
+        archive.unlink()
         manifest = plan(root, config, plan_dir, tools=tools, project_sha256=sha256, scratch=work)
         _upload_plan(manifest, storage, prefix, plan_dir)
+        if manifest.substituted_fonts:
+            logger.warning("fonts that cannot be had are substituted", extra={"families": manifest.substituted_fonts})
         reused = False
     else:
         reused = True
@@ -216,7 +220,7 @@ def _render_chunk(event: RenderChunkEvent, storage: Storage, work: Path, invocat
             return finished.model_copy(update={"reused": True})
         tools = find_tools()
         require_build(manifest, tools.build())
-        _fetch_blobs(manifest, storage, prefix, plan_dir, manifest.files)
+        _fetch_blobs(manifest, storage, prefix, plan_dir, manifest.files_of(chunk.index))
         outcome = render_chunk(
             plan_dir,
             chunk.index,

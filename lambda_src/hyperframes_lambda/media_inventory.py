@@ -8,17 +8,20 @@ from __future__ import annotations
 import hashlib
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 from urllib.parse import unquote, unquote_to_bytes, urljoin, urlsplit
 
 from hyperframes_lambda.browser.media_elements import MediaElement, MediaFacts, MediaReference
 from hyperframes_lambda.composition import ServedFile
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
-from hyperframes_lambda.contract.media import MediaSource, RemoteResponse, VideoClip
+from hyperframes_lambda.contract.media import MediaSource, RemoteResponse, SpeedPoint, VideoClip
 from hyperframes_lambda.contract.plan import Manifest, PlanFile, blob_path
+from hyperframes_lambda.media.audio_automation import speed_points
 from hyperframes_lambda.media.probe import probe
 from hyperframes_lambda.media.source_frames import SourceFrames
+from hyperframes_lambda.media.time_map import TimeMap
 from hyperframes_lambda.plan_folder import write_blobs
 from hyperframes_lambda.remote import Recorder
 
@@ -37,6 +40,15 @@ class FoundMedia:
     start: float
     end: float
     """Seconds of the composition, `start < end`."""
+    media_start: float
+    """Source time at `start`."""
+    speed: list[SpeedPoint] = field(default_factory=list)
+    """See `MediaWindow`."""
+
+    @property
+    def file_end(self) -> float:
+        """When it has played its file, in seconds of the composition."""
+        return self.start + TimeMap(self.element.rate, self.speed).elapsed(self.source.duration - self.media_start)
 
 
 class MediaSearch:
@@ -81,9 +93,10 @@ class MediaSearch:
         media = []
         for element in elements:
             key = self._keys[element.src]
-            end = element.ends(self.sources[key].duration, seconds)
+            found = _found(element, key, self.sources[key])
+            end = element.ends(found.file_end, seconds)
             if element.start < end:
-                media.append(FoundMedia(element, key, self.sources[key], element.start, end))
+                media.append(replace(found, end=end))
         return media
 
     def _key(self, wanted: MediaReference) -> str:
@@ -158,8 +171,9 @@ def video_clips(found: Sequence[FoundMedia]) -> list[VideoClip]:
             file=media.file,
             start=media.start,
             end=media.end,
-            media_start=media.element.media_start,
+            media_start=media.media_start,
             rate=media.element.rate,
+            speed=media.speed,
             loop=media.element.loop,
         )
         for media in found
@@ -187,6 +201,14 @@ def require_settled(strays: Sequence[MediaReference]) -> None:
             f"a script created {first.name}, or gave it another source ({first.url[:200]}), while the composition was playing",
             hint="Have every <video> and <audio> in the page from the beginning, one for each file, with data-start and data-duration.",
         )
+
+
+def _found(element: MediaElement, key: str, source: MediaSource) -> FoundMedia:
+    """`element` with its speed read; its window is still open."""
+    speed = speed_points(element.sound.automation, element=element.name)
+    before = TimeMap(element.rate, speed).source(Fraction(element.head))
+    speed = [point.model_copy(update={"time": point.time - element.head}) for point in speed]
+    return FoundMedia(element, key, source, element.start, element.start, element.media_start + float(before), speed)
 
 
 def local_key(url: str) -> str:

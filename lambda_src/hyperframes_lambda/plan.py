@@ -27,7 +27,7 @@ from hyperframes_lambda.media.source_frames import SourceFrames
 from hyperframes_lambda.media_inventory import MediaSearch, require_settled, video_clips
 from hyperframes_lambda.plan_folder import read_manifest, verified_files, write_blobs, write_manifest
 from hyperframes_lambda.remote import Recorder
-from hyperframes_lambda.remote.families import family_finder
+from hyperframes_lambda.remote.families import FamilyFinder
 from hyperframes_lambda.tools import Tools, find_tools
 
 DEFAULT_FPS = Fraction(30)
@@ -72,13 +72,14 @@ def plan(
     fps = config.fps or declaration.fps or DEFAULT_FPS
     _require_rate(config, fps)
     with Recorder(scratch, allowed_hosts=config.allowed_hosts, npm=tools.npm) as remote:
+        families = FamilyFinder(remote)
         served = compile_project(
             project_dir,
             config.entry_file,
             runtime_js=tools.runtime.path.read_bytes(),
             fps=fps,
             fonts=tools.fonts,
-            find_family=family_finder(remote),
+            find_family=families,
         )
         captions = requested_captions(served, config)
         draft = Manifest(
@@ -95,6 +96,7 @@ def plan(
             total_frames=1,
             chunks=[],
             captions=captions,
+            substituted_fonts=families.missing,
             variables=config.variables,
         )
         seen = _look(draft, plan_dir, tools, scratch, remote)
@@ -224,8 +226,9 @@ def _look(draft: Manifest, plan_dir: Path, tools: Tools, scratch: Path | None, r
     files = verified_files(plan_dir, draft)
     drawn: dict[int, bytes] = {}
     pictures: dict[str, bytes] = {}
+    asked: set[str] = set()
     with (
-        serve(files | font_files(tools.fonts), pictures) as base_url,
+        serve(files | font_files(tools.fonts), pictures, asked=asked) as base_url,
         launch(tools.browser, scratch=scratch, reach=base_url) as browser,
     ):
         media = MediaSearch(tools.ffmpeg.path, base_url, files, remote, plan_dir)
@@ -247,7 +250,9 @@ def _look(draft: Manifest, plan_dir: Path, tools: Tools, scratch: Path | None, r
             require_settled(page.stray_media())
     codec = codec_of(draft.config)
     samples = samples_of(tools.ffmpeg.path, drawn, plan_dir, alpha=draft.format.spec.alpha, opaque_from=codec.opaque_from)
-    return _Seen(total, media.sources, media.carried, clips, audio, samples)
+    read = asked | remote.asked()
+    sources = {key: source.model_copy(update={"read_by_page": key in read}) for key, source in media.sources.items()}
+    return _Seen(total, sources, media.carried, clips, audio, samples)
 
 
 def page_options(manifest: Manifest) -> dict[str, Any]:

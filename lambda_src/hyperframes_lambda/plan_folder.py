@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import shutil
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from hyperframes_lambda.composition import ServedFile
@@ -19,12 +20,29 @@ def write_blobs(plan_dir: Path, files: Mapping[str, ServedFile]) -> dict[str, Pl
 
 
 def _write_blob(plan_dir: Path, file: ServedFile) -> PlanFile:
+    if file.content is None and file.path is not None:
+        return _copy_blob(plan_dir, file.path, file.content_type)
     content = file.read()
     sha256 = hashlib.sha256(content).hexdigest()
     blob = plan_dir / blob_path(sha256)
     if not blob.is_file() or blob.stat().st_size != len(content):
         write_atomically(blob, content)
     return PlanFile(sha256=sha256, size=len(content), content_type=file.content_type)
+
+
+def _copy_blob(plan_dir: Path, path: Path, content_type: str) -> PlanFile:
+    """As `_write_blob`, of a file that may be larger than the memory."""
+    sha256, size = file_sha256(path), path.stat().st_size
+    blob = plan_dir / blob_path(sha256)
+    if not blob.is_file() or blob.stat().st_size != size:
+        blob.parent.mkdir(parents=True, exist_ok=True)
+        part = blob.with_name(blob.name + ".part")
+        try:
+            shutil.copyfile(path, part)
+            part.replace(blob)
+        finally:
+            part.unlink(missing_ok=True)
+    return PlanFile(sha256=sha256, size=size, content_type=content_type)
 
 
 def write_manifest(plan_dir: Path, manifest: Manifest) -> None:
@@ -60,9 +78,14 @@ def require_build(manifest: Manifest, build: Build) -> None:
             raise RenderError(code, message, hint="The deployment changed since the plan was made. Start a new render.")
 
 
-def verified_files(plan_dir: Path, manifest: Manifest) -> dict[str, tuple[Path, str]]:
-    """What the loopback server serves: path → blob and media type. `PLAN_ARTIFACT_DIGEST_MISMATCH` for a blob that is not its name."""
+def verified_files(plan_dir: Path, manifest: Manifest, needed: Collection[str] | None = None) -> dict[str, tuple[Path, str]]:
+    """What the loopback server serves: path → blob and media type. `PLAN_ARTIFACT_DIGEST_MISMATCH` for a blob that is not its name.
+
+    Of files that are not `needed` (default: all are) the blobs need not be there.
+    """
     for path, file in manifest.files.items():
+        if needed is not None and path not in needed:
+            continue
         blob = plan_dir / blob_path(file.sha256)
         if not matches(blob, file.sha256):
             what = "is missing" if not blob.is_file() else "is not what its name says"

@@ -5,7 +5,7 @@ A chunk opens it so, and so does whoever looks at a project; Plan itself opens w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,14 +78,20 @@ class PlannedBrowser:
 
 @contextmanager
 def planned_browser(
-    plan_dir: Path, manifest: Manifest, tools: Tools, scratch: Path | None, *, probe_in: Path | None = None
+    plan_dir: Path,
+    manifest: Manifest,
+    tools: Tools,
+    scratch: Path | None,
+    *,
+    needed: Collection[str] | None = None,
+    probe_in: Path | None = None,
 ) -> Iterator[PlannedBrowser]:
-    """Serve the plan and launch a browser.
+    """Serve the plan, of whose files only the `needed` ones must be there, and launch a browser.
 
     With a folder `probe_in` to work in, the pages note what `check` wants to know. Raises `PLAN_ARTIFACT_DIGEST_MISMATCH` and whatever
     launching raises.
     """
-    files = verified_files(plan_dir, manifest)
+    files = verified_files(plan_dir, manifest, needed)
     served = with_probe(files, probe_in) if probe_in else files
     pictures: dict[str, bytes] = {}
     with (

@@ -75,7 +75,7 @@ def render_chunk(
     digests: list[str] = []
     frames = range(chunk.first, chunk.last + 1)
     with (
-        planned_browser(plan_dir, manifest, tools, scratch) as browser,
+        planned_browser(plan_dir, manifest, tools, scratch, needed=manifest.files_of(index)) as browser,
         browser.open(frames) as page,
         _segment_writer(manifest, chunk, segment, tools) as writer,
     ):

@@ -1,4 +1,4 @@
-"""A browser for the whole suite, and projects with the libraries that their pages expect."""
+"""A browser for a whole module, and projects with the libraries that their pages expect."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "acceptance"))
 PROJECTS = Path(__file__).parent / "projects"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared_browser(toolset: Toolset) -> Iterator[BrowserSession]:
-    """One browser for every plan and chunk of the suite; each of them still opens a page of its own in a context of its own."""
+    """One browser for every plan and chunk of a module; each of them still opens a page of its own in a context of its own."""
     with launch(toolset.browsers[ChromeSource(os.environ.get(CHROME_SOURCE_VARIABLE, ChromeSource.SPARTICUZ))]) as session:
         yield session
 
@@ -32,7 +32,7 @@ def shared_browser(toolset: Toolset) -> Iterator[BrowserSession]:
 @pytest.fixture
 def one_browser(shared_browser: BrowserSession, monkeypatch: pytest.MonkeyPatch) -> None:
     """Plans and chunks share a browser: a launch costs more than the rest of a chunk. The acceptance suite launches one for each."""
-    for module in ("plan", "render_chunk"):
+    for module in ("plan", "planned_page"):
         monkeypatch.setattr(f"hyperframes_lambda.{module}.launch", lambda *_, **__: nullcontext(shared_browser))
 
 

@@ -77,8 +77,15 @@ FAULTS = {
         "ASSET_UNAVAILABLE",
         ["https://cdn.example.com/lib.js"],
     ),
-    "source video": (page(body='<video id="clip" src="clip.mp4"></video>'), {}, "COMPOSITION_UNSUPPORTED", ["clip.mp4"]),
-    "audio": (page(body='<audio id="song" src="song.mp3"></audio>'), {}, "COMPOSITION_UNSUPPORTED", ["song.mp3"]),
+    "missing source video": (page(body='<video id="clip" src="clip.mp4"></video>'), {}, "ASSET_UNAVAILABLE", ["clip.mp4"]),
+    "missing audio": (page(body='<audio id="song" src="song.mp3"></audio>'), {}, "ASSET_UNAVAILABLE", ["song.mp3"]),
+    "unreadable audio": (
+        page(body='<audio id="song" src="song.mp3"></audio>') | {"song.mp3": b"no sound"},
+        {},
+        "MEDIA_UNREADABLE",
+        ["song.mp3"],
+    ),
+    "sound of a silent composition": (MOVING, {"Config": {"format": "wav"}}, "COMPOSITION_EMPTY", ["wav"]),
     "path traversal": (archive({"index.html": b"<p>", "../outside.txt": b"x"}), {}, "ARCHIVE_REJECTED", ["../outside.txt"]),
     "not an archive": (b"this is no archive", {}, "ARCHIVE_REJECTED", ["gz"]),
     "undeclared variable": (

@@ -11,7 +11,7 @@ import pytest
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.media import RemoteResponse
 from hyperframes_lambda.remote import Recorder
-from hyperframes_lambda.remote.families import family_finder
+from hyperframes_lambda.remote.families import FamilyFinder
 
 
 class Sheets:
@@ -41,7 +41,7 @@ def test_the_richest_sheet_is_taken_and_a_family_that_is_nowhere_costs_one_quest
     tmp_path: Path, has: tuple[str, ...], found: str | None, asked: int
 ) -> None:
     sheets = Sheets(tmp_path, has)
-    css = family_finder(cast(Recorder, sheets))("Some Sans")
+    css = FamilyFinder(cast(Recorder, sheets))("Some Sans")
 
     assert (css is None) if found is None else (found in (css or ""))
     assert len(sheets.asked) == asked

@@ -108,6 +108,18 @@ def test_what_may_look_different_is_a_warning_with_its_lines(say: Say, project) 
     assert {finding["severity"] for finding in found.values()} == {"warning"}
 
 
+def test_a_font_that_cannot_be_had_is_an_error_alone_and_a_warning_with_one_behind_it(say: Say, project) -> None:
+    folder = project(page("<p style=\"font-family:'Nowhere Grotesk'\">x</p>"))
+
+    alone = say("check", folder, "--json")
+    (folder / "index.html").write_text(page("<p style=\"font-family:'Nowhere Grotesk',sans-serif\">x</p>"))
+    behind = say("check", folder, "--json")
+
+    assert findings(alone)["FONT_UNAVAILABLE"]["severity"] == "error"
+    assert "Nowhere Grotesk" in findings(alone)["FONT_UNAVAILABLE"]["message"]
+    assert (behind.returncode, findings(behind)["font-substituted"]["severity"]) == (0, "warning")
+
+
 def test_a_request_that_a_script_survives_is_a_warning(say: Say, project) -> None:
     done = say("check", project(page("<script>fetch('data.json').catch(() => 0)</script>")), "--json")
 

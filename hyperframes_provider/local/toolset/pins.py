@@ -115,10 +115,10 @@ def _web_font(package: str, integrity: str, size: int) -> Part:
     )
 
 
-def _installed_font(package: str, integrity: str, size: int) -> Part:
-    """A family for the browser's own generic families, regular and bold."""
+def _installed_font(package: str, integrity: str, size: int, *, script: str = "latin", weights: tuple[int, ...] = (400, 700)) -> Part:
+    """A family for the browser's own search: a generic family, or the only one with the characters of `script`."""
     slug = package.partition("/")[2]
-    files = [f"{slug}-latin-{weight}-normal" for weight in (400, 700)]
+    files = [f"{slug}-{script}-{weight}-normal" for weight in weights]
     return Part(
         name=f"font-{slug}-installed",
         version=_FONTSOURCE,
@@ -232,6 +232,37 @@ FONT_PARTS: tuple[Part, ...] = (
         "@fontsource/eb-garamond",
         "sha512-VplwHpB8FLuzl+4G5LDci1b3Z4SghiuXH8XEgaxjnOb5aue5mEt1njmDKeO6iyLeGa73LffU7PC7hzncLRx0ZA==",
         3_065_511,
+    ),
+    # Browsers take the root signs and stretched brackets of formulas out of a font's MATH table, which few fonts have.
+    _installed_font(
+        "@fontsource/noto-sans-math",
+        "sha512-CzodkZ4R2VC73rqbNbVpiI94fXZJLFEMNBTAM3DFadjAKrjLQ2Fr+s2yM2c5uS+frBZ2IM+LyMo6COhAzV7hCA==",
+        530_395,
+        weights=(400,),
+    ),
+    _installed_font(
+        "@fontsource/noto-sans-arabic",
+        "sha512-i3t6GR0LOReyJVEk+YfYCnxv53wuIelg7Y9NGNvOq4Diq/EP0YszaGXkQwfQNigLjfO4POrLaPGM0sNliGYk7A==",
+        1_779_188,
+        script="arabic",
+    ),
+    _installed_font(
+        "@fontsource/noto-sans-hebrew",
+        "sha512-7owtzuw9D+ipt0g8mcBGOm7MS/mv/REKsjSwEUe749UUsrnG54TSmusNn7oxv2GxbUORAzADLQ8ggdtt7oKkpg==",
+        486_271,
+        script="hebrew",
+    ),
+    _installed_font(
+        "@fontsource/noto-sans-devanagari",
+        "sha512-7khYmipS/5KAUUmrO1DKir8yL8XI00d0+ZE9BqbS8XF1jzObv6CpPOk3UeYxF+Pvi8bx9bBvprBCOcbx/eQWTQ==",
+        1_422_371,
+        script="devanagari",
+    ),
+    _installed_font(
+        "@fontsource/noto-sans-thai",
+        "sha512-ngqUyvDukkZUHypQbUJvUdAeYa2aYZsyeDTsdqMudf7GK2F2TK19OZ5kbo+37qsBtkNpmAMhEObQnWnzPqzKUw==",
+        481_514,
+        script="thai",
     ),
     Part(
         name="font-emoji",

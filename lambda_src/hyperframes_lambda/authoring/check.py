@@ -77,7 +77,7 @@ def _looked(project: Path, config: RenderConfig, work: Path, tools: Tools) -> li
             reached = {frame: _digest(page.capture(frame)) for frame in frames}
             uses, report = page.uses(), page.report
         differing = [frame for frame in _chunk_starts(frames) if _digest_of_first(browser, frame) != reached[frame]]
-    return [*_history(differing, manifest), *_uses(uses), *_requests(report)]
+    return [*_history(differing, manifest), *_fonts(manifest), *_uses(uses), *_requests(report)]
 
 
 def _chunk_starts(frames: list[int]) -> list[int]:
@@ -98,6 +98,16 @@ def _history(differing: list[int], manifest: Manifest) -> Iterator[Finding]:
             code="history-dependent",
             message=f"what is shown at {at:.3f} s depends on which moments were shown before it",
             hint="Chunks begin anywhere. Compute each moment from its time alone, instead of adding to what the last frame left.",
+        )
+
+
+def _fonts(manifest: Manifest) -> Iterator[Finding]:
+    for family in manifest.substituted_fonts:
+        yield Finding(
+            severity=Severity.WARNING,
+            code="font-substituted",
+            message=f"the font family {family!r} is neither in the project, bundled nor at Google Fonts: the next one of its list is drawn",
+            hint="Add an @font-face rule with a font file of the project, or name a bundled family.",
         )
 
 

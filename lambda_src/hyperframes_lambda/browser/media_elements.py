@@ -61,6 +61,9 @@ class MediaElement:
     limit: float | None
     """When the clips around it end; None when none of them does before the composition."""
     media_start: float
+    """Source seconds; with `head` seconds of playing before it is `start`."""
+    head: float
+    """Seconds by which it would have begun before `start`, where the composition around it begins inside itself."""
     rate: float
     loop: bool
     muted: bool
@@ -75,18 +78,17 @@ class MediaElement:
         """How messages call it: `<video id="hero"> in index.html`."""
         return _name(self.tag, self.id, self.page)
 
-    def ends(self, source_seconds: float, composition_seconds: float) -> float:
-        """When it ends, for a file of `source_seconds`: its own end, else that of what is left of the file, never later than its clips'.
+    def ends(self, file_end: float, composition_seconds: float) -> float:
+        """When it ends, for a file that has been played at `file_end`: at its own end, else then, never later than its clips.
 
         One without an end of its own goes on to the end of the composition when it loops, begins behind the end of its file, or is `held`.
         """
-        left = source_seconds - self.media_start
         if self.end is not None:
             end = self.end
-        elif self.loop or self.held or left <= 0:
+        elif self.loop or self.held or file_end <= self.start:
             end = composition_seconds
         else:
-            end = self.start + left / self.rate
+            end = file_end
         return min(end, composition_seconds if self.limit is None else min(self.limit, composition_seconds))
 
 
@@ -108,6 +110,7 @@ def read_elements(answer: list[dict[str, Any]]) -> list[MediaElement]:
             held=found["held"],
             limit=None if found["limit"] is None else float(found["limit"]),
             media_start=float(found["mediaStart"]),
+            head=float(found["head"]),
             rate=float(found["rate"]),
             loop=found["loop"],
             muted=found["muted"],

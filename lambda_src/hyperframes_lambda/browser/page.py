@@ -151,7 +151,7 @@ class CompositionPage:
 
     def _seek(self, seconds: float, pictures: Sequence[tuple[int, str, float]] = ()) -> None:
         report = self.report
-        known_errors, known_failures, known_remote = len(report.script_errors), len(report.failed_requests), _remote(report)
+        known_failures, known_remote = len(report.failed_requests), _remote(report)
         with self._watchdog.guard(SEEK_SECONDS):
             shown = json.dumps([(element, f"/{path}", time) for element, path, time in pictures])
             thrown = self.ask(f"window.__HF_ENGINE__.frame({seconds!r}, {shown})")
@@ -164,8 +164,9 @@ class CompositionPage:
             fault = asset_error(report)
             if fault is not None:
                 raise fault
-        if len(report.script_errors) > known_errors:
-            raise script_error(report.script_errors[known_errors:], f"at {seconds:.3f} s")
+        # A page that was found ready had thrown nothing: what a module, or a promise, throws between two seeks counts as well.
+        if report.script_errors:
+            raise script_error(report.script_errors, f"at {seconds:.3f} s")
 
     def _draw(self, seconds: float) -> bytes:
         ticks = max(self._ticks + _TICK, _ORIGIN + round(seconds * 1_000_000))

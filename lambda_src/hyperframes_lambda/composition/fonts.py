@@ -117,7 +117,7 @@ class ProjectFonts:
             for family in wanted:
                 key = family.lower()
                 if key not in found:
-                    found[key] = (find_family(family) if find_family else None) or self._misspelt(family)
+                    found[key] = self._misspelt(family) or (find_family(family) if find_family else None)
                 if found[key] is not None:
                     break
             else:

@@ -18,16 +18,19 @@ _PLAYERS = frozenset({"video", "audio"})
 
 
 @contextmanager
-def serve(files: Mapping[str, tuple[Path, str]], pictures: Mapping[str, bytes] | None = None) -> Iterator[str]:
+def serve(
+    files: Mapping[str, tuple[Path, str]], pictures: Mapping[str, bytes] | None = None, *, asked: set[str] | None = None
+) -> Iterator[str]:
     """Serve `files` (URL path without the leading slash → file on disk and media type) on 127.0.0.1; yields the base URL with its slash.
 
     Paths are looked up, never joined, so a request cannot leave the mapping; what is not in it is 404. `pictures` are PNGs by URL path that
     come and go while the server runs. A `<video>` or `<audio>` gets nothing: its file is read by ffmpeg, and the browser's own loading
-    would only take time and connections.
+    would only take time and connections. `asked` receives the paths of the files that were sent.
     """
     server = _Server(("127.0.0.1", 0), _Handler)
     server.files = files
     server.pictures = {} if pictures is None else pictures
+    server.asked = set() if asked is None else asked
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="composition-server", daemon=True)
     thread.start()
     try:
@@ -43,6 +46,7 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     files: Mapping[str, tuple[Path, str]]
     pictures: Mapping[str, bytes]
+    asked: set[str]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -68,6 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._start(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", 0)
             self.end_headers()
             return
+        self.server.asked.add(name)
         path, content_type = found
         size = path.stat().st_size
         span = _byte_range(self.headers.get("Range"), size)

@@ -65,12 +65,18 @@ GENERIC = frozenset(
 
 CSS_WIDE = frozenset({"inherit", "initial", "unset", "revert", "revert-layer"})
 
-EMOJI, CJK = "Noto Color Emoji", "Noto Sans CJK JP"
+EMOJI, CJK, MATH = "Noto Color Emoji", "Noto Sans CJK JP", "Noto Sans Math"
 
 INSTALLED: dict[str, tuple[str, ...]] = {
     "Inter": ("sans-serif", "system-ui", "ui-sans-serif", "ui-rounded", "-apple-system", "BlinkMacSystemFont", "cursive", "fantasy"),
-    "EB Garamond": ("serif", "ui-serif", "math"),
+    "EB Garamond": ("serif", "ui-serif"),
     "JetBrains Mono": ("monospace", "ui-monospace", "SFMono-Regular"),
+    # Chromium asks for the first of these names where a style sheet says `math`.
+    MATH: ("Latin Modern Math", "math", "Cambria Math", "STIX Two Math", "Asana Math", "DejaVu Math TeX Gyre"),
+    "Noto Sans Arabic": ("Geeza Pro", "Noto Naskh Arabic", "Arabic UI Text"),
+    "Noto Sans Hebrew": ("Arial Hebrew", "Noto Serif Hebrew"),
+    "Noto Sans Devanagari": ("Kohinoor Devanagari", "Devanagari MT", "Mangal", "Nirmala UI"),
+    "Noto Sans Thai": ("Thonburi", "Leelawadee UI", "Noto Serif Thai"),
     EMOJI: ("emoji", "Apple Color Emoji", "Segoe UI Emoji", "Segoe UI Symbol", "Android Emoji", "EmojiOne Color", "Twemoji Mozilla"),
     CJK: (
         *("Hiragino Sans", "Hiragino Kaku Gothic ProN", "Hiragino Kaku Gothic Pro", "Yu Gothic", "YuGothic", "Meiryo", "MS Gothic"),

@@ -50,13 +50,24 @@ class MediaSource(WireModel):
     """Of the audio stream, as it decodes."""
     channels: int = 2
     """Of the audio stream."""
+    read_by_page: bool = False
+    """Whether a script of the page read the file, too, such as to draw its waveform: then every chunk's page needs it."""
+
+
+class SpeedPoint(WireModel):
+    """A playback rate at a moment; between two points it grows by the same factor every second."""
+
+    time: float
+    """Seconds since the clip's start; negative for what lies before it."""
+    rate: PlaybackRate
 
 
 class MediaWindow(WireModel):
     """When and how one element plays one file.
 
-    At composition time `t` in `[start, end)` it is at source time `media_start + (t - start) * rate`; with `loop`, modulo what lies between
-    `media_start` and the end of the source; else past the end a picture holds its last frame and sound is silent.
+    At composition time `t` in `[start, end)` it is at source time `media_start + (t - start) * rate`, or where `media.time_map` says when its
+    speed changes; with `loop`, modulo what lies between `media_start` and the end of the source; else past the end a picture holds its last
+    frame and sound is silent.
     """
 
     element: str
@@ -66,6 +77,8 @@ class MediaWindow(WireModel):
     end: float
     media_start: float = 0.0
     rate: PlaybackRate = 1.0
+    speed: list[SpeedPoint] = Field(default_factory=list)
+    """Stands in the place of `rate` where the speed changes: points in order of time, no two at one. Empty: `rate` throughout."""
     loop: bool = False
 
 

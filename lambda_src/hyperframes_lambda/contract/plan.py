@@ -105,6 +105,8 @@ class Manifest(WireModel):
     samples: list[Sample] = Field(default_factory=list)
     captions: list[CaptionFile] = Field(default_factory=list)
     """Files to pass on; found only when the configuration asks for them."""
+    substituted_fonts: list[str] = Field(default_factory=list)
+    """Families that the project asks for and that cannot be had: the next one of their list is drawn."""
     variables: dict[str, Any] = Field(default_factory=dict)
     """What `window.__hfVariables` is set to before navigation."""
 
@@ -131,6 +133,14 @@ class Manifest(WireModel):
         if not 0 <= index < len(self.chunks):
             raise RenderError(ErrorCode.INVALID_EVENT, f"ChunkIndex {index}: the plan has chunks 0 to {len(self.chunks) - 1}")
         return self.chunks[index]
+
+    def files_of(self, index: int) -> set[str]:
+        """Keys of `files` that chunk `index` needs: all but sources of media that are only heard, or not shown in its frames."""
+        chunk = self.chunk(index)
+        # A frame more on both sides: how the ends of a clip are rounded is not decided here.
+        first, after = (chunk.first - 1) / self.fps, (chunk.last + 2) / self.fps
+        shown = {clip.file for clip in self.clips if clip.start < after and clip.end > first}
+        return {key for key in self.files if key not in self.sources or key in shown or self.sources[key].read_by_page}
 
 
 def parse_manifest(text: str | bytes) -> Manifest:

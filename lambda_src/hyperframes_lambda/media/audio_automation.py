@@ -1,4 +1,7 @@
-"""`data-automation`: the volume curve that an author drew for a clip or a group, as points between which the gain is linear."""
+"""`data-automation`: the curves that an author drew for a clip or a group, of its volume and of its speed.
+
+Both become points. Between two of them a gain is linear, and a speed grows by the same factor every second.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,12 @@ import itertools
 import json
 import math
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
-from hyperframes_lambda.contract.media import GainPoint
+from hyperframes_lambda.contract.media import FASTEST_RATE, SLOWEST_RATE, GainPoint, SpeedPoint
 
 LOUDEST = 10 ** (12 / 20)
 """The largest gain, +12 dB, of `data-volume`, of a script and of a curve, as the reference has it."""
@@ -20,6 +23,9 @@ _VERSION = 1
 _MOST_POINTS = 512
 _STEP = 1 / 60
 """Seconds between the points that stand for a bent segment."""
+
+_BENT_SPEED_STEPS = 48
+"""Pieces that stand for a bent segment of a speed, as in the reference."""
 
 _TOLERANCE = 1e-5
 """How far a gain may be moved by leaving points out: -100 dB."""
@@ -46,29 +52,49 @@ class _Bend:
         return x ** (4**self.curve) if self.via is None else _conic(x, *self.via)
 
 
+@dataclass(frozen=True)
+class _Point:
+    """Seconds after the start, value there, and the bend up to the next point."""
+
+    time: float
+    value: float
+    bend: _Bend
+
+
 def volume_points(text: str, *, start: float, end: float, element: str) -> list[GainPoint]:
     """The volume lane of the `data-automation` attribute `text`, from seconds after `start` to composition time; empty without one.
 
-    Raises `COMPOSITION_UNSUPPORTED` for an attribute that cannot be read, and for a lane that changes the speed.
+    Raises `COMPOSITION_UNSUPPORTED` for an attribute that cannot be read.
     """
-    if not text.strip():
-        return []
-    lanes = _lanes(text, element)
-    if any(lane["target"] == "rate" and lane["points"] for lane in lanes):
-        message = f"{element}: its data-automation changes the speed while it plays"
-        raise RenderError(ErrorCode.COMPOSITION_UNSUPPORTED, message, hint="Use data-playback-rate, one constant for the clip.")
-    volume: list[Any] = next((lane["points"] for lane in lanes if lane["target"] == "volume"), [])
-    by_time = {moment: (gain, bend) for moment, gain, bend in sorted(filter(None, map(_point, volume)), key=lambda point: point[0])}
-    drawn = list(itertools.islice(by_time.items(), _MOST_POINTS))
     points = []
-    for (moment, (gain, bend)), after in itertools.zip_longest(drawn, drawn[1:]):
-        points.append((moment, gain))
-        if after is None or bend.straight:
+    for point, after in _segments(text, "volume", element, 0.0, LOUDEST):
+        points.append((point.time, point.value))
+        if after is None or point.bend.straight:
             continue
-        length, rise = after[0] - moment, after[1][0] - gain
+        length, rise = after.time - point.time, after.value - point.value
         steps = max(2, math.ceil(length / _STEP))
-        points += [(moment + length * step / steps, gain + rise * bend.progress(step / steps)) for step in range(1, steps)]
+        points += [
+            (point.time + length * step / steps, point.value + rise * point.bend.progress(step / steps)) for step in range(1, steps)
+        ]
     return [GainPoint(time=start + moment, gain=gain) for moment, gain in points if start + moment <= end + _STEP]
+
+
+def speed_points(text: str, *, element: str) -> list[SpeedPoint]:
+    """The rate lane of the `data-automation` attribute `text`, in seconds after the clip's start; empty without one.
+
+    Its rates stand in the place of `data-playback-rate` and have the same bounds. Raises `COMPOSITION_UNSUPPORTED` for an attribute that
+    cannot be read.
+    """
+    points = []
+    for point, after in _segments(text, "rate", element, SLOWEST_RATE, FASTEST_RATE):
+        points.append(SpeedPoint(time=point.time, rate=point.value))
+        if after is None or point.bend.straight:
+            continue
+        for step in range(1, _BENT_SPEED_STEPS):
+            part = step / _BENT_SPEED_STEPS
+            rate = point.value * (after.value / point.value) ** point.bend.progress(part)
+            points.append(SpeedPoint(time=point.time + (after.time - point.time) * part, rate=min(FASTEST_RATE, max(SLOWEST_RATE, rate))))
+    return points
 
 
 def simplified(points: Iterable[GainPoint]) -> list[GainPoint]:
@@ -113,6 +139,16 @@ def gain_at(points: list[GainPoint], time: float) -> float:
     return left.gain + (right.gain - left.gain) * (time - left.time) / (right.time - left.time)
 
 
+def _segments(text: str, target: str, element: str, low: float, high: float) -> Iterator[tuple[_Point, _Point | None]]:
+    """The points of the lane for `target`, in order, each with the one after it; of several at one time the last counts."""
+    if not text.strip():
+        return
+    lane: list[Any] = next((lane["points"] for lane in _lanes(text, element) if lane["target"] == target), [])
+    points = sorted(filter(None, (_point(data, low, high) for data in lane)), key=lambda point: point.time)
+    drawn = list({point.time: point for point in points}.values())[:_MOST_POINTS]
+    yield from itertools.zip_longest(drawn, drawn[1:])
+
+
 def _lanes(text: str, element: str) -> list[dict[str, Any]]:
     try:
         data = json.loads(text)
@@ -126,12 +162,12 @@ def _lanes(text: str, element: str) -> list[dict[str, Any]]:
     return lanes
 
 
-def _point(data: Any) -> tuple[float, float, _Bend] | None:
-    """Seconds after the start, gain and bend up to the next point; None for what is no point."""
+def _point(data: Any, low: float, high: float) -> _Point | None:
+    """The value is moved between `low` and `high`; None for what is no point."""
     if not isinstance(data, dict):
         return None
-    moment, gain = _number(data.get("t")), _number(data.get("v"))
-    if moment is None or gain is None:
+    moment, value = _number(data.get("t")), _number(data.get("v"))
+    if moment is None or value is None:
         return None
     curve = min(1.0, max(-1.0, _number(data.get("curve")) or 0.0))
     x, y = _number(data.get("viaX")), _number(data.get("viaY"))
@@ -139,7 +175,7 @@ def _point(data: Any) -> tuple[float, float, _Bend] | None:
     if x is not None and y is not None:
         x, y = (min(1 - _EDGE, max(_EDGE, part)) for part in (x, y))
         via = (x, y) if abs(x - y) >= 1e-6 else None
-    return max(0.0, moment), min(LOUDEST, max(0.0, gain)), _Bend(curve, via)
+    return _Point(max(0.0, moment), min(high, max(low, value)), _Bend(curve, via))
 
 
 def _number(value: Any) -> float | None:

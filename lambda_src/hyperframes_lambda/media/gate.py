@@ -178,9 +178,10 @@ def _check_sound(
     findings += compare_levels(expected, measured.levels)
 
     def source_level(track: AudioTrack, start: float, end: float) -> float:
-        begin = track.media_start + (start - track.start) * track.rate
+        played = TimeMap.of(track)
+        begin, until = (track.media_start + float(played.source(Fraction(moment - track.start))) for moment in (start, end))
         # A track that loops is heard from its in-point again, so all that follows it counts.
-        window = (track.media_start, None) if track.loop else (begin, (end - start) * track.rate)
+        window = (track.media_start, None) if track.loop else (begin, until - begin)
         return max(levels_of(ffmpeg_path, source(track.file), folder / "source", start=window[0], seconds=window[1]), default=-math.inf)
 
     findings += silent_tracks(manifest.audio, expected, source_level)

@@ -3,11 +3,11 @@
 A source is sampled at the output's rate from the in-point on, in source time: its sampled frame `k` is the last one whose time is at most
 `media_start + k / fps`. At composition time `t` a clip shows
 
-    k = floor(local · rate · fps + 1e-9),  local = t - start, with `loop` modulo (duration - media_start) / rate
+    k = floor(played · fps + 1e-9),  played = (t - start) · rate, with `loop` modulo duration - media_start
 
-so half speed shows every sampled frame twice, and double speed every second one. From its end on a source that does not loop holds its last
-sampled frame. The reference does the same, also in that a slow clip of a source with more frames than the output does not show the ones
-between.
+(where the speed changes, `time_map` says how much has been played), so half speed shows every sampled frame twice, and double speed every
+second one. From its end on a source that does not loop holds its last sampled frame. The reference does the same, also in that a slow clip
+of a source with more frames than the output does not show the ones between.
 """
 
 from __future__ import annotations
@@ -17,12 +17,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from hyperframes_lambda.contract.media import MediaSource, VideoClip, VideoStream
+from hyperframes_lambda.media.time_map import TimeMap, exact
 
 _EPSILON = Fraction(1, 10**9)
 """Without it a moment that arithmetic puts a hair before a frame's beginning would show the frame before."""
-
-_DECIMALS = 10**6
-"""Denominator up to which a time is taken for the fraction that was meant, and not for its nearest floating-point number."""
 
 _SHOWN_EARLY = 1.0
 """Seconds before a source's first frame from which a player shows it already."""
@@ -44,7 +42,7 @@ def shown(clip: VideoClip, source: MediaSource, frame: int, fps: Fraction) -> Sa
     if video is None or moment < exact(clip.start) - tolerance or moment >= exact(clip.end) + tolerance:
         return None
     media_start = exact(clip.media_start)
-    elapsed = max(Fraction(0), moment - exact(clip.start)) * exact(clip.rate)
+    elapsed = TimeMap.of(clip).source(max(Fraction(0), moment - exact(clip.start)))
     cycle = exact(source.duration) - media_start
     if clip.loop and cycle > 0:
         elapsed %= cycle
@@ -59,8 +57,3 @@ def shown(clip: VideoClip, source: MediaSource, frame: int, fps: Fraction) -> Sa
 def sampled_from(clip: VideoClip, video: VideoStream) -> Fraction:
     """The source second of sampled frame 0: the in-point, or where that is behind the source's last frame, the last frame."""
     return min(exact(clip.media_start), exact(video.last))
-
-
-def exact(seconds: float) -> Fraction:
-    """The fraction that a time given in decimals, or divided out of a time base, was meant to be."""
-    return Fraction(seconds).limit_denominator(_DECIMALS)

@@ -18,8 +18,8 @@ import ffmpeg  # type: ignore[import-untyped]  # ffmpeg-python ships no type inf
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.media import VideoStream
 from hyperframes_lambda.media.process import RunningFfmpeg, compile_command, running
-from hyperframes_lambda.media.source_index import exact
 from hyperframes_lambda.media.stored_png import stored_png
+from hyperframes_lambda.media.time_map import exact
 
 _AHEAD = 2
 _BEFORE_SECONDS = Fraction(1, 4)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from urllib.parse import quote_plus
 
 from hyperframes_lambda.contract.errors import RenderError
@@ -18,26 +17,31 @@ _FACES = (
 that is not there at all is known by the first of them."""
 
 
-def family_finder(remote: Recorder) -> Callable[[str], str | None]:
-    """A function that gives the style sheet of a family, or None where there is no such family or no way to it.
+class FamilyFinder:
+    """Gives the style sheet of a family, or None where there is no such family or no way to it.
 
     The sheet is for the page's own style sheet; its font files are recorded when the page asks for them.
     """
 
-    def sheet(family: str, faces: str) -> str | None:
+    def __init__(self, remote: Recorder) -> None:
+        self._remote = remote
+        self.missing: list[str] = []
+        """Families that were asked for and could not be had."""
+
+    def __call__(self, family: str) -> str | None:
+        """The style sheet with as many faces as can be had."""
+        least, *more = _FACES
+        found = self._sheet(family, least)
+        if found is None:
+            self.missing.append(family)
+            return None
+        richer = (self._sheet(family, faces) for faces in reversed(more))
+        return next((css for css in richer if css is not None), found)
+
+    def _sheet(self, family: str, faces: str) -> str | None:
         try:
-            response, body = remote.answer(f"{_SHEET}{quote_plus(family)}{faces}", {})
+            response, body = self._remote.answer(f"{_SHEET}{quote_plus(family)}{faces}", {})
         except RenderError:
             # Whether a family is wanted that badly is for the caller to say.
             return None
         return body.read_text(errors="replace") if response.status == 200 and body is not None else None
-
-    def find(family: str) -> str | None:
-        least, *more = _FACES
-        found = sheet(family, least)
-        if found is None:
-            return None
-        richer = (sheet(family, faces) for faces in reversed(more))
-        return next((css for css in richer if css is not None), found)
-
-    return find

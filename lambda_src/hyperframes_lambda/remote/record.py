@@ -56,6 +56,7 @@ class Recorder:
         self._lock = threading.Lock()
         self._turns: dict[str, threading.Lock] = {}
         self._outcomes: dict[str, _Recorded | RenderError] = {}
+        self._asked: set[str] = set()
 
     def __enter__(self) -> Self:
         """The recorder itself."""
@@ -72,6 +73,10 @@ class Recorder:
 
         Raises `ASSET_UNAVAILABLE`, `ASSET_FETCH_FAILED` or `FONT_UNAVAILABLE`, the same again for the same address.
         """
+        self._asked.add(url)
+        return self._answer(url, headers)
+
+    def _answer(self, url: str, headers: Mapping[str, str]) -> tuple[RemoteResponse, Path | None]:
         with self._lock:
             turn = self._turns.setdefault(url, threading.Lock())
         with turn:
@@ -95,7 +100,7 @@ class Recorder:
         hop = url
         for _ in range(_MOST_HOPS + 1):
             try:
-                response, body = self.answer(hop, {})
+                response, body = self._answer(hop, {})
             except RenderError as error:
                 raise RenderError(error.code, f"{error.message} (wanted by {element})", hint=error.hint) from error
             if response.status in _REDIRECTS and "location" in response.headers:
@@ -125,6 +130,10 @@ class Recorder:
                 kind = recorded.response.headers.get("content-type", "application/octet-stream")
                 found[recorded.response.file] = ServedFile(kind, path=recorded.body)
         return dict(sorted(found.items()))
+
+    def asked(self) -> set[str]:
+        """Keys of `files` that were asked for by `answer`, and not only as the source of a media element."""
+        return {recorded.response.file for url, recorded in self._recorded().items() if url in self._asked and recorded.response.file}
 
     def _recorded(self) -> dict[str, _Recorded]:
         return {url: outcome for url, outcome in list(self._outcomes.items()) if isinstance(outcome, _Recorded)}

@@ -426,11 +426,11 @@
       start: seconds.start,
       end: seconds.end,
       limit: seconds.limit,
-      mediaStart: seconds.mediaStart,
-      rate: seconds.rate,
+      head: seconds.head,
+      mediaStart: inPoint(element),
+      rate: playbackRate(element),
       loop: element.loop,
-      /* What stands outside of the page is a texture. */
-      muted: element.muted || !element.isConnected,
+      muted: element.muted,
       hasAudio: element.getAttribute("data-has-audio"),
       hidden: element.closest("[data-hidden]") !== null,
       sound: helpers(element).__HF_SOUND__.describe(element),
@@ -472,10 +472,9 @@
   }
 
   /* When an element plays, and what of its file. `end` is null where only the file's length ends it; `limit` is the end of the compositions
-     around it. A composition that begins inside itself (an in-point on its host) cuts off what would have been before. */
+     around it. A composition that begins inside itself (an in-point on its host) cuts off what would have been before: `head` seconds. */
   function mediaWindow(element) {
-    var rate = playbackRate(element);
-    var mediaStart = inPoint(element);
+    var head = 0;
     var text = (element.getAttribute("data-start") || "").trim();
     var origin = originOf(element.closest("[data-composition-id]"));
     var start = text !== "" && isFinite(Number(text)) ? origin + Math.max(0, Number(text)) : text ? startOf(element, new Set()) : origin;
@@ -490,11 +489,11 @@
       var hostEnd = hostStart + authoredLength(host);
       if (authoredLength(host) > 0) limit = limit === null ? hostEnd : Math.min(limit, hostEnd);
       if (inPoint(host) > 0 && start < hostStart) {
-        if (!element.loop) mediaStart += (hostStart - start) * rate;
+        if (!element.loop) head += hostStart - start;
         start = hostStart;
       }
     });
-    return { start: start, end: end, limit: limit, mediaStart: mediaStart, rate: rate };
+    return { start: start, end: end, limit: limit, head: head };
   }
 
   /* The compositions around it but for the root. */

@@ -56,8 +56,9 @@
         var byRuntime = setByRuntime();
         native.set.call(this, name === "volume" ? Math.max(0, Math.min(1, Number(value))) : value);
         if (byRuntime) return;
+        /* Scripts mute what is muted, to be allowed to play it: that is no change. A volume that stays counts, a tween has passed there. */
+        if (name === "volume" || read(this) !== accept(value)) stateOf(this).writes += 1;
         stateOf(this)[name] = accept(value);
-        stateOf(this).writes += 1;
       },
     });
   }
@@ -106,7 +107,8 @@
       return {
         fadeIn: seconds(element, "data-fade-in"),
         fadeOut: seconds(element, "data-fade-out"),
-        timed: element.hasAttribute("data-start"),
+        /* What stands outside of the page is a texture. */
+        timed: element.isConnected && element.hasAttribute("data-start"),
         automation: element.getAttribute("data-automation") || "",
         effects: hasEffects(element) || (root !== null && hasEffects(root)),
         group: group(element),

@@ -1,0 +1,100 @@
+"""Which moment of its source a clip is at, by how long it has played: at one speed, or at one that changes.
+
+A changing speed is given by points; before the first and after the last it keeps their rate, and between two of them it grows by the same
+factor every second. Over a segment of L seconds from rate a to rate b, with q = b / a, a clip that is x of the way through has played
+
+    L · a · (q^x - 1) / ln q
+
+seconds of its source. That is exact: no frame and no sample depends on where reading began. Pictures and sound both ask here.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import pairwise
+
+from hyperframes_lambda.contract.media import MediaWindow, SpeedPoint
+
+_DECIMALS = 10**6
+"""Denominator up to which a time is taken for the fraction that was meant, and not for its nearest floating-point number."""
+
+_SAME = 1e-9
+"""Two rates whose ratio is closer to one than this make a segment of constant speed; the formula would divide by nearly nothing."""
+
+
+class TimeMap:
+    """Source seconds since the in-point, for seconds since a clip's start, and the other way round; without `points` at `rate`."""
+
+    def __init__(self, rate: float, points: Sequence[SpeedPoint] = ()) -> None:
+        self._rate = exact(rate)
+        self._times = [point.time for point in points]
+        self._rates = [point.rate for point in points]
+        self._played = [0.0]
+        """Source seconds from the first point to each."""
+        for left, right in pairwise(range(len(points))):
+            self._played.append(self._played[left] + self._segment(left, self._times[right]))
+        self._origin = self._since_first(0.0) if points else 0.0
+
+    @classmethod
+    def of(cls, window: MediaWindow) -> TimeMap:
+        """That of a clip or a track."""
+        return cls(window.rate, window.speed)
+
+    @property
+    def edges(self) -> list[tuple[float, float]]:
+        """The points as seconds since the clip's start and rate there; none when the speed is constant."""
+        return list(zip(self._times, self._rates, strict=True))
+
+    @property
+    def fastest(self) -> float:
+        """The highest rate that it reaches."""
+        return max(self._rates, default=float(self._rate))
+
+    def source(self, elapsed: Fraction) -> Fraction:
+        """Source seconds that have been played `elapsed` seconds after the start; exact where the speed is constant throughout."""
+        if not self._times:
+            return elapsed * self._rate
+        return Fraction(self._since_first(float(elapsed)) - self._origin)
+
+    def elapsed(self, source: float) -> float:
+        """Seconds after the start at which `source` seconds have been played: the inverse of `source`."""
+        if not self._times:
+            return source / float(self._rate)
+        played = source + self._origin
+        before = bisect_right(self._played, played) - 1
+        if before < 0:
+            return self._times[0] + played / self._rates[0]
+        left = self._played[before]
+        growth = self._growth(before)
+        length = played - left
+        if abs(growth) > _SAME:
+            length = math.log1p(length * growth / self._rates[before]) / growth
+        else:
+            length /= self._rates[before]
+        return self._times[before] + length
+
+    def _since_first(self, elapsed: float) -> float:
+        """Source seconds from the first point to `elapsed`."""
+        before = bisect_right(self._times, elapsed) - 1
+        if before < 0:
+            return (elapsed - self._times[0]) * self._rates[0]
+        return self._played[before] + self._segment(before, elapsed)
+
+    def _segment(self, before: int, until: float) -> float:
+        """Source seconds from point `before` to the moment `until`, which is not behind the next point."""
+        length, growth = until - self._times[before], self._growth(before)
+        return self._rates[before] * (math.expm1(length * growth) / growth if abs(growth) > _SAME else length)
+
+    def _growth(self, before: int) -> float:
+        """The logarithm of the factor by which the speed grows every second after point `before`."""
+        if before + 1 == len(self._times):
+            return 0.0
+        return math.log(self._rates[before + 1] / self._rates[before]) / (self._times[before + 1] - self._times[before])
+
+
+def exact(seconds: float) -> Fraction:
+    """The fraction that a time given in decimals, or divided out of a time base, was meant to be."""
+    return Fraction(seconds).limit_denominator(_DECIMALS)
