@@ -151,7 +151,7 @@ def _render_verb(parser: argparse.ArgumentParser) -> None:
 def _composition_options(parser: argparse.ArgumentParser) -> None:
     """What a look at the composition takes, as a render does."""
     parser.add_argument("--var", action="append", default=[], metavar="NAME=VALUE", help="a variable; a value that is JSON is read as such")
-    parser.add_argument("--variables", metavar="JSON", help="all variables, as one JSON object")
+    parser.add_argument("--variables", metavar="JSON", help="all variables, as one JSON object, or @FILE that holds one")
     parser.add_argument(
         "--strict-variables", action="store_true", default=None, help="refuse variables that the composition does not declare"
     )

@@ -102,7 +102,7 @@ def _check_output(output: str, config: RenderConfig) -> None:
     path = Path(output)
     name, suffix = config.format.value, config.format.spec.suffix
     if config.format is OutputFormat.PNG_SEQUENCE:
-        if path.suffix not in ("", suffix):
+        if path.suffix not in ("", suffix) and not output.endswith("/"):
             raise WrongRequest(
                 f"-o {output}: a folder, or a file ending in {suffix}, is needed for the format {name}",
                 hint=f"hyperframes-airflow render PROJECT -o FOLDER --format {name}",
@@ -110,7 +110,7 @@ def _check_output(output: str, config: RenderConfig) -> None:
     elif format_of(path.suffix) is not config.format or path.is_dir():
         raise WrongRequest(
             f"-o {output}: a file ending in {suffix} is needed for the format {name}",
-            hint=f"hyperframes-airflow render PROJECT -o OUT{suffix} --format {name}",
+            hint=f"hyperframes-airflow render PROJECT -o OUT{suffix}; for a folder of frames: -o FOLDER/",
         )
     existing = next(parent for parent in path.absolute().parents if parent.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from hyperframes_lambda.contract.config import RenderConfig, parse_config
@@ -50,8 +51,12 @@ def render_config(options: argparse.Namespace) -> RenderConfig:
 
 
 def _variables(options: argparse.Namespace) -> dict[str, Any]:
+    text = options.variables or "{}"
     try:
-        variables = json.loads(options.variables or "{}")
+        # No JSON begins so; and an argument of a command holds 128 kB at most.
+        variables = json.loads(Path(text[1:]).read_bytes() if text.startswith("@") else text)
+    except OSError as error:
+        raise WrongRequest(f"--variables {text}: {error.strerror}", hint=_RENDER) from error
     except ValueError as error:
         raise WrongRequest(f"--variables: not JSON: {error}", hint=_RENDER) from error
     if not isinstance(variables, dict):

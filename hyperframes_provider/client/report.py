@@ -65,7 +65,7 @@ def started_line(execution_name: str, how: str, because: str = "") -> str:
 def progress_line(progress: Progress, cost_usd: float) -> str:
     """`3/12 chunks · 720/2880 frames · 92 fps · ETA 23 s · $0.008`; what is unknown is left out."""
     parts = []
-    if progress.chunks_total is not None and progress.frames_total is not None:
+    if progress.chunks_total and progress.frames_total is not None:
         parts.append(f"{progress.chunks_done}/{progress.chunks_total} chunks")
         parts.append(f"{progress.frames_done}/{progress.frames_total} frames")
     if progress.chunks_reused:

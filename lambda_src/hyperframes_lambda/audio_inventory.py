@@ -27,29 +27,28 @@ def audio_tracks(
 
     `before` and `after` are the volumes when the page was opened and when its whole timeline had been passed: a script that sets a volume
     on the way has then set it. For those elements `volumes_at` is asked, for seconds of the composition. A volume curve in
-    `data-automation` stands for all of it.
+    `data-automation` stands in the place of the volume; what is muted is silent in any case.
 
     Raises `MEDIA_UNREADABLE` for an `<audio>`, or a `<video>` with `data-has-audio="true"`, whose file has no sound, and
-    `COMPOSITION_UNSUPPORTED` for an effect chain or a `data-automation` that is not rendered: it would sound otherwise.
+    `COMPOSITION_UNSUPPORTED` for an effect chain or an unreadable `data-automation`: it would sound otherwise.
     """
-    heard = [media for media in found if _is_heard(media)]
-    # A curve may change the speed of silent pictures as well, and is then refused.
-    drawn = {media.element.index: _own_curve(media) for media in found if not media.element.hidden}
-    moving = [media for media in heard if not drawn[media.element.index] and _is_moved(media, before, after)]
+    moved = {media.element.index for media in found if _is_moved(media, before, after)}
+    heard = [media for media in found if _is_heard(media, silenced=media.element.index not in moved and after[media.element.index].muted)]
+    moving = [media for media in heard if media.element.index in moved]
     samples = _sampled(moving, volumes_at, fps)
     tracks = []
     for media in heard:
-        index = media.element.index
-        envelope = drawn[index]
-        if envelope:
-            gain = 0.0 if after[index].muted else 1.0
-        elif media in moving:
-            gain = 1.0
+        element = media.element
+        envelope = volume_points(element.sound.automation, start=media.start, end=media.end, element=element.name)
+        gain = 1.0
+        if media in moving:
             frames = sorted(samples.keys() & set(_frames([media], fps)))
-            envelope = [GainPoint(time=float(frame / fps), gain=_gain(samples[frame][index])) for frame in frames]
-        else:
-            gain = _gain(after[index])
-        group = media.element.sound.group
+            level = _unmuted if envelope else _gain
+            sampled = [GainPoint(time=float(frame / fps), gain=level(samples[frame][element.index])) for frame in frames]
+            envelope = product(envelope, simplified(sampled))
+        elif not envelope:
+            gain = _gain(after[element.index])
+        group = element.sound.group
         if group is not None:
             curve = volume_points(group.automation, start=0.0, end=media.end, element=f'<hf-audio-group id="{group.id}">')
             gain *= 1.0 if curve else group.volume
@@ -62,11 +61,11 @@ def audio_tracks(
     return tracks
 
 
-def _is_heard(media: FoundMedia) -> bool:
-    """Whether the element may sound: neither hidden nor declared soundless, and with a sound in its file."""
+def _is_heard(media: FoundMedia, *, silenced: bool) -> bool:
+    """Whether the element may sound: neither hidden, nor declared soundless, nor `silenced`, and with a sound in its file."""
     element, group = media.element, media.element.sound.group
     soundless = element.tag == "video" and element.has_audio is False
-    if soundless or element.muted or element.hidden or not element.sound.timed or (group is not None and group.hidden):
+    if soundless or silenced or element.hidden or not element.sound.timed or (group is not None and group.hidden):
         return False
     if media.source.audio_codec is None:
         if element.tag == "audio" or element.has_audio:
@@ -110,8 +109,8 @@ def _gain(volume: Volume) -> float:
     return 0.0 if volume.muted else volume.volume
 
 
-def _own_curve(media: FoundMedia) -> list[GainPoint]:
-    return volume_points(media.element.sound.automation, start=media.element.start, end=media.end, element=media.element.name)
+def _unmuted(volume: Volume) -> float:
+    return 0.0 if volume.muted else 1.0
 
 
 def _end(media: FoundMedia) -> float:
@@ -122,7 +121,7 @@ def _end(media: FoundMedia) -> float:
     element = media.element
     if element.tag == "video" or element.loop:
         return media.end
-    return min(media.end, media.start + (media.source.duration - element.media_start) / element.rate)
+    return min(media.end, media.file_end)
 
 
 def _track(media: FoundMedia, gain: float, envelope: list[GainPoint]) -> AudioTrack:
@@ -131,8 +130,9 @@ def _track(media: FoundMedia, gain: float, envelope: list[GainPoint]) -> AudioTr
         file=media.file,
         start=media.start,
         end=_end(media),
-        media_start=media.element.media_start,
+        media_start=media.media_start,
         rate=media.element.rate,
+        speed=media.speed,
         loop=media.element.loop,
         gain=gain,
         envelope=envelope,

@@ -205,7 +205,7 @@ def require_settled(strays: Sequence[MediaReference]) -> None:
 
 def _found(element: MediaElement, key: str, source: MediaSource) -> FoundMedia:
     """`element` with its speed read; its window is still open."""
-    speed = speed_points(element.sound.automation, element=element.name)
+    speed = [] if element.hidden else speed_points(element.sound.automation, element=element.name)
     before = TimeMap(element.rate, speed).source(Fraction(element.head))
     speed = [point.model_copy(update={"time": point.time - element.head}) for point in speed]
     return FoundMedia(element, key, source, element.start, element.start, element.media_start + float(before), speed)

@@ -63,7 +63,7 @@ CASES: tuple[Case, ...] = (
     Case("animated-image", "images", expect.animated_image),
     Case("shadow-dom", "documents", expect.shadow_dom),
     Case("iframe-nested", "documents", expect.four_lanes),
-    Case("mathml", "documents", expect.text_moves(21, 150), tolerance=2.0),
+    Case("mathml", "documents", expect.mathml, tolerance=1.5),
     Case("text-layout", "documents", expect.text_layout),
     Case("hf-page", "pages without a runtime", expect.three_lanes, config={"width": 320, "height": 180}),
     Case("variables-default", "variables", expect.variables_default, project="variables"),

@@ -276,16 +276,20 @@ def shadow_dom(picture: Picture, t: float) -> float:
     return lanes(picture, 200 * t, 200 * t, late, between(0.3, 0.9, t, 0), 40)
 
 
-def text_moves(left: float, speed: float) -> Formula:
-    """Dark ink whose left edge moves linearly and whose amount stays."""
+def mathml(picture: Picture, t: float) -> float:
+    """A root sign with a hook and a bar over 60 px, an italic letter before `=`, and brackets as high as what is between them.
 
-    def formula(picture: Picture, t: float) -> float:
-        cover = 1 - picture[..., 0].astype(np.float64) / 255
-        columns = np.flatnonzero(cover.sum(axis=0) > 0.5)
-        amount = float(cover.sum())
-        return abs(columns[0] - (left + speed * t)) if columns.size and 300 < amount < 3000 else math.inf
-
-    return formula
+    All of them move; the error is that of their left edges.
+    """
+    dark = picture[..., 0] < 128
+    left = round(20 + 150 * t)
+    root, letter, bracket = dark[:60], dark[66:116, left : left + 26], dark[118:]
+    edges = [np.flatnonzero(part.any(axis=0)) for part in (root, bracket)]
+    if not all(edge.size for edge in edges):
+        return math.inf
+    bar = root.sum(axis=1).max() >= 58 and root[:, : left + 18].sum() > 30
+    high = all(side.any(axis=1).sum() > 45 for side in (bracket[:, : left + 30], bracket[:, left + 30 :]))
+    return max(abs(edge[0] - (21 + 150 * t)) for edge in edges) if bar and high and letter.sum() > 60 else math.inf
 
 
 def text_layout(picture: Picture, t: float) -> float:

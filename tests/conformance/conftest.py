@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -11,15 +10,13 @@ from pathlib import Path
 
 import pytest
 from conformance_media import write_media
-from PIL import Image, ImageDraw
+from materialise import materialise
 
 from hyperframes_lambda.browser import BrowserSession, launch
 from hyperframes_lambda.contract.toolset import CHROME_SOURCE_VARIABLE, ChromeSource, Toolset
 
 # The formulas of boxes and colours are the acceptance suite's.
 sys.path.insert(0, str(Path(__file__).parent.parent / "acceptance"))
-
-PROJECTS = Path(__file__).parent / "projects"
 
 
 @pytest.fixture(scope="module")
@@ -50,23 +47,7 @@ def conformance_project(tmp_path: Path, toolset: Toolset, media_folder: Path) ->
 
     def project(name: str) -> Path:
         folder = tmp_path / "projects" / name
-        shutil.copytree(PROJECTS / name, folder)
-        shutil.copy(toolset.libraries["gsap"].path, folder / "gsap.min.js")
-        if name == "animated-image":
-            write_gif(folder / "steps.gif")
-        if name.startswith(("video-", "sound")):
-            shutil.copytree(media_folder, folder / "media")
+        materialise(name, folder, toolset, media_folder)
         return folder
 
     return project
-
-
-def write_gif(path: Path) -> None:
-    """Three pictures with a box that steps by 60 pixels. They change 20 ms from any frame: Chromium takes them up to 1/60 s early."""
-    pictures = []
-    for number in range(3):
-        picture = Image.new("P", (320, 30), 0)
-        picture.putpalette([255, 255, 255, 0, 0, 0])
-        ImageDraw.Draw(picture).rectangle((number * 60, 5, number * 60 + 19, 24), fill=1)
-        pictures.append(picture)
-    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=[300, 320, 320], loop=0)

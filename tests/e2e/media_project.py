@@ -30,16 +30,16 @@ _PAGE = f"""<!doctype html>
   [data-composition-id] {{ position: relative; width: {WIDTH}px; height: {HEIGHT}px; overflow: hidden; }}
   video {{ position: absolute; left: 0; top: 0; width: {CLIP[2]}px; height: {CLIP[3]}px; }}
   #box {{ position: absolute; left: 0; top: {BOX_TOP}px; width: {BOX_SIDE}px; height: {BOX_SIDE}px; background: #f00; }}
-  #word {{ position: absolute; left: 150px; top: 10px; font: 40px "Archivo Black"; color: #00f; white-space: nowrap; }}
+  #word {{ position: absolute; left: 150px; top: 10px; font: 40px "League Gothic"; color: #00f; white-space: nowrap; }}
 </style></head><body>
 <div data-composition-id="media" data-start="0" data-duration="{SECONDS}" data-width="{WIDTH}" data-height="{HEIGHT}" data-fps="{FPS}">
   <video id="clip" src="media/numbered.mp4" data-start="{CLIP_FROM}" data-media-start="{CLIP_SKIPS}" data-duration="1" muted></video>
   <audio id="tone" src="media/tone.wav" data-start="{TONE_FROM}" data-duration="{TONE_TO - TONE_FROM}"></audio>
-  <div id="word">Aviv</div>
+  <div id="word"></div>
   <div id="box"></div>
 </div>
 <script>
-  document.getElementById("word").textContent = (window.__hyperframes.getVariables().word || "Aviv").slice(0, 4);
+  document.getElementById("word").textContent = (window.__hyperframes.getVariables().word || "MMMM").slice(0, 4);
   const timeline = gsap.timeline({{ paused: true }});
   timeline.to("#box", {{ x: {BOX_WAY}, duration: {SECONDS}, ease: "none" }});
   window.__timelines = {{ media: timeline }};
@@ -70,6 +70,13 @@ def number_in(picture: NDArray[np.uint8]) -> int:
     middle = picture[(top + bottom) // 2, left:right, :3].mean(axis=1)
     bar = (right - left) / _BITS
     return sum(1 << bit for bit in range(_BITS) if middle[int((bit + 0.5) * bar)] > 128)
+
+
+def word_width(picture: NDArray[np.uint8]) -> int:
+    """How wide the blue word is in a picture of the output, in pixels. League Gothic is half as wide as what stands in for it."""
+    blue = (picture[:80, CLIP[2] :, 2] > 150) & (picture[:80, CLIP[2] :, 0] < 100)
+    columns = np.flatnonzero(blue.any(axis=0))
+    return int(columns[-1] - columns[0] + 1)
 
 
 def box_left(picture: NDArray[np.uint8]) -> float:

@@ -205,3 +205,20 @@ def test_text_that_appears_late_is_in_its_font_on_its_first_frame(opened: Open, 
 
     assert np.array_equal(first, again)
     assert all((255 - half).sum() > 10_000 for half in (first[:88], first[92:]))
+
+
+@pytest.mark.parametrize(
+    ("family", "text"),
+    [
+        ("Noto Sans Arabic", "\N{ARABIC LETTER AIN}\N{ARABIC LETTER REH}\N{ARABIC LETTER BEH}"),
+        ("Noto Sans Hebrew", "\N{HEBREW LETTER SHIN}\N{HEBREW LETTER LAMED}"),
+        ("Noto Sans Devanagari", "\N{DEVANAGARI LETTER KA}\N{DEVANAGARI SIGN VIRAMA}\N{DEVANAGARI LETTER SSA}"),
+        ("Noto Sans Thai", "\N{THAI CHARACTER KO KAI}\N{THAI CHARACTER SARA AA}"),
+        ("Noto Sans Math", "\N{MATHEMATICAL ITALIC SMALL X}\N{N-ARY SUMMATION}"),
+    ],
+)
+def test_a_script_that_the_chosen_font_lacks_is_drawn_with_the_one_that_has_it(plain: CompositionPage, family: str, text: str) -> None:
+    behind = drawn(plain, "40px sans-serif", text)
+
+    assert np.array_equal(behind, drawn(plain, f"40px '{family}'", text))
+    assert not np.array_equal(behind, drawn(plain, "40px sans-serif", "\ufff0" * len(text))), "not the box of an unknown character"

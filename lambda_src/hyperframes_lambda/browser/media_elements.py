@@ -61,9 +61,7 @@ class MediaElement:
     limit: float | None
     """When the clips around it end; None when none of them does before the composition."""
     media_start: float
-    """Source seconds; with `head` seconds of playing before it is `start`."""
-    head: float
-    """Seconds by which it would have begun before `start`, where the composition around it begins inside itself."""
+    """Source seconds at which it begins; `head` seconds of playing later it is `start`."""
     rate: float
     loop: bool
     muted: bool
@@ -71,6 +69,8 @@ class MediaElement:
     """`data-has-audio`; None when it is not there."""
     hidden: bool
     """Whether it or a clip around it has `data-hidden`: not displayed, and silent."""
+    head: float = 0.0
+    """Seconds that it would have played before `start`, had the composition around it not begun inside itself."""
     sound: ElementSound = field(default_factory=ElementSound)
 
     @property

@@ -122,6 +122,9 @@ def product(one: list[GainPoint], other: list[GainPoint]) -> list[GainPoint]:
     """The product of two envelopes; no points stand for one. Where both change, points are added, as a product is not linear."""
     if not one or not other:
         return one or other
+    if len(one) == 1 or len(other) == 1:
+        [constant], changing = (one, other) if len(one) == 1 else (other, one)
+        return [point.model_copy(update={"gain": point.gain * constant.gain}) for point in changing]
     edges = sorted({point.time for point in (*one, *other)})
     times = [edges[0]]
     for left, right in itertools.pairwise(edges):

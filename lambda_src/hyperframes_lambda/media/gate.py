@@ -34,6 +34,7 @@ from hyperframes_lambda.media.gate_record import ChunkRecord, packet_of, unpack
 from hyperframes_lambda.media.gate_sound import compare_levels, decibels, levels_of, read_levels, silent_tracks, with_levels
 from hyperframes_lambda.media.process import compile_command, run, serious
 from hyperframes_lambda.media.thumbnails import difference, is_blank, read_thumbnails, reduced
+from hyperframes_lambda.media.time_map import TimeMap
 
 _REPORTED = 8
 """Findings that a message carries; a broken output can have thousands."""

@@ -1,0 +1,89 @@
+"""The conformance compositions as plain project folders: with the media that the tests make and the libraries that the pages name.
+
+    python tests/conformance/materialise.py FOLDER      # every case that can be rendered, libraries of content networks as local files
+
+The suite itself takes from here what cannot lie in the repository; its pages keep the addresses of content networks, which are a row of it.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+from conformance_media import write_gif, write_media
+
+from hyperframes_lambda.contract.toolset import Toolset
+from hyperframes_lambda.remote import cdn
+from hyperframes_lambda.remote.packages import Registry
+from hyperframes_provider.local.toolset import toolset_path
+
+PROJECTS = Path(__file__).parent / "projects"
+
+_ADDRESS = re.compile(r"https://[^\s\"'<>]+")
+
+
+def materialise(name: str, folder: Path, toolset: Toolset, media: Path) -> None:
+    """Copy project `name` to `folder`, with GSAP where a page names it and with `media`, written by `write_media`, where it has films."""
+    shutil.copytree(PROJECTS / name, folder)
+    if any("gsap.min.js" in page.read_text(encoding="utf-8") for page in folder.rglob("*.html")):
+        shutil.copy(toolset.libraries["gsap"].path, folder / "gsap.min.js")
+    if name == "animated-image":
+        write_gif(folder / "steps.gif")
+    if name.startswith(("video-", "sound")):
+        shutil.copytree(media, folder / "media")
+
+
+def localise(folder: Path, registry: Registry) -> None:
+    """Put every library that a page takes from a content network into the project, with the files beside it that it may ask for."""
+    for page in sorted(folder.rglob("*.html")):
+        text = page.read_text(encoding="utf-8")
+        for address in dict.fromkeys(_ADDRESS.findall(text)):
+            meant = cdn.package_file(address)
+            if meant is None:
+                continue
+            package = registry.package(meant.name, meant.version)
+            path = cdn.find(meant, package)
+            if path is None:
+                raise FileNotFoundError(f"{address}: {package.spec} has no {meant.path}")
+            library = folder / "lib" / package.name
+            for beside in _beside(path, package.paths):
+                (library / beside).parent.mkdir(parents=True, exist_ok=True)
+                (library / beside).write_bytes(package.read(beside))
+            text = text.replace(address, f"./lib/{package.name}/{path}")
+        page.write_text(text, encoding="utf-8")
+
+
+def _beside(path: str, paths: list[str]) -> Iterator[str]:
+    folder = path.rpartition("/")[0]
+    return (other for other in paths if other.rpartition("/")[0] == folder and other.endswith((".js", ".css", ".png")))
+
+
+def write_projects(names: Iterable[str], root: Path, toolset: Toolset) -> None:
+    """Write the projects below `root`, each under its name; none of them needs a network then, but for Google's style sheets."""
+    if toolset.npm is None:
+        raise FileNotFoundError("the toolset has no npm, from whose registry the pages' libraries come")
+    with tempfile.TemporaryDirectory() as scratch, closing(Registry(toolset.npm, Path(scratch) / "packages")) as registry:
+        media = Path(scratch) / "media"
+        write_media(media, toolset.ffmpeg.path)
+        for name in names:
+            materialise(name, root / name, toolset, media)
+            localise(root / name, registry)
+
+
+def main() -> None:
+    """Write the projects of all cases below the folder that the command line names."""
+    # The formulas of boxes and colours, which the table of cases names, are the acceptance suite's.
+    sys.path.insert(0, str(Path(__file__).parent.parent / "acceptance"))
+    from conformance_cases import CASES, OUTPUTS
+
+    names = sorted({case.folder for case in CASES} | {case.project for case in OUTPUTS})
+    write_projects(names, Path(sys.argv[1]), Toolset.model_validate_json(toolset_path().read_text()))
+
+
+if __name__ == "__main__":
+    main()
