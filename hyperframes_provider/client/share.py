@@ -26,7 +26,10 @@ def check_at_least(at_least: object) -> AtLeast:
 
 
 def needed(at_least: AtLeast, total: int) -> int:
-    """Chunks that must be complete; a share is rounded up, and of a plan without chunks, for sound alone, it is none. `InvalidRequest` for more chunks than the plan has."""
+    """Chunks that must be complete; `InvalidRequest` for more chunks than the plan has.
+
+    A share is rounded up; of a plan without chunks, as for sound alone, it is none.
+    """
     if isinstance(at_least, float):
         # 0.7 * 10 is a little more than 7: rounding first keeps the ceiling from asking for an eighth chunk.
         return min(total, max(1, math.ceil(round(at_least * total, 9))))

@@ -174,7 +174,7 @@ def test_an_mp4_has_pictures_sound_and_sidecars_in_the_bucket_and_in_the_outputs
 
 
 def test_a_webm_keeps_what_is_transparent(stack: WholePath, project: str, toolset: Toolset, tmp_path: Path) -> None:
-    request, done = rendered(stack, project, "film.webm", CHUNKS | {"format": "webm"})
+    request, done = rendered(stack, project, "film.webm", {"format": "webm", "chunkSize": FRAMES // 2})
 
     film = stack.fetch(request["OutputS3Uri"], tmp_path / "film.webm")
     command = [str(toolset.ffmpeg.path), "-v", "error", "-c:v", "libvpx-vp9", "-i", str(film), "-f", "rawvideo", "-pix_fmt", "rgba", "-"]
@@ -191,7 +191,7 @@ def test_a_webm_keeps_what_is_transparent(stack: WholePath, project: str, toolse
 def test_an_hls_package_lies_side_by_side_with_the_right_media_types(
     stack: WholePath, project: str, embedded_endpoint: EndpointInfo
 ) -> None:
-    request, _ = rendered(stack, project, "stream/index.m3u8", CHUNKS | {"format": "hls", "hlsSegmentSeconds": 1})
+    request, _ = rendered(stack, project, "stream/index.m3u8", {"format": "hls", "hlsSegmentSeconds": 1, "chunkSize": FRAMES // 2})
 
     folder = request["OutputS3Uri"].rpartition("/")[0]
     kinds = {key.rpartition("/")[2]: stored(stack, f"s3://{stack.bucket}/{key}")[1] for key in stack.keys(f"{folder}/")}

@@ -64,7 +64,6 @@ class MediaElement:
     """Source seconds at which it begins; `head` seconds of playing later it is `start`."""
     rate: float
     loop: bool
-    muted: bool
     has_audio: bool | None
     """`data-has-audio`; None when it is not there."""
     hidden: bool
@@ -113,7 +112,6 @@ def read_elements(answer: list[dict[str, Any]]) -> list[MediaElement]:
             head=float(found["head"]),
             rate=float(found["rate"]),
             loop=found["loop"],
-            muted=found["muted"],
             has_audio=None if found["hasAudio"] is None else found["hasAudio"] == "true",
             hidden=found["hidden"],
             sound=read_sound(found["sound"]),

@@ -73,9 +73,7 @@ def volume_points(text: str, *, start: float, end: float, element: str) -> list[
             continue
         length, rise = after.time - point.time, after.value - point.value
         steps = max(2, math.ceil(length / _STEP))
-        points += [
-            (point.time + length * step / steps, point.value + rise * point.bend.progress(step / steps)) for step in range(1, steps)
-        ]
+        points += [(point.time + length * step / steps, point.value + rise * point.bend.progress(step / steps)) for step in range(1, steps)]
     return [GainPoint(time=start + moment, gain=gain) for moment, gain in points if start + moment <= end + _STEP]
 
 

@@ -39,14 +39,16 @@ def compile_command(stream: Any, ffmpeg: Path, *, log_level: str = "warning", to
 class RunningFfmpeg:
     """An ffmpeg process whose log is read all the time, so that a full pipe can never stop it."""
 
-    def __init__(self, command: Sequence[str], *, purpose: str, feed: bool = False, listen: bool = False) -> None:
+    def __init__(
+        self, command: Sequence[str], *, purpose: str, feed: bool = False, listen: bool = False, into: IO[bytes] | None = None
+    ) -> None:
         self._purpose = purpose
         self._log: deque[str] = deque(maxlen=_KEPT_LINES)
         try:
             self.process: subprocess.Popen[bytes] = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
-                stdout=subprocess.PIPE if listen else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if listen else subprocess.DEVNULL if into is None else into,
                 stderr=subprocess.PIPE,
             )
         except OSError as error:
@@ -82,9 +84,11 @@ class RunningFfmpeg:
 
 
 @contextmanager
-def running(command: Sequence[str], *, purpose: str, feed: bool = False, listen: bool = False) -> Iterator[RunningFfmpeg]:
-    """Start ffmpeg and make sure that it has ended on leaving, whatever happens inside."""
-    ffmpeg = RunningFfmpeg(command, purpose=purpose, feed=feed, listen=listen)
+def running(
+    command: Sequence[str], *, purpose: str, feed: bool = False, listen: bool = False, into: IO[bytes] | None = None
+) -> Iterator[RunningFfmpeg]:
+    """Start ffmpeg and make sure that it has ended on leaving, whatever happens inside. What it prints goes `into` a file, if given."""
+    ffmpeg = RunningFfmpeg(command, purpose=purpose, feed=feed, listen=listen, into=into)
     try:
         yield ffmpeg
     finally:

@@ -430,7 +430,6 @@
       mediaStart: inPoint(element),
       rate: playbackRate(element),
       loop: element.loop,
-      muted: element.muted,
       hasAudio: element.getAttribute("data-has-audio"),
       hidden: element.closest("[data-hidden]") !== null,
       sound: helpers(element).__HF_SOUND__.describe(element),
