@@ -1,6 +1,6 @@
 """Render projects with the reference renderer and with ours, and say how far pictures, sound and streams differ.
 
-    python benchmarks/compare_reference.py PROJECT… [-o REPORT_DIR] [--fps 30] [--variables JSON] [--json]
+    python benchmarks/compare_reference.py PROJECT… [-o REPORT_DIR] [--fps 30] [--variables JSON] [--resolution landscape] [--format webm]
 
 Both get the same browser, the same ffmpeg, H.264 at a quantiser that costs less than the differences that are looked for, and one worker;
 what remains is the renderers' own. Ends with 1 when a project is outside the thresholds, with 2 when nothing could be compared.
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -31,6 +32,26 @@ CRF = 4
 """Visually lossless: above 48 dB on every composition tried, so that 40 dB is a difference of the pictures and not of two encoders."""
 
 _RENDER_SECONDS = 900.0
+
+RESOLUTIONS = {"landscape": 1920, "portrait": 1080, "square": 1080, "landscape-4k": 3840, "portrait-4k": 2160, "square-4k": 2160}
+"""Widths of the sizes that the reference has names for."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One project and what both renderers are to make of it; `name` is that of its reports."""
+
+    name: str
+    project: Path
+    fps: str | None = None
+    variables: Mapping[str, object] = field(default_factory=dict)
+    resolution: str | None = None
+    suffix: str = ".mp4"
+
+    def options(self, size: str, value: str | None) -> list[str]:
+        """What both command lines call alike, and the size as the one calls it that is asked."""
+        named = {"--fps": self.fps, "--variables": json.dumps(self.variables) if self.variables else None, size: value}
+        return [word for name, given in named.items() if given is not None for word in (name, given)]
 
 
 class _Scripts(HTMLParser):
@@ -61,15 +82,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_NOTHING
     options.output.mkdir(parents=True, exist_ok=True)
     found = []
-    for project in options.projects:
+    for project, name in zip(options.projects, names, strict=True):
         sys.stderr.write(f"comparing {project}\n")
-        found.append(_compare(project, options.output, reference, toolset, options.fps, variables))
-    report = {"reference": reference.version, "crf": CRF, "projects": [comparison.as_json() for comparison in found]}
-    (options.output / "report.json").write_text(json.dumps(report, indent=1) + "\n")
-    text = table(found)
-    (options.output / "report.txt").write_text(text)
-    sys.stdout.write(json.dumps(report, indent=1) + "\n" if options.json else text)
+        job = Job(name, project, options.fps, variables, options.resolution, f".{options.format}")
+        found.append(compare_job(job, options.output, reference, toolset))
+    write_report(found, options.output, reference)
+    sys.stdout.write((options.output / ("report.json" if options.json else "report.txt")).read_text())
     return EXIT_ALIKE if all(comparison.alike for comparison in found) else EXIT_DIFFERENT
+
+
+def write_report(found: Sequence[Comparison], folder: Path, reference: Reference) -> None:
+    """Write `report.json`, for machines, and `report.txt`, a table."""
+    report = {"reference": reference.version, "crf": CRF, "projects": [comparison.as_json() for comparison in found]}
+    (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n")
+    (folder / "report.txt").write_text(table(found))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -78,28 +104,34 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-o", "--output", type=Path, default=Path("renders/compare"), metavar="REPORT_DIR", help="default: renders/compare")
     parser.add_argument("--fps", help="frames per second for both (default: data-fps, else 30)")
     parser.add_argument("--variables", metavar="JSON", help="values of the composition's variables, for both")
+    parser.add_argument("--resolution", choices=sorted(RESOLUTIONS), help="output size, for both (default: the composition's own)")
+    parser.add_argument("--format", choices=("mp4", "webm", "mov"), default="mp4", help="for both (default: mp4)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON instead of a table")
     return parser
 
 
-def _compare(
-    project: Path, reports: Path, reference: Reference, toolset: Toolset, fps: str | None, variables: Mapping[str, object]
-) -> Comparison:
-    name = project.resolve().name
-    folder = reports / name
+def compare_job(job: Job, reports: Path, reference: Reference, toolset: Toolset) -> Comparison:
+    """Render with both and measure; both outputs and the worst frames are in `reports / job.name` afterwards."""
+    folder = reports / job.name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    ours, theirs = folder / "ours.mp4", folder / "reference.mp4"
+    ours, theirs = folder / f"ours{job.suffix}", folder / f"reference{job.suffix}"
+    failure = render_both(job, ours, theirs, reference, toolset)
+    return compare(job.name, ours, theirs, folder) if failure is None else failed(job.name, failure)
+
+
+def render_both(job: Job, ours: Path, theirs: Path, reference: Reference, toolset: Toolset) -> str | None:
+    """Render with both; returns what the first one that failed said. A name without an ending becomes a folder of PNG frames."""
     with tempfile.TemporaryDirectory(prefix="hyperframes-compare-") as scratch:
-        copy = complete_copy(project, Path(scratch) / name, toolset)
-        said = _render_ours(copy, ours, fps, variables)
+        copy = complete_copy(job.project, Path(scratch) / job.name, toolset)
+        said = _render_ours(copy, ours, job)
         if said is not None:
-            return failed(name, f"ours failed: {said}")
+            return f"ours failed: {said}"
         try:
-            reference.render(copy, theirs.resolve(), crf=CRF, fps=fps, variables=variables)
+            reference.render(copy, theirs.resolve(), crf=CRF, options=job.options("--resolution", job.resolution))
         except ReferenceError as error:
-            return failed(name, f"the reference failed: {error}")
-    return compare(name, ours, theirs, folder)
+            return f"the reference failed: {error}"
+    return None
 
 
 def complete_copy(project: Path, folder: Path, toolset: Toolset) -> Path:
@@ -121,12 +153,12 @@ def complete_copy(project: Path, folder: Path, toolset: Toolset) -> Path:
     return folder
 
 
-def _render_ours(project: Path, output: Path, fps: str | None, variables: Mapping[str, object]) -> str | None:
+def _render_ours(project: Path, output: Path, job: Job) -> str | None:
     """Render with this checkout; returns what it said when it failed."""
     command = [sys.executable, "-m", "hyperframes_lambda", "render", str(project), "-o", str(output)]
-    command += ["--quality", "high", "--crf", str(CRF), "--workers", "1"]
-    command += ["--fps", fps] if fps else []
-    command += ["--variables", json.dumps(variables)] if variables else []
+    command += ["--quality", "high", "--workers", "1"]
+    command += ["--crf", str(CRF)] if output.suffix in (".mp4", ".webm") else []
+    command += job.options("--width", str(RESOLUTIONS[job.resolution]) if job.resolution else None)
     environment = {**os.environ, TOOLSET_VARIABLE: str(toolset_path())}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", timeout=_RENDER_SECONDS, check=False)
     return None if done.returncode == 0 else " | ".join(done.stderr.strip().splitlines()[-3:])

@@ -176,7 +176,7 @@ PROJECTS: dict[str, Project] = {
         + _audio('id="b" src="b.wav" data-start="1" data-duration="1"'),
         {"a.mp4": counter(2, sound=True), "b.wav": tone(1, low=700)},
     ),
-    "fonts": Project(_TEXT, {}, style="p { position: absolute; left: 4px; margin: 0; font-size: 15px; color: #111; }", seconds=0.5),
+    "font-families": Project(_TEXT, {}, style="p { position: absolute; left: 4px; margin: 0; font-size: 15px; color: #111; }", seconds=0.5),
 }
 
 
@@ -204,16 +204,15 @@ def write(project: Project, folder: Path, make: Callable[[Path, list[str]], None
     )
 
 
-def main() -> None:
-    """Write every project below the folder that the command line names."""
-    ffmpeg = Toolset.model_validate_json(toolset_path().read_text()).ffmpeg.path
+def write_projects(folder: Path, ffmpeg: Path) -> None:
+    """Write every project below `folder`, each under its name."""
 
     def make(path: Path, arguments: list[str]) -> None:
         subprocess.run([str(ffmpeg), "-v", "error", "-y", *arguments, str(path)], check=True)
 
     for name, project in PROJECTS.items():
-        write(project, Path(sys.argv[1]) / name, make)
+        write(project, folder / name, make)
 
 
 if __name__ == "__main__":
-    main()
+    write_projects(Path(sys.argv[1]), Toolset.model_validate_json(toolset_path().read_text()).ffmpeg.path)

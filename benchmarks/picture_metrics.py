@@ -1,4 +1,7 @@
-"""How far two videos differ in their pictures, frame by frame: PSNR of the decoded planes, SSIM of the luma, and the worst frames."""
+"""How far two videos differ in their pictures, frame by frame: PSNR of the decoded planes, SSIM of the luma, and the worst frames.
+
+A video with alpha is measured laid over white, with its alpha as one more plane: the colour of what nobody sees is no difference.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +31,9 @@ Samples = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Picture:
-    """One decoded frame: its three 8-bit planes (4:2:0), and as RGB."""
+    """One decoded frame: its three 8-bit planes (4:2:0), with the alpha if it has one as a fourth, and as RGB."""
 
-    planes: tuple[Plane, Plane, Plane]
+    planes: tuple[Plane, ...]
     rgb: NDArray[np.uint8]
 
 
@@ -111,11 +114,28 @@ def compare_pictures(ours: Path, theirs: Path, *, worst: int = 3) -> PictureDiff
 
 def pictures(video: Path) -> Iterator[Picture]:
     """The frames of the first video stream as 8-bit 4:2:0 and as RGB."""
+    for frame in _frames(video):
+        alpha: tuple[Plane, ...] = ()
+        if any(component.is_alpha for component in frame.format.components):
+            rgba = frame.to_ndarray(format="rgba")
+            alpha = (np.ascontiguousarray(rgba[..., 3]),)
+            cover = rgba[..., 3:].astype(np.float64) / 255
+            frame = av.VideoFrame.from_ndarray(np.rint(rgba[..., :3] * cover + 255 * (1 - cover)).astype(np.uint8), format="rgb24")
+        stacked = np.asarray(frame.reformat(format="yuv420p").to_ndarray(), dtype=np.uint8)
+        rgb = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+        yield Picture((*_planes(stacked, frame.width, frame.height), *alpha), rgb)
+
+
+def _frames(video: Path) -> Iterator[av.VideoFrame]:
     with av.open(str(video)) as container:
-        for frame in container.decode(video=0):
-            stacked = np.asarray(frame.reformat(format="yuv420p").to_ndarray(), dtype=np.uint8)
-            rgb = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
-            yield Picture(_planes(stacked, frame.width, frame.height), rgb)
+        stream = container.streams.video[0]
+        if stream.metadata.get("alpha_mode") != "1":
+            yield from container.decode(video=0)
+            return
+        # FFmpeg's own decoder of VP9 knows nothing of the alpha beside it.
+        decoder = av.CodecContext.create("libvpx-vp9", "r")
+        for packet in container.demux(stream):
+            yield from decoder.decode(packet if packet.size else None)
 
 
 def _planes(stacked: Plane, width: int, height: int) -> tuple[Plane, Plane, Plane]:

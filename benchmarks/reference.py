@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import uuid
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -46,25 +46,31 @@ class Reference:
     home: Path
     toolset: Toolset
 
-    def render(
-        self, project: Path, output: Path, *, crf: int, fps: str | None = None, variables: Mapping[str, object] | None = None
-    ) -> None:
-        """Render `project` to the MP4 `output` with one worker; raises `ReferenceError`.
+    def render(self, project: Path, output: Path, *, crf: int, options: Sequence[str] = ()) -> None:
+        """Render `project` with one worker to `output`, whose ending names the format, a folder of frames if it has none.
 
-        `--quality high` makes it capture as JPEG 100; `crf` is x264's. The project's folder is written to: give it a copy. The same
-        project, options and tools are rendered once; after that the video comes from the cache.
+        `--quality high` makes it capture as JPEG 100; `crf` is the encoder's; `options` are further ones of its command line. The project's
+        folder is written to: give it a copy. The same project, options and tools are rendered once; after that the output comes from the
+        cache. Raises `ReferenceError`.
         """
-        options = ["--quality", "high", "--crf", str(crf), "--workers", "1", "--sdr", "--quiet"]
-        options += ["--fps", fps] if fps else []
-        options += ["--variables", json.dumps(variables)] if variables else []
-        kept = self.home / "renders" / f"{self._digest(project, options)}.mp4"
-        if not kept.is_file():
+        given = ["--quality", "high", "--workers", "1", "--sdr", "--quiet", *options]
+        given += {".mp4": ["--crf", str(crf)], ".webm": ["--format", "webm", "--crf", str(crf)], "": ["--format", "png-sequence"]}.get(
+            output.suffix, ["--format", output.suffix.removeprefix(".")]
+        )
+        kept = self.home / "renders" / f"{self._digest(project, given)}{output.suffix}"
+        if not kept.exists():
+            # Only what was rendered to its end is kept.
+            unfinished = kept.with_name(f"{uuid.uuid4().hex}{output.suffix}")
             kept.parent.mkdir(parents=True, exist_ok=True)
-            command = [str(self.node), str(self.script), "render", str(project), "--output", str(kept), *options]
+            command = [str(self.node), str(self.script), "render", str(project), "--output", str(unfinished), *given]
             done = _run(command, cwd=project, environment=self._environment(), seconds=_RENDER_SECONDS)
-            if done.returncode or not kept.is_file():
+            if done.returncode or not unfinished.exists():
                 raise ReferenceError(f"exit {done.returncode}: {_said(done)}")
-        shutil.copyfile(kept, output)
+            unfinished.rename(kept)
+        if kept.is_dir():
+            shutil.copytree(kept, output)
+        else:
+            shutil.copyfile(kept, output)
 
     def _digest(self, project: Path, options: list[str]) -> str:
         fonts = self._browser.fontconfig.read_text() if self._browser.fontconfig is not None else ""

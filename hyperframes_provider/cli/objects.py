@@ -14,6 +14,8 @@ from hyperframes_provider.client.connect import Connect
 from hyperframes_provider.client.errors import InvalidRequest, error_code
 from hyperframes_provider.client.s3 import parse_s3_uri
 
+_FRAME_NAME = re.compile(r"[0-9]{6,}\.png")
+
 
 def fetch_object(connect: Connect, uri: str, path: Path) -> Path:
     """Download `uri` to `path`, which appears when it is complete; `InvalidRequest` when there is no such object."""
@@ -45,12 +47,16 @@ def fetch_sidecars(connect: Connect, sidecars: Mapping[str, str], output_uri: st
 
 
 def fetch_frames(connect: Connect, uri: str, folder: Path) -> Path:
-    """Download a png-sequence and unpack it into `folder`."""
+    """Download a png-sequence and unpack it into `folder`; numbered frames of an earlier, longer render are removed, other files stay."""
     with tempfile.TemporaryDirectory(prefix="hyperframes-frames-") as scratch:
         archive = fetch_object(connect, uri, Path(scratch) / "frames.tar")
         folder.mkdir(parents=True, exist_ok=True)
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
+            names = set(tar.getnames())
+    for stale in folder.iterdir():
+        if _FRAME_NAME.fullmatch(stale.name) and stale.name not in names:
+            stale.unlink()
     return folder
 
 

@@ -126,7 +126,7 @@ def prepare(
         )
     except ValidationError as error:
         faults = "; ".join(f"{fault['loc'][0]}: {fault['input']!r}: {fault['msg']}" for fault in error.errors())
-        raise InvalidRequest(faults, hint="S3 URIs have at most 1200 characters.") from None
+        raise InvalidRequest(faults, hint="S3 URIs have at most 1200 characters, prefixes 1000.") from None
     request, variables_json = _fitting(request)
     return PreparedRender(target, render, located, request, input_json(request), _warnings(destination, target), variables_json)
 

@@ -123,6 +123,10 @@ class _TooManyRequestsError(JsonRESTError):
         super().__init__("TooManyRequestsException", "Rate Exceeded.")
 
 
+_CERTIFICATES = ("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR")
+"""Whom this machine trusts: behind a company's own authority nothing remote could be fetched without. They hold no secrets."""
+
+
 class _Runner:
     """Turns moto's function objects into environments."""
 
@@ -159,6 +163,7 @@ class _Runner:
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
             "HYPERFRAMES_TOOLSET": str(self._toolset()),
+            **{name: os.environ[name] for name in _CERTIFICATES if name in os.environ},
         }
         variables = {**own, **{name: str(value) for name, value in function.environment_vars.items()}}
         return FunctionConfig(

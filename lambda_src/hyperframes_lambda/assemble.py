@@ -107,7 +107,7 @@ class _Job:
         """The plan's sound as one WAV, None when it has none."""
         if not self.manifest.has_audio:
             return None
-        mixed = self.scratch / "mix.wav"
+        mixed = self.scratch / f"mix-of-{self.output.name}.wav"  # never the output's own name
         mix(self.ffmpeg, self.manifest, self.source, mixed)
         return mixed
 

@@ -119,6 +119,11 @@ def test_how_many_chunks_are_enough(at_least: Any, total: int, chunks: int) -> N
     assert not reached(Progress(chunks_done=chunks), at_least)
 
 
+def test_sound_alone_has_enough_chunks_without_any() -> None:
+    assert reached(Progress(chunks_total=0, frames_total=48), 1.0)
+    assert progress_line(Progress(chunks_total=0, frames_total=48), 0.0005) == "$0.0005"
+
+
 def test_more_chunks_than_there_are_is_a_wrong_request() -> None:
     with pytest.raises(InvalidRequest, match="5 chunks can never be complete, the plan has 4"):
         needed(5, 4)

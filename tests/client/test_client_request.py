@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from hyperframes_lambda.contract.errors import RenderError
+from hyperframes_lambda.contract.events import PlanResult
 from hyperframes_lambda.contract.formats import OutputFormat
 from hyperframes_provider.client import names
 from hyperframes_provider.client.errors import InvalidRequest, RequestTooLarge
@@ -125,6 +126,31 @@ def test_variables_leave_the_input_from_the_byte_on_with_which_it_would_be_too_l
     assert json.loads(apart.variables_json) == metadata_of(room + 1)["variables"]
     assert json.loads(apart.input_json)["Config"] == {"variablesS3Uri": f"s3://renders-bucket/renders/{apart.render_id}/variables.json"}
     assert apart.variables.uri == f"s3://renders-bucket/renders/{apart.render_id}/variables.json"
+
+
+def test_the_result_of_the_largest_plan_finds_the_room_that_is_kept_for_it() -> None:
+    text = "x" * 64
+    plan = PlanResult(
+        ManifestS3Uri="s3://" + "b" * 63 + "/" + "k" * 1131,
+        plan_hash="0" * 64,
+        chunk_count=1000,
+        chunks=list(range(1000)),
+        max_parallel_chunks=1000,
+        total_frames=3_600_000,
+        fps="30000/1001",
+        duration=120_120.0,
+        width=7680,
+        height=4320,
+        format="png-sequence",
+        has_audio=True,
+        renderer_version=text,
+        browser_version=text,
+        ffmpeg_version=text,
+        runtime_version=text,
+        reused=False,
+        duration_ms=900_000,
+    )
+    assert len(json.dumps(plan.to_wire()).encode()) < PLAN_RESERVE
 
 
 def test_other_large_variables_are_another_render(request_of) -> None:

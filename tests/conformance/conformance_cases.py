@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import conformance_formulas as expect
+import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ CASES: tuple[Case, ...] = (
     Case("image-choice-2x", "images, output sizes", expect.image_choice_dense, project="image-choice", config={"width": 640}),
     Case("animated-image", "images", expect.animated_image),
     Case("shadow-dom", "documents", expect.shadow_dom),
-    Case("iframe-nested", "documents", expect.four_lanes),
+    Case("iframe-nested", "documents", expect.five_lanes),
     Case("mathml", "documents", expect.mathml, tolerance=1.5),
     Case("text-layout", "documents", expect.text_layout),
     Case("hf-page", "pages without a runtime", expect.three_lanes, config={"width": 320, "height": 180}),
@@ -96,17 +98,30 @@ CASES: tuple[Case, ...] = (
     Case("remote-gsap", "remote assets", expect.remote_gsap),
     Case("google-fonts", "remote assets, fonts", expect.google_fonts),
     Case("fonts", "fonts", expect.fonts),
+    Case("font-files", "fonts", expect.font_files, tolerance=0.1),
     Case("video-attributes", "source video", expect.video_attributes),
     Case("video-late", "source video, sub-compositions", expect.video_late),
     Case("video-looks", "source video", expect.video_looks, tolerance=12.0),
+    Case("video-sources", "source video", expect.video_sources),
+    Case("video-textures", "source video", expect.video_textures),
 )
 
 
 @dataclass(frozen=True)
-class OutputCase:
-    """One format of the composition `sound`, and what a decoder finds in the finished file.
+class Tone:
+    """A tone that is heard from `start` to `end`."""
 
-    `pictures` is the number of frames, `tolerance` that of the box in pixels; `tones` says whether the two tones must be heard.
+    start: float
+    end: float
+    hertz: int
+    amplitude: float
+
+
+@dataclass(frozen=True)
+class OutputCase:
+    """One format of a composition, by default of `sound`, and what a decoder finds in the finished file.
+
+    `pictures` is the number of frames, `tolerance` that of the box in pixels; `tones` are those of its sound, if it has one.
     """
 
     name: str
@@ -118,6 +133,7 @@ class OutputCase:
     pictures: int = 25
     tolerance: float = 1.0
     project: str = "sound"
+    tones: tuple[Tone, ...] = (Tone(0.1, 0.4, 440, 0.5), Tone(0.5, 0.8, 880, 0.25))
 
 
 OUTPUTS: tuple[OutputCase, ...] = (
@@ -132,8 +148,32 @@ OUTPUTS: tuple[OutputCase, ...] = (
     OutputCase("webp", {"format": "webp", "frame": 12}, ".webp", "webp", "", pictures=1),
     OutputCase("m4a", {"format": "m4a"}, ".m4a", sound="aac", pictures=0),
     OutputCase("wav", {"format": "wav"}, ".wav", sound="pcm_s24le", pictures=0),
+    OutputCase(
+        "another-speed",
+        {"format": "wav"},
+        ".wav",
+        sound="pcm_s24le",
+        pictures=0,
+        project="sound-rate",
+        tones=(Tone(0, 0.4, 440, 0.5), Tone(0.5, 0.9, 880, 0.5)),
+    ),
     OutputCase("mp4-twice-the-size", {"format": "mp4", "width": 640}, ".mp4", "h264", "yuv420p", "aac"),
     OutputCase("mp4-ntsc", {"format": "mp4", "fps": "30000/1001"}, ".mp4", "h264", "yuv420p", "aac", pictures=30),
+)
+
+
+@dataclass(frozen=True)
+class SoundCase:
+    """One composition, and the value of every sample of its mix."""
+
+    name: str
+    covers: str
+    sound: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+SOUNDS: tuple[SoundCase, ...] = (
+    SoundCase("sound-shapes", "audio: GSAP-driven volume, fades", expect.sound_shapes),
+    SoundCase("sound-groups", "audio: groups, in-points, looping", expect.sound_groups),
 )
 
 

@@ -9,7 +9,9 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from conformance_media import SHORT, is_kept, wave_form
 from formulas import BLACK, BLUE, GREEN, RED, Picture, box_error, centre, coverage
+from numpy.typing import NDArray
 
 Colour = tuple[int, int, int]
 Formula = Callable[[Picture, float], float]
@@ -419,6 +421,46 @@ def video_looks(picture: Picture, t: float) -> float:
         pixel_error(picture, 210, 80, (0, 255, 255)),
         pixel_error(picture, 270, 80, (255, 255, 255)),
     )
+
+
+def video_sources(picture: Picture, t: float) -> float:
+    """Two numbered films, and left halves in red over green grounds."""
+    n = round(25 * t)
+    shown = max(number for number in range(n + 1) if is_kept(number))
+    places = ((20, RED), (60, GREEN), (120, RED), (160, GREEN))
+    colours = max(pixel_error(picture, x, 100, colour) for x, colour in places)
+    return max(films(picture, shown, n), 0.0 if colours <= 6 else math.inf)
+
+
+def video_textures(picture: Picture, t: float) -> float:
+    return films(picture, 2 * round(25 * t), 2 * round(25 * t))
+
+
+def font_files(picture: Picture, t: float) -> float:
+    """The moving weight's ink lies between that of the least and of the greatest as `t` does; two subsets are the two fonts."""
+    inks = [float((255.0 - picture[30 * line : 30 * line + 30, :, 0]).sum()) for line in range(3)]
+    part = (inks[1] - inks[0]) / (inks[2] - inks[0])
+    # By columns, for the base line is that of the first font.
+    pair, both, other = ((255.0 - picture[top : top + 30, :, 0]).sum(axis=0) for top in (90, 120, 150))
+    subsets = np.array_equal(pair, both) and np.abs(pair - other).sum() > 10_000
+    return abs(part - t) if subsets and inks[2] > 1.5 * inks[0] else math.inf
+
+
+def sound_shapes(t: NDArray[np.float64]) -> NDArray[np.float64]:
+    moved = np.interp(t, (0, 0.32), (1, 0.2)) * _within(t, 0, 0.4) * wave_form(t, 440)
+    faded = np.interp(t, (0.5, 0.6, 0.7, 0.9), (0, 1, 1, 0)) * _within(t, 0.5, 0.9) * wave_form(t - 0.5, 880)
+    return moved + faded
+
+
+def sound_groups(t: NDArray[np.float64]) -> NDArray[np.float64]:
+    low = 0.8 * _within(t, 0.1, 0.6) * wave_form(t - 0.1, 440)
+    high = _within(t, 0.2, 0.4) * wave_form(t - 0.2 + 0.30025, 880)
+    again = 0.5 * _within(t, 0.3, 0.9) * wave_form((t - 0.3 + 1e-9) % SHORT, 440)
+    return 0.5 * (low + high) + again
+
+
+def _within(t: NDArray[np.float64], start: float, end: float) -> NDArray[np.float64]:
+    return ((t > start - 1e-9) & (t < end - 1e-9)).astype(np.float64)
 
 
 def fonts(picture: Picture, t: float) -> float:

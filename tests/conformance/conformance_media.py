@@ -14,7 +14,14 @@ SAMPLE_RATE = 48_000
 
 _BT709 = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv")
 _OPAQUE = ("-vf", "scale=out_color_matrix=bt709:out_range=tv", "-c:v", "libx264", "-qp", "4", "-pix_fmt", "yuv420p", *_BT709)
-_ALPHA = ("-c:v", "libvpx-vp9", "-lossless", "1", "-pix_fmt", "yuva420p", "-auto-alt-ref", "0")
+_CODECS = {
+    ".mp4": _OPAQUE,
+    ".webm": ("-c:v", "libvpx-vp9", "-lossless", "1", "-pix_fmt", "yuva420p", "-auto-alt-ref", "0"),
+    ".mov": ("-vf", "scale=out_color_matrix=bt709", "-c:v", "prores_ks", "-profile:v", "4444", "-pix_fmt", "yuva444p10le", *_BT709),
+}
+
+SHORT = 0.21
+"""Seconds of `short.wav`, in which the tone of 440 Hz does not fit a whole number of times: a loop shows."""
 
 
 def write_media(folder: Path, ffmpeg: Path) -> None:
@@ -27,9 +34,15 @@ def write_media(folder: Path, ffmpeg: Path) -> None:
     _film(ffmpeg, folder / "colours.mp4", [bars] * 30)
     half = np.zeros((40, 80, 4), np.uint8)
     half[:, :40] = (255, 0, 0, 255)
-    _film(ffmpeg, folder / "alpha.webm", [half] * 30)
+    for suffix in (".webm", ".mov"):
+        _film(ffmpeg, folder / f"alpha{suffix}", [half] * 30)
+    _uneven(ffmpeg, folder / "long.mp4", folder / "uneven.mp4")
+    _film(ffmpeg, folder / "lying.mp4", [np.rot90(numbered(number)) for number in range(30)])
+    upright = ["-display_rotation", "-90", "-i", str(folder / "lying.mp4"), "-c", "copy", str(folder / "turned.mp4")]
+    subprocess.run([str(ffmpeg), "-v", "error", "-y", *upright], check=True)
     for hertz in (440, 880):
         _tone(folder / f"{hertz}.wav", hertz)
+    _tone(folder / "short.wav", 440, SHORT)
 
 
 def numbered(number: int) -> NDArray[np.uint8]:
@@ -43,15 +56,30 @@ def numbered(number: int) -> NDArray[np.uint8]:
 
 def _film(ffmpeg: Path, path: Path, frames: list[NDArray[np.uint8]]) -> None:
     height, width, _ = frames[0].shape
-    codec = _ALPHA if path.suffix == ".webm" else _OPAQUE
     source = ["-f", "rawvideo", "-pix_fmt", "rgba", "-s", f"{width}x{height}", "-r", "25", "-i", "-"]
-    command = [str(ffmpeg), "-v", "error", "-y", *source, *codec, str(path)]
+    command = [str(ffmpeg), "-v", "error", "-y", *source, *_CODECS[path.suffix], str(path)]
     subprocess.run(command, input=b"".join(frame.tobytes() for frame in frames), check=True)
 
 
-def _tone(path: Path, hertz: int) -> None:
-    seconds = np.arange(SAMPLE_RATE) / SAMPLE_RATE
-    samples = (0.5 * 32767 * np.sin(2 * np.pi * hertz * seconds)).astype("<i2")
+def is_kept(number: int) -> bool:
+    """Whether `uneven.mp4`, a film of variable rate, has this frame of `long.mp4`."""
+    return number % 3 == 0 or number % 4 == 0
+
+
+def _uneven(ffmpeg: Path, source: Path, path: Path) -> None:
+    chain = "select='not(mod(n,3)*mod(n,4))',settb=1/12800"
+    command = [str(ffmpeg), "-v", "error", "-y", "-i", str(source), "-vf", chain, "-fps_mode", "vfr", *_OPAQUE[2:], str(path)]
+    subprocess.run(command, check=True)
+
+
+def wave_form(seconds: NDArray[np.float64], hertz: int) -> NDArray[np.float64]:
+    """The tone of `<hertz>.wav` at these moments of the file."""
+    return np.asarray(0.5 * np.sin(2 * np.pi * hertz * seconds), dtype=np.float64)
+
+
+def _tone(path: Path, hertz: int, length: float = 1.0) -> None:
+    seconds = np.arange(round(length * SAMPLE_RATE)) / SAMPLE_RATE
+    samples = (32767 * wave_form(seconds, hertz)).astype("<i2")
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)

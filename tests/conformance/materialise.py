@@ -17,6 +17,7 @@ from pathlib import Path
 
 from conformance_media import write_gif, write_media
 
+from hyperframes_lambda.composition.fonts import font_files
 from hyperframes_lambda.contract.toolset import Toolset
 from hyperframes_lambda.remote import cdn
 from hyperframes_lambda.remote.packages import Registry
@@ -36,6 +37,16 @@ def materialise(name: str, folder: Path, toolset: Toolset, media: Path) -> None:
         write_gif(folder / "steps.gif")
     if name.startswith(("video-", "sound")):
         shutil.copytree(media, folder / "media")
+    if name == "font-files":
+        copy_fonts(toolset, folder / "fonts")
+
+
+def copy_fonts(toolset: Toolset, folder: Path) -> None:
+    """Write fonts of the toolset as files that an author brings, under names that say nothing."""
+    bundled = {path.rpartition("/")[2]: file for path, (file, _) in font_files(toolset.fonts).items()}
+    folder.mkdir()
+    for name, own in (("montserrat-latin-wght", "variable"), ("league-gothic-latin-400", "letters"), ("archivo-black-latin-400", "digits")):
+        shutil.copy(bundled[f"{name}-normal.woff2"], folder / f"{own}.woff2")
 
 
 def localise(folder: Path, registry: Registry) -> None:
@@ -79,9 +90,9 @@ def main() -> None:
     """Write the projects of all cases below the folder that the command line names."""
     # The formulas of boxes and colours, which the table of cases names, are the acceptance suite's.
     sys.path.insert(0, str(Path(__file__).parent.parent / "acceptance"))
-    from conformance_cases import CASES, OUTPUTS
+    from conformance_cases import CASES, OUTPUTS, SOUNDS
 
-    names = sorted({case.folder for case in CASES} | {case.project for case in OUTPUTS})
+    names = sorted({case.folder for case in CASES} | {case.project for case in OUTPUTS} | {case.name for case in SOUNDS})
     write_projects(names, Path(sys.argv[1]), Toolset.model_validate_json(toolset_path().read_text()))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from conformance_cases import OUTPUTS, REFUSALS, OutputCase, Refusal
+from conformance_cases import OUTPUTS, REFUSALS, SOUNDS, OutputCase, Refusal, SoundCase, Tone
 from conformance_formulas import lanes
 from numpy.typing import NDArray
 from PIL import Image
@@ -24,8 +24,6 @@ from hyperframes_lambda.plan import plan
 from hyperframes_lambda.render_chunk import render_chunk
 
 SAMPLE_RATE = 48_000
-TONES = ((0.1, 0.4, 440, 0.5), (0.5, 0.8, 880, 0.25))
-"""Start, end, hertz and amplitude of the composition's sounds."""
 
 
 @dataclass
@@ -66,7 +64,24 @@ def test_a_decoder_finds_the_pictures_and_the_tones(case: OutputCase, conformanc
         assert found.times == pytest.approx([float(number / manifest.fps) for number in range(case.pictures)], abs=0.0006)
     if case.sound:
         assert found.samples is not None
-        check_tones(found.samples, float(manifest.total_frames / manifest.fps))
+        check_tones(found.samples, float(manifest.total_frames / manifest.fps), case.tones)
+
+
+@pytest.mark.usefixtures("one_browser")
+@pytest.mark.parametrize("case", SOUNDS, ids=lambda case: case.name)
+def test_every_sample_equals_the_formula(case: SoundCase, conformance_project: Callable[[str], Path], tmp_path: Path) -> None:
+    manifest = plan(conformance_project(case.name), RenderConfig.model_validate({"fps": 25, "format": "wav"}), tmp_path / "plan")
+    segments = tmp_path / "segments"
+    segments.mkdir()
+    for chunk in manifest.chunks:
+        render_chunk(tmp_path / "plan", chunk.index, segments)
+
+    assemble(tmp_path / "plan", [segments / segment_name(manifest, chunk.index) for chunk in manifest.chunks], tmp_path / "mix.wav")
+
+    samples = decode(tmp_path / "mix.wav").samples
+    assert samples is not None and len(samples) == SAMPLE_RATE
+    wrong = np.abs(samples - case.sound(np.arange(SAMPLE_RATE) / SAMPLE_RATE))
+    assert wrong.max() < 0.001, f"sample {wrong.argmax()} is {wrong.max():.4f} from the formula"
 
 
 @pytest.mark.usefixtures("one_browser")
@@ -113,13 +128,14 @@ def over_white(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.rint(picture[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
 
 
-def check_tones(samples: NDArray[np.float64], seconds: float) -> None:
+def check_tones(samples: NDArray[np.float64], seconds: float, tones: Sequence[Tone]) -> None:
     """Loud where a tone is, of its pitch, silent elsewhere; as long as the pictures, give or take a codec's frame."""
     assert abs(len(samples) / SAMPLE_RATE - seconds) < 0.03
-    for start, end, hertz, amplitude in TONES:
-        part = samples[round((start + 0.03) * SAMPLE_RATE) : round((end - 0.03) * SAMPLE_RATE)]
+    for tone in tones:
+        part = samples[round((tone.start + 0.03) * SAMPLE_RATE) : round((tone.end - 0.03) * SAMPLE_RATE)]
         spectrum = np.abs(np.fft.rfft(part * np.hanning(len(part))))
-        assert abs(float(np.argmax(spectrum)) * SAMPLE_RATE / len(part) - hertz) < 8
-        assert float(np.sqrt(np.mean(part**2))) == pytest.approx(amplitude / np.sqrt(2), rel=0.05)
-    for start, end in ((0.0, 0.07), (0.43, 0.47), (0.83, 0.97)):
-        assert float(np.abs(samples[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)]).max()) < 0.02
+        assert abs(float(np.argmax(spectrum)) * SAMPLE_RATE / len(part) - tone.hertz) < 8
+        assert float(np.sqrt(np.mean(part**2))) == pytest.approx(tone.amplitude / np.sqrt(2), rel=0.05)
+    for before, after in zip((0.0, *(tone.end for tone in tones)), (*(tone.start for tone in tones), seconds), strict=True):
+        silence = samples[round((before + 0.03) * SAMPLE_RATE) : max(0, round((after - 0.03) * SAMPLE_RATE))]
+        assert not silence.size or float(np.abs(silence).max()) < 0.02

@@ -79,10 +79,10 @@ FAULTS = {
     ),
     "missing source video": (page(body='<video id="clip" src="clip.mp4"></video>'), {}, "ASSET_UNAVAILABLE", ["clip.mp4"]),
     "missing audio": (page(body='<audio id="song" src="song.mp3"></audio>'), {}, "ASSET_UNAVAILABLE", ["song.mp3"]),
-    "unreadable audio": (
+    "text as audio": (
         page(body='<audio id="song" src="song.mp3"></audio>') | {"song.mp3": b"no sound"},
         {},
-        "MEDIA_UNREADABLE",
+        "NOT_MEDIA_PAYLOAD",
         ["song.mp3"],
     ),
     "sound of a silent composition": (MOVING, {"Config": {"format": "wav"}}, "COMPOSITION_EMPTY", ["wav"]),

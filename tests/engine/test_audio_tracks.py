@@ -38,7 +38,6 @@ def element(**changes: Any) -> MediaElement:
         media_start=0.5,
         rate=1.5,
         loop=True,
-        muted=False,
         has_audio=None,
         hidden=False,
         held=False,

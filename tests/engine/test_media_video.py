@@ -212,7 +212,11 @@ def encoder_for(ffmpeg: Path, out: Path, frames: int = 500) -> SegmentEncoder:
 
 
 def slow_ffmpeg(tmp_path: Path) -> Path:
-    """Stands in for an ffmpeg that has stopped reading: the feeding thread fills the pipe and blocks, as the queue then does."""
+    """Stands in for an ffmpeg that has stopped reading: the feeding thread fills the pipe and blocks, as the queue then does.
+
+    Its process id comes through a named pipe, of which both ends wait for each other.
+    """
+    os.mkfifo(tmp_path / "pid")
     script = tmp_path / "ffmpeg-asleep"
     script.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 60\n")
     script.chmod(0o755)

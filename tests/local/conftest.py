@@ -17,8 +17,9 @@ def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     """A running endpoint with a bucket and the sample function's code in it."""
     state_dir, outputs = tmp_path_factory.mktemp("state"), tmp_path_factory.mktemp("renders") / "outputs"
     with pytest.MonkeyPatch.context() as surroundings:
-        # Handed on to functions, the first, and kept from them, the second.
+        # Handed on to functions, the first two, and kept from them, the third.
         surroundings.setenv("HYPERFRAMES_TOOLSET", "/of/this/machine/toolset.json")
+        surroundings.setenv("NODE_EXTRA_CA_CERTS", "/of/this/machine/authority.pem")
         surroundings.setenv("AWS_SECRET_ACCESS_KEY", "real-secret-of-this-machine")
         info = endpoint.up(outputs=outputs, state_dir=state_dir)
     try:

@@ -33,6 +33,7 @@ def test_surroundings_are_lambdas(local_aws: Deployed) -> None:
     environ = seen["environ"]
     assert environ["HYPERFRAMES_BUCKET"] == "b"
     assert environ["HYPERFRAMES_TOOLSET"] == "/of/this/machine/toolset.json"
+    assert environ["NODE_EXTRA_CA_CERTS"] == "/of/this/machine/authority.pem"
     assert environ["AWS_ENDPOINT_URL"] == local_aws.info.url
     assert environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] == "300"
     assert environ["AWS_LAMBDA_FUNCTION_NAME"] == name

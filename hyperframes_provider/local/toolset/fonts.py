@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from xml.sax.saxutils import escape
 
-from hyperframes_lambda.contract.fonts import ALIASES, BUNDLED, CJK_BY_LANGUAGE, INSTALLED, slug
+from hyperframes_lambda.contract.fonts import ALIASES, BUNDLED, CJK_BY_LANGUAGE, INSTALLED, MATH, slug
 from hyperframes_lambda.contract.toolset import FontCatalogue, FontFace
 from hyperframes_provider.local.toolset.parts import InstalledPart
 from hyperframes_provider.local.toolset.pins import Role
@@ -73,8 +73,16 @@ def _rules() -> str:
         [
             *(_rule("family", "any", name, "assign", family) for name, family in names.items()),
             *(_rule("lang", "any", language, "append", family) for language, family in CJK_BY_LANGUAGE.items()),
+            _WITHOUT_ARABIC,
         ]
     )
+
+
+_WITHOUT_ARABIC = (
+    f'  <match target="scan"><test name="family"><string>{MATH}</string></test><edit name="charset" mode="assign">'
+    "<minus><name>charset</name><charset><range><int>0x0600</int><int>0x06FF</int></range></charset></minus></edit></match>"
+)
+"""The font for formulas has Arabic letters as symbols, which do not join; text must not find them."""
 
 
 def _rule(test: str, qualifier: str, value: str, mode: str, family: str) -> str:

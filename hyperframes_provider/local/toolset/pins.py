@@ -233,24 +233,12 @@ FONT_PARTS: tuple[Part, ...] = (
         "sha512-VplwHpB8FLuzl+4G5LDci1b3Z4SghiuXH8XEgaxjnOb5aue5mEt1njmDKeO6iyLeGa73LffU7PC7hzncLRx0ZA==",
         3_065_511,
     ),
-    # Browsers take the root signs and stretched brackets of formulas out of a font's MATH table, which few fonts have.
-    _installed_font(
-        "@fontsource/noto-sans-math",
-        "sha512-CzodkZ4R2VC73rqbNbVpiI94fXZJLFEMNBTAM3DFadjAKrjLQ2Fr+s2yM2c5uS+frBZ2IM+LyMo6COhAzV7hCA==",
-        530_395,
-        weights=(400,),
-    ),
+    # Hebrew, Greek and Cyrillic are in the fonts that come with the browser.
     _installed_font(
         "@fontsource/noto-sans-arabic",
         "sha512-i3t6GR0LOReyJVEk+YfYCnxv53wuIelg7Y9NGNvOq4Diq/EP0YszaGXkQwfQNigLjfO4POrLaPGM0sNliGYk7A==",
         1_779_188,
         script="arabic",
-    ),
-    _installed_font(
-        "@fontsource/noto-sans-hebrew",
-        "sha512-7owtzuw9D+ipt0g8mcBGOm7MS/mv/REKsjSwEUe749UUsrnG54TSmusNn7oxv2GxbUORAzADLQ8ggdtt7oKkpg==",
-        486_271,
-        script="hebrew",
     ),
     _installed_font(
         "@fontsource/noto-sans-devanagari",
@@ -263,6 +251,13 @@ FONT_PARTS: tuple[Part, ...] = (
         "sha512-ngqUyvDukkZUHypQbUJvUdAeYa2aYZsyeDTsdqMudf7GK2F2TK19OZ5kbo+37qsBtkNpmAMhEObQnWnzPqzKUw==",
         481_514,
         script="thai",
+    ),
+    # Browsers take the root signs and stretched brackets of formulas out of a font's MATH table, which few fonts have.
+    _installed_font(
+        "@fontsource/noto-sans-math",
+        "sha512-CzodkZ4R2VC73rqbNbVpiI94fXZJLFEMNBTAM3DFadjAKrjLQ2Fr+s2yM2c5uS+frBZ2IM+LyMo6COhAzV7hCA==",
+        530_395,
+        weights=(400,),
     ),
     Part(
         name="font-emoji",

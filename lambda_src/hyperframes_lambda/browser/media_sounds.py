@@ -26,7 +26,7 @@ class ElementSound:
     """Attributes of one element, in seconds and linear gain."""
 
     timed: bool = True
-    """Whether it stands in a page with a `data-start`. In the page all have one, in frames and shadow trees those that are meant to play."""
+    """Whether it stands in a page with a `data-start`. In the page all have one, in frames and shadow trees what is meant to play."""
     fade_in: float = 0.0
     fade_out: float = 0.0
     automation: str = ""
@@ -44,7 +44,7 @@ class Volume:
     """Linear, from `data-volume` or as a script set it last, 0 to 3.98."""
     muted: bool
     writes: int
-    """How often scripts have set the volume or changed the muteness so far. A seek past a tween counts, whatever volume it leaves behind."""
+    """How often scripts have set the volume or changed the muteness. A seek past a tween counts, whatever volume it leaves behind."""
 
 
 def read_sound(found: dict[str, Any]) -> ElementSound:

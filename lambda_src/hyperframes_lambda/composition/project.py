@@ -13,7 +13,7 @@ from hyperframes_lambda.composition.files import ServedFile, content_type, is_ht
 from hyperframes_lambda.composition.flatten import flatten_project
 from hyperframes_lambda.composition.fonts import CANVAS_SCRIPT, STYLESHEET, STYLESHEET_LINK, TEXT_RENDERING, FindFamily, ProjectFonts
 from hyperframes_lambda.composition.html import tokenize
-from hyperframes_lambda.composition.rewrite import insert_scripts, script_tag
+from hyperframes_lambda.composition.rewrite import insert_into_frames, insert_scripts, script_tag
 from hyperframes_lambda.composition.source import SourcePage, read_page
 from hyperframes_lambda.contract.toolset import Tool
 
@@ -106,10 +106,11 @@ def _changed_style_sheets(served: Mapping[str, ServedFile], fonts: ProjectFonts)
 
 def _page(page: SourcePage, *, is_entry: bool, fonts: str) -> ServedFile:
     head = script_tag(f"/{_VIRTUAL_TIME}") + script_tag(f"/{_SOUND}") + script_tag(f"/{_MEDIA}")
+    framed = insert_into_frames(tokenize(page.text), head + fonts)
     if is_entry:
         head += script_tag(f"/{_SCOPE}") + script_tag(f"/{_RUNTIME}") + TEXT_RENDERING
     head += fonts
-    text = insert_scripts(tokenize(page.text), head=head, body=script_tag(f"/{_BRIDGE}") if is_entry else "")
+    text = insert_scripts(tokenize(framed), head=head, body=script_tag(f"/{_BRIDGE}") if is_entry else "")
     charset = "" if page.encoding == "latin-1" else "; charset=utf-8"
     return ServedFile(content_type(page.path) + charset, content=page.encode(text))
 

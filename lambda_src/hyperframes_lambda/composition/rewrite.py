@@ -5,6 +5,8 @@ Everything is inserted on the line where it goes, so a line number of the served
 
 from __future__ import annotations
 
+import html
+
 from hyperframes_lambda.composition.html import EndTag, Page, replace
 
 
@@ -32,6 +34,23 @@ def body_end(page: Page) -> int:
         if ends:
             return ends[-1].start
     return len(page.text)
+
+
+def insert_into_frames(page: Page, head: str) -> str:
+    """The page's text with `head` at the beginning of every child frame that is written as an attribute, `<iframe srcdoc="…">`.
+
+    There it opens the head by itself, and a doctype behind it changes nothing: a document of that kind is in standards mode without one
+    (HTML, 13.2.6.4.1). Left alone are frames in which no script may run, and frames that such a frame has itself.
+    """
+    edits = []
+    for tag in page.starts("iframe"):
+        attribute = tag.attribute("srcdoc")
+        if attribute is not None and (not tag.has("sandbox") or "allow-scripts" in (tag.get("sandbox") or "").lower()):
+            value = page.text[attribute.start : attribute.end].partition("=")[2].lstrip()
+            if value.startswith(('"', "'")):  # without quotes it holds no markup
+                start = attribute.end - len(value) + 1
+                edits.append((start, start, html.escape(head)))
+    return replace(page.text, edits)
 
 
 def script_tag(url: str) -> str:

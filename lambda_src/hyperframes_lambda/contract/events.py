@@ -11,7 +11,8 @@ from pydantic.alias_generators import to_pascal
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 
 S3Uri = Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+$", max_length=1200)]
-S3Prefix = Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/(.+/)?$", max_length=1200)]
+S3Prefix = Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/(.+/)?$", max_length=1000)]
+"""Shorter than a URI may be: what is below it has names of up to 150 characters."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 VARIABLES_REFERENCE = "variablesS3Uri"

@@ -74,7 +74,6 @@ INSTALLED: dict[str, tuple[str, ...]] = {
     # Chromium asks for the first of these names where a style sheet says `math`.
     MATH: ("Latin Modern Math", "math", "Cambria Math", "STIX Two Math", "Asana Math", "DejaVu Math TeX Gyre"),
     "Noto Sans Arabic": ("Geeza Pro", "Noto Naskh Arabic", "Arabic UI Text"),
-    "Noto Sans Hebrew": ("Arial Hebrew", "Noto Serif Hebrew"),
     "Noto Sans Devanagari": ("Kohinoor Devanagari", "Devanagari MT", "Mangal", "Nirmala UI"),
     "Noto Sans Thai": ("Thonburi", "Leelawadee UI", "Noto Serif Thai"),
     EMOJI: ("emoji", "Apple Color Emoji", "Segoe UI Emoji", "Segoe UI Symbol", "Android Emoji", "EmojiOne Color", "Twemoji Mozilla"),

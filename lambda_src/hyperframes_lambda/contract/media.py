@@ -65,9 +65,9 @@ class SpeedPoint(WireModel):
 class MediaWindow(WireModel):
     """When and how one element plays one file.
 
-    At composition time `t` in `[start, end)` it is at source time `media_start + (t - start) * rate`, or where `media.time_map` says when its
-    speed changes; with `loop`, modulo what lies between `media_start` and the end of the source; else past the end a picture holds its last
-    frame and sound is silent.
+    At composition time `t` in `[start, end)` it is at source time `media_start + (t - start) * rate`, or where `media.time_map` says when
+    its speed changes; with `loop`, modulo what lies between `media_start` and the end of the source; else past the end a picture holds its
+    last frame and sound is silent.
     """
 
     element: str

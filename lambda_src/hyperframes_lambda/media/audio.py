@@ -1,8 +1,8 @@
 """The sound of the whole render in one piece, so that no chunk boundary can be heard. What is heard when, the plan has decided.
 
-Every position is a whole sample that is counted, never a timestamp: a source is decoded once to raw samples of the mix (`audio_source`), a
-track is cut out of them by bytes, changed in tempo and loudness by ffmpeg, and written to its place in a lane by bytes. A lane is a sparse file as long as the
-composition and holds tracks that do not overlap; in the end the lanes are added up. Memory is bounded; the disk holds eight bytes a
+Every position is a whole sample that is counted, never a timestamp: a source is decoded once to raw samples of the mix, a track is cut out
+of them by bytes, changed in tempo and loudness by ffmpeg, and written to its place in a lane by bytes. A lane is a sparse file as long as
+the composition and holds tracks that do not overlap; in the end the lanes are added up. Memory is bounded; the disk holds eight bytes a
 sample and lane. Muxing into a container is somebody else's business.
 """
 
@@ -12,7 +12,6 @@ import re
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,11 @@ from typing import Any
 import ffmpeg  # type: ignore[import-untyped]  # ffmpeg-python ships no type information
 
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
-from hyperframes_lambda.contract.media import AudioTrack
 from hyperframes_lambda.contract.plan import Manifest
-from hyperframes_lambda.media.audio_gain import MIX_RATE, gain_blocks, gain_curves
-from hyperframes_lambda.media.audio_source import BOTH_SIDES, SAMPLE_BYTES, Cut, DecodedSource, decode
-from hyperframes_lambda.media.audio_tempo import at_speed
+from hyperframes_lambda.media.audio_gain import MIX_RATE, gain_blocks
+from hyperframes_lambda.media.audio_source import BOTH_SIDES, SAMPLE_BYTES, DecodedSource, decode
+from hyperframes_lambda.media.audio_tempo import Part, parts_of, tempo_stages
 from hyperframes_lambda.media.process import close_quietly, compile_command, run, running
-from hyperframes_lambda.media.time_map import exact
 
 TRUE_PEAK_CEILING = -1.0
 """dBTP that the mix may reach. A louder mix is lowered as a whole, by one constant, so that nothing is ever clipped or compressed."""
@@ -53,19 +50,19 @@ def mix(ffmpeg_path: Path, manifest: Manifest, files: Callable[[str], Path], out
     total = total_samples(manifest.total_frames, manifest.fps)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
-        places = [_Place.of(track, total) for track in manifest.audio]
-        lanes = assign_lanes([(place.first, place.end) for place in places])
+        parts = [part for track in manifest.audio for part in parts_of(track, total)]
+        lanes = assign_lanes([(part.first, part.end) for part in parts])
         lane_files = [Path(scratch) / f"lane-{number}" for number in range(max(lanes, default=0) + 1)]
         for lane_file in lane_files:
             with lane_file.open("wb") as lane:
                 lane.truncate(total * SAMPLE_BYTES)
-        cuts = [Cut.of(track, place.first, place.count) for track, place in zip(manifest.audio, places, strict=True)]
         for file in sorted({track.file for track in manifest.audio}):
-            own = [number for number, track in enumerate(manifest.audio) if track.file == file]
-            tracks, raw = [manifest.audio[number] for number in own], Path(scratch) / "source"
-            source = decode(ffmpeg_path, files(file), manifest.sources[file], tracks, [cuts[number] for number in own], raw)
-            for number, track in zip(own, tracks, strict=True):
-                _render(ffmpeg_path, track, places[number], cuts[number], source, lane_files[lanes[number]], Path(scratch) / "track")
+            own = [(part, lane_files[lane]) for part, lane in zip(parts, lanes, strict=True) if part.track.file == file]
+            raw = Path(scratch) / "source"
+            element, cuts = own[0][0].track.element, [part.cut for part, _ in own]
+            source = decode(ffmpeg_path, files(file), manifest.sources[file], cuts, raw, name=f"{element}: the sound of {file!r}")
+            for part, lane_file in own:
+                _play(ffmpeg_path, part, source, lane_file, Path(scratch) / "gain")
             raw.unlink()
         _add_up(ffmpeg_path, lane_files, out)
 
@@ -82,42 +79,27 @@ def assign_lanes(windows: Sequence[tuple[int, int]]) -> list[int]:
     return lanes
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where a track lies in the mix: its samples from `first` to before `end`."""
-
-    first: int
-    end: int
-
-    @classmethod
-    def of(cls, track: AudioTrack, total: int) -> _Place:
-        first = min(total, round(exact(track.start) * MIX_RATE))
-        return cls(first, max(first, min(total, round(exact(track.end) * MIX_RATE))))
-
-    @property
-    def count(self) -> int:
-        return self.end - self.first
-
-
-def _render(ffmpeg_path: Path, track: AudioTrack, place: _Place, cut: Cut, source: DecodedSource, lane: Path, scratch: Path) -> None:
-    """Cut `track` out of its source and have it written, as it is heard, to its place in the lane; `scratch` is the stem of files."""
+def _play(ffmpeg_path: Path, part: Part, source: DecodedSource, lane: Path, gain_file: Path) -> None:
+    """Cut `part` out of its source and have it written, as it is heard, to its place in the lane."""
+    cut, gain = part.cut, part.track.gain
     if not source.sounds(cut):
         return
     sound = ffmpeg.input("pipe:0", format="f32le", ar=MIX_RATE, ac=2)
-    sound = at_speed(sound, track, place.first, place.count, scratch).filter("atrim", end_sample=place.count)
-    curves = gain_curves(track)
-    if curves:
-        with scratch.open("wb") as gains:
-            for block in gain_blocks(track.gain, curves, place.first, place.count):
+    for stage in tempo_stages(part.rate):
+        sound = sound.filter("atempo", tempo=repr(stage))
+    sound = sound.filter("atrim", start_sample=part.lead, end_sample=part.lead + part.count)
+    if part.curves:
+        with gain_file.open("wb") as gains:
+            for block in gain_blocks(gain, part.curves, part.first, part.count):
                 block.tofile(gains)
-        factor = ffmpeg.input(str(scratch), format="f32le", ar=MIX_RATE, ac=1).filter("pan", args=BOTH_SIDES)
+        factor = ffmpeg.input(str(gain_file), format="f32le", ar=MIX_RATE, ac=1).filter("pan", args=BOTH_SIDES)
         sound = ffmpeg.filter([sound, factor], "amultiply")
-    elif track.gain != 1:
-        sound = sound.filter("volume", volume=repr(track.gain), precision="float")
+    elif gain != 1:
+        sound = sound.filter("volume", volume=repr(gain), precision="float")
     command = compile_command(sound.output("pipe:1", format="f32le"), ffmpeg_path)
     with lane.open("r+b", buffering=0) as samples:
-        samples.seek(place.first * SAMPLE_BYTES)
-        with running(command, purpose=f"playing {track.element}", feed=True, into=samples) as player:
+        samples.seek(part.first * SAMPLE_BYTES)
+        with running(command, purpose=f"playing {part.track.element}", feed=True, into=samples) as player:
             if player.process.stdin is not None:
                 # ffmpeg may have all that it needs before the end of what tempo filters look ahead for.
                 with suppress(BrokenPipeError):

@@ -43,16 +43,6 @@ class TimeMap:
         """That of a clip or a track."""
         return cls(window.rate, window.speed)
 
-    @property
-    def edges(self) -> list[tuple[float, float]]:
-        """The points as seconds since the clip's start and rate there; none when the speed is constant."""
-        return list(zip(self._times, self._rates, strict=True))
-
-    @property
-    def fastest(self) -> float:
-        """The highest rate that it reaches."""
-        return max(self._rates, default=float(self._rate))
-
     def source(self, elapsed: Fraction) -> Fraction:
         """Source seconds that have been played `elapsed` seconds after the start; exact where the speed is constant throughout."""
         if not self._times:

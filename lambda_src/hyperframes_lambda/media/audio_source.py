@@ -1,0 +1,135 @@
+"""The sound of one source, as its tracks take it: decoded once to raw samples of the mix, and cut out of them by counting.
+
+Whatever the source's own rate, it is cut on the grid of the mix, at the sample that is nearest to the moment that the track's first sample
+stands for. A loop goes back by its exact length, however many turns it makes.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import IO, Any
+
+import ffmpeg  # type: ignore[import-untyped]  # ffmpeg-python ships no type information
+
+from hyperframes_lambda.contract.errors import ErrorCode, RenderError
+from hyperframes_lambda.contract.media import AudioTrack, MediaSource
+from hyperframes_lambda.media.audio_gain import MIX_RATE
+from hyperframes_lambda.media.process import compile_command, run
+from hyperframes_lambda.media.time_map import TimeMap, exact
+
+BOTH_SIDES = "stereo|c0=c0|c1=c0"
+"""Mono on both sides at full level."""
+
+SAMPLE_BYTES = 8
+"""Two channels of 32-bit floats."""
+
+_FULLEST = 2.0
+"""Times full scale that a source may reach. Decoders of lossy sound overshoot by less; what is louder comes from damage in the file and
+would have the whole mix lowered."""
+
+_LOOK_AHEAD = 24_000
+"""Samples of the mix after a track's end for which the tempo filters are given sound, for they look ahead."""
+
+_BLOCK = 1 << 17
+"""Samples that are read at once."""
+
+_COUNTED = re.compile(r"Number of samples: (\d+)")
+_REENCODE = "Play the file from beginning to end in a player; if it breaks off there, encode it anew."
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What a track takes of its source. Positions are in samples of the mix from the beginning of the source, and need not be whole."""
+
+    begin: Fraction
+    """The position that the first sample of the track stands for."""
+    count: int
+    """Samples that it uses up, with what the tempo filters look ahead."""
+    in_point: Fraction
+    loop: bool
+
+    @classmethod
+    def of(cls, track: AudioTrack, first: int, count: int, rate: float, lead: int) -> Cut:
+        """For the `count` samples of the mix from `first` on and `lead` before them, all played at `rate`."""
+        in_point, speed = exact(track.media_start), exact(rate)
+        played = TimeMap.of(track).source(Fraction(first, MIX_RATE) - exact(track.start))
+        begin = (in_point + played) * MIX_RATE - lead * speed
+        ahead = 0 if speed == 1 else _LOOK_AHEAD
+        return cls(max(Fraction(0), begin), math.ceil((count + lead + ahead) * speed), in_point * MIX_RATE, track.loop)
+
+
+@dataclass(frozen=True)
+class DecodedSource:
+    """Raw samples of a source, in stereo and at the rate of the mix, from sample `origin` of the source on."""
+
+    path: Path
+    origin: int
+    end: Fraction
+    """The position at which a loop goes back to its in-point: of the picture's end where there is a picture, else of the sound's."""
+
+    def write(self, cut: Cut, out: IO[bytes]) -> None:
+        """Write what `cut` takes to `out`; silence where the source has no sound."""
+        with self.path.open("rb") as samples:
+            for first, count in self._pieces(cut):
+                samples.seek((first - self.origin) * SAMPLE_BYTES)
+                for done in range(0, count, _BLOCK):
+                    size = min(_BLOCK, count - done) * SAMPLE_BYTES
+                    out.write(samples.read(size).ljust(size, b"\0"))
+
+    def sounds(self, cut: Cut) -> bool:
+        """Whether there is anything of the source behind the position where `cut` begins."""
+        length = self.path.stat().st_size // SAMPLE_BYTES
+        return cut.count > 0 and (self.end - cut.in_point >= 1 if cut.loop else round(cut.begin) < self.origin + length)
+
+    def _pieces(self, cut: Cut) -> Iterator[tuple[int, int]]:
+        """First sample and number of samples of each turn."""
+        position, left = cut.begin, cut.count
+        while left:
+            count = left
+            if cut.loop:
+                if position >= self.end:
+                    position = cut.in_point + (position - cut.in_point) % (self.end - cut.in_point)
+                count = min(left, math.ceil(self.end - position))
+            yield max(self.origin, round(position)), count
+            position += count
+            left -= count
+
+
+def decode(ffmpeg_path: Path, file: Path, source: MediaSource, cuts: Sequence[Cut], out: Path, *, name: str) -> DecodedSource:
+    """Decode to `out` what the `cuts` take of `file`.
+
+    Timestamps count here only: what starts late is padded, what is missing is silent. Mono goes to both sides at full level and more
+    than two channels are folded down as Web Audio does: centre and surround at -3 dB, no low-frequency channel, nothing normalised.
+    Raises `MEDIA_UNREADABLE` for `name`.
+    """
+    origin = math.floor(min(min(cut.begin, cut.in_point) for cut in cuts))
+    trim: dict[str, Any] = {"start_sample": origin}
+    if not any(cut.loop for cut in cuts):
+        trim["end_sample"] = max(round(cut.begin) + cut.count for cut in cuts)
+    stream = ffmpeg.input(str(file))["a:0"].filter("aresample", **{"async": 1, "first_pts": 0}).filter("aformat", sample_fmts="fltp")
+    if source.channels == 1:
+        stream = stream.filter("pan", args=BOTH_SIDES)
+    stream = stream.filter("aformat", sample_fmts="flt", channel_layouts="stereo", sample_rates=source.sample_rate)
+    stream = stream.filter("volume", volume=1 / _FULLEST, precision="float").filter("asoftclip", type="hard", threshold=1)
+    stream = stream.filter("volume", volume=_FULLEST, precision="float")
+    stream = stream.filter("astats", measure_perchannel="none", measure_overall="Number_of_samples")
+    stream = stream.filter("aresample", MIX_RATE).filter("atrim", **trim)
+    command = compile_command(stream.output(str(out), format="f32le"), ffmpeg_path, log_level="info", tolerant=True)
+    try:
+        log = run(command, purpose=f"decoding {name}")
+    except RenderError as error:
+        if error.code is ErrorCode.ENCODER_FAILED:
+            raise RenderError(ErrorCode.MEDIA_UNREADABLE, f"{name} does not decode: {error.message}", hint=_REENCODE) from error
+        raise
+    if not out.stat().st_size and (errors := [line for line in log if "[error]" in line]):
+        raise RenderError(ErrorCode.MEDIA_UNREADABLE, f"{name} does not decode: {errors[-1]}", hint=_REENCODE)
+    if source.video:
+        return DecodedSource(out, origin, exact(source.duration) * MIX_RATE)
+    # The length of what was resampled is a whole number of samples of the mix; that of a source at 44.1 kHz is not.
+    counted = next((int(match[1]) for line in reversed(log) if (match := _COUNTED.search(line))), 0)
+    return DecodedSource(out, origin, Fraction(counted * MIX_RATE, source.sample_rate))
