@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from reference import Reference, install
 
+from hyperframes_lambda.composition.fonts import read_catalogue
 from hyperframes_lambda.contract.toolset import Toolset
 from hyperframes_provider.local.toolset import toolset_path
 
@@ -93,7 +94,23 @@ def rows(folder: Path, toolset: Toolset) -> Iterator[Row]:
     write_media_projects(folder / "media", toolset.ffmpeg.path)
     for project in sorted((folder / "media").iterdir()):
         yield Row(Job(project.name, project))
-    yield Row(Job("demo", ROOT / "dags" / "projects" / "demo"))
+    demo = ROOT / "dags" / "projects" / "demo"
+    yield Row(Job("demo", demo))
+    yield Row(Job("demo-own-font", _with_font(demo, folder / "demo-own-font", toolset)))
+
+
+def _with_font(demo: Path, copy: Path, toolset: Toolset) -> Path:
+    """The demo with its family as a file of its own: without a network the reference has no more of it than 400 and 700."""
+    fonts = toolset.fonts
+    if fonts is None:
+        raise FileNotFoundError("the toolset has no fonts")
+    faces = read_catalogue(fonts).families["Open Sans"]
+    latin = next(face for face in faces if face.style == "normal" and face.unicode_range.startswith("U+0000-00FF"))
+    sheet = "assets/recap.css"
+    rule = '@font-face { font-family: "Open Sans"; font-weight: 300 800; src: url(font.woff2); }'
+    _edited(demo, copy, sheet, "html,", f"{rule}\nhtml,")
+    shutil.copyfile(fonts.path.parent / latin.file, copy / "assets" / "font.woff2")
+    return copy
 
 
 def _edited(project: Path, copy: Path, page: str, old: str, new: str) -> Path:
@@ -101,7 +118,7 @@ def _edited(project: Path, copy: Path, page: str, old: str, new: str) -> Path:
     text = (copy / page).read_text()
     if old not in text:
         raise ValueError(f"{page} of {project.name} has no {old}")
-    (copy / page).write_text(text.replace(old, new))
+    (copy / page).write_text(text.replace(old, new, 1))
     return copy
 
 

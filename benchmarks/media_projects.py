@@ -93,6 +93,8 @@ _FADE = """const tl = gsap.timeline({ paused: true });
 tl.fromTo("#a", { volume: 0 }, { volume: 1, duration: 1, ease: "none" }, 0).to("#a", { volume: 0.2, duration: 1, ease: "none" }, 1);
 window.__timelines = { main: tl };"""
 
+_RAMP = """data-automation='{"version":1,"lanes":[{"target":"rate","points":[{"t":0.2,"v":0.5},{"t":1.2,"v":2}]}]}'"""
+
 PROJECTS: dict[str, Project] = {
     "video-plain": Project(
         _video('id="v" src="a.mp4" data-start="0" data-duration="2" data-has-audio="true"'), {"a.mp4": counter(2, sound=True)}
@@ -106,6 +108,9 @@ PROJECTS: dict[str, Project] = {
     "video-rate-half": Project(
         _video('id="v" src="a.mp4" data-start="0" data-duration="2" data-playback-rate="0.5" data-has-audio="true"'),
         {"a.mp4": counter(2, sound=True)},
+    ),
+    "video-speed-ramp": Project(
+        _video(f'id="v" src="a.mp4" data-start="0.2" data-duration="1.8" data-has-audio="true" {_RAMP}'), {"a.mp4": counter(4, sound=True)}
     ),
     "video-loop": Project(_video('id="v" src="a.mp4" data-start="0" data-duration="2" muted loop'), {"a.mp4": counter(0.7)}),
     "video-loop-in-point": Project(

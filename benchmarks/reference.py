@@ -28,7 +28,7 @@ _FFPROBE = "@ffprobe-installer/linux-x64@5.2.0"
 """The reference measures with ffprobe, which the toolset has no need of."""
 
 _INSTALL_SECONDS = 900.0
-_RENDER_SECONDS = 900.0
+_RENDER_SECONDS = 300.0
 
 
 class ReferenceError(Exception):
@@ -51,21 +51,28 @@ class Reference:
 
         `--quality high` makes it capture as JPEG 100; `crf` is the encoder's; `options` are further ones of its command line. The project's
         folder is written to: give it a copy. The same project, options and tools are rendered once; after that the output comes from the
-        cache. Raises `ReferenceError`.
+        cache, and so does what it said when it gave up, which takes it minutes. Raises `ReferenceError`.
         """
         given = ["--quality", "high", "--workers", "1", "--sdr", "--quiet", *options]
         given += {".mp4": ["--crf", str(crf)], ".webm": ["--format", "webm", "--crf", str(crf)], "": ["--format", "png-sequence"]}.get(
             output.suffix, ["--format", output.suffix.removeprefix(".")]
         )
         kept = self.home / "renders" / f"{self._digest(project, given)}{output.suffix}"
+        refusal = kept.with_name(f"{kept.name}.refused")
+        if refusal.is_file():
+            raise ReferenceError(refusal.read_text())
         if not kept.exists():
             # Only what was rendered to its end is kept.
             unfinished = kept.with_name(f"{uuid.uuid4().hex}{output.suffix}")
             kept.parent.mkdir(parents=True, exist_ok=True)
             command = [str(self.node), str(self.script), "render", str(project), "--output", str(unfinished), *given]
-            done = _run(command, cwd=project, environment=self._environment(), seconds=_RENDER_SECONDS)
-            if done.returncode or not unfinished.exists():
-                raise ReferenceError(f"exit {done.returncode}: {_said(done)}")
+            try:
+                done = _run(command, cwd=project, environment=self._environment(), seconds=_RENDER_SECONDS)
+                if done.returncode or not unfinished.exists():
+                    raise ReferenceError(f"exit {done.returncode}: {_said(done)}")
+            except ReferenceError as error:
+                refusal.write_text(str(error))
+                raise
             unfinished.rename(kept)
         if kept.is_dir():
             shutil.copytree(kept, output)
@@ -174,7 +181,7 @@ def _run(command: list[str], *, cwd: Path, environment: dict[str, str], seconds:
     except OSError as error:
         raise ReferenceError(f"{command[0]} cannot be run: {error}") from error
     except subprocess.TimeoutExpired as error:
-        raise ReferenceError(f"{' '.join(command[:4])} had not ended after {seconds:.0f} s") from error
+        raise ReferenceError(f"{' '.join(command[1:3])} had not ended after {seconds:.0f} s") from error
 
 
 def _said(done: subprocess.CompletedProcess[str]) -> str:

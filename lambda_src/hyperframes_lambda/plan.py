@@ -17,7 +17,7 @@ from hyperframes_lambda.composition.fonts import font_files
 from hyperframes_lambda.contract.chunks import frame_time, plan_chunks, total_frames
 from hyperframes_lambda.contract.config import RenderConfig
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
-from hyperframes_lambda.contract.formats import Kind, rate_fault, rate_name
+from hyperframes_lambda.contract.formats import Kind, VideoCodec, rate_fault, rate_name
 from hyperframes_lambda.contract.media import AudioTrack, MediaSource, VideoClip
 from hyperframes_lambda.contract.plan import PROTOCOL, Build, Canvas, Manifest, PlanFile, PlannedChunk, Sample
 from hyperframes_lambda.media.codecs import codec_of
@@ -35,6 +35,9 @@ DEFAULT_WIDTH, DEFAULT_HEIGHT = 1080, 1920
 """Of a page that declares no size, when the configuration names none either: portrait, as with the reference."""
 
 _SMALLEST, _LARGEST = 16, 7680
+_LOW, _LONG = 32, 4216
+"""H.265 has no level for a picture under 32 samples in one direction and, in whole coding blocks of 8, over 4222 in the other: from level 5
+on it wants coding tree blocks of 32 (ITU-T H.265, A.4.1 and A.4.2)."""
 _EPSILON = 1e-9
 """A moment that is a frame's own time must not fall to the frame before it by a rounding."""
 
@@ -169,6 +172,12 @@ def output_size(config: RenderConfig, declaration: Declaration) -> tuple[Canvas,
             f"config.width, config.height: {config.format} cannot be {width}x{height}; "
             f"accepted: even numbers from {_SMALLEST} to {_LARGEST}",
             hint="Change data-width and data-height on the composition's root, or name another size of the same shape.",
+        )
+    if config.codec is VideoCodec.H265 and min(width, height) < _LOW and max(width, height) > _LONG:
+        raise RenderError(
+            ErrorCode.INVALID_CONFIG,
+            f"config.codec: h265 cannot be {width}x{height}; accepted: at most {_LONG} in one direction, or at least {_LOW} in the other",
+            hint="Use h264, or another size.",
         )
     return Canvas(width=own_width, height=own_height, scale=width / own_width), width, height
 

@@ -235,10 +235,6 @@ def three_lanes(picture: Picture, t: float) -> float:
     return lanes(picture, 200 * t, 200 * t, 200 * t)
 
 
-def four_lanes(picture: Picture, t: float) -> float:
-    return lanes(picture, 200 * t, 200 * t, 200 * t, 200 * t)
-
-
 def random_dots(picture: Picture, t: float) -> float:
     red, blue = float(coverage(picture, RED).sum()), float(coverage(picture, BLUE).sum())
     return 0.0 if red % 64 == 0 and 20 * 64 <= red <= 40 * 64 and blue == 64 else math.inf

@@ -263,6 +263,17 @@ def test_a_loop_goes_from_the_end_to_the_in_point_without_a_gap(studio: Studio) 
     assert np.abs(heard - placed(144_000, (4_800, np.tile(period, (6, 1))[: round(2.4 * RATE)]))).max() < 1e-7
 
 
+@pytest.mark.parametrize(("rate", "length"), [(44_100, 22_051), (8_000, 4_001), (48_000, 24_001)])
+def test_a_loop_does_not_drift_whatever_its_rate(studio: Studio, rate: int, length: int) -> None:
+    """Neither its length nor its in-point is a whole number of samples of the mix: after hundreds of turns it would show."""
+    studio.source("loop.wav", clicks([0.2], length / rate, rate=rate), rate=rate)
+    heard = peaks(studio.mixed([studio.track("loop.wav", 0.1, 119.9, media_start=0.10003, loop=True)], 3600)[:, 0])
+    period = length / rate - 0.10003
+    expected = 0.1 + 0.2 - 0.10003 + period * np.arange(len(heard))
+    assert len(heard) > 290
+    assert np.abs(np.array(heard) - expected * RATE).max() <= 1
+
+
 def test_the_sound_of_a_looping_video_begins_anew_with_its_picture(studio: Studio) -> None:
     sound = noise(0.6)
     studio.source("short.wav", sound, picture=0.8)

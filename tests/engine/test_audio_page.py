@@ -97,7 +97,21 @@ def test_muting_is_silence(listen: Listen) -> None:
     body = '<audio id="song" src="song.wav" data-start="0"></audio><video id="clip" src="song.wav" data-start="0" muted></video>'
     with listen(page(body, script)) as composition:
         assert gains(composition, [0.5, 1.5, 2.5]) == [1.0, 0.0, 1.0]
-        assert composition.volumes()[1].muted and composition.media[1].muted
+        assert composition.volumes()[1].muted
+
+
+def test_muting_what_is_muted_is_no_change(listen: Listen) -> None:
+    """Scripts do it to be allowed to play; unmuting is one, also when it is taken back behind the last look."""
+    script = """const timeline = gsap.timeline({ paused: true });
+        const [again, later] = document.querySelectorAll("video");
+        timeline.eventCallback("onUpdate", () => { again.muted = true; });
+        timeline.set(later, { muted: false }, 1).set(later, { muted: true }, 2);"""
+    body = '<video src="song.wav" data-start="0" muted></video><video src="song.wav" data-start="0" muted></video>'
+    with listen(page(body, script)) as composition:
+        before, after = composition.volumes(0), composition.volumes(2.9)
+        assert before[0].writes == after[0].writes and after[0].muted
+        assert before[1].writes < after[1].writes and after[1].muted
+        assert gains(composition, [0.5, 1.5, 2.5], 1) == [0.0, 1.0, 0.0]
 
 
 def test_a_page_with_its_own_protocol_is_heard(listen: Listen) -> None:

@@ -23,6 +23,7 @@ from hyperframes_lambda.media.audio_automation import LOUDEST, gain_at, product,
 from hyperframes_lambda.media_inventory import FoundMedia
 
 FPS = Fraction(10)
+MUTED = Volume(1.0, True, 0)
 
 
 def element(**changes: Any) -> MediaElement:
@@ -46,7 +47,8 @@ def element(**changes: Any) -> MediaElement:
 
 
 def found(one: MediaElement, *, sound: bool = True) -> FoundMedia:
-    return FoundMedia(one, "song.mp3", MediaSource(duration=9, audio_codec="mp3" if sound else None), one.start, one.end or 3.0)
+    source = MediaSource(duration=9, audio_codec="mp3" if sound else None)
+    return FoundMedia(one, "song.mp3", source, one.start, one.end or 3.0, one.media_start)
 
 
 def tracks(
@@ -84,7 +86,6 @@ def test_a_track_says_what_its_element_says() -> None:
 @pytest.mark.parametrize(
     "silent",
     [
-        element(muted=True),
         element(hidden=True),
         element(tag="video", has_audio=False),
         element(sound=ElementSound(group=AudioGroup("g", 1.0, True, "", False))),
@@ -104,6 +105,15 @@ def test_a_window_that_is_longer_than_the_file_ends_with_it() -> None:
     assert tracks(found(element(loop=False, media_start=9.5))) == []
 
 
+def test_what_is_muted_when_the_page_opens_sounds_once_a_script_unmutes_it() -> None:
+    at = {frame: Volume(0.5, frame < 20, int(frame >= 20)) for frame in range(10, 31)}
+    [track] = tracks(found(element()), before={0: MUTED}, after={0: Volume(0.5, False, 1)}, at=at)
+    assert gains(track) == [(1.0, 0.0), (1.9, 0.0), (2.0, 0.5), (3.0, 0.5)]
+    drawn = element(sound=ElementSound(automation=lane({"t": 0, "v": 0.8})))
+    [track] = tracks(found(drawn), before={0: MUTED}, after={0: Volume(0.5, False, 1)}, at=at)
+    assert gains(track) == [(1.0, 0.0), (1.9, 0.0), (2.0, 0.8), (3.0, 0.8)], "a curve stands for the volume, not for the muteness"
+
+
 def test_a_volume_of_nothing_and_a_muteness_of_a_script_have_no_track() -> None:
     assert tracks(found(element()), after={0: Volume(0.0, False, 0)}) == []
     assert tracks(found(element()), after={0: Volume(1.0, True, 1)}) == []
@@ -111,7 +121,7 @@ def test_a_volume_of_nothing_and_a_muteness_of_a_script_have_no_track() -> None:
 
 def test_a_video_without_sound_is_no_fault_unless_it_was_said_to_have_one() -> None:
     assert tracks(found(element(tag="video"), sound=False)) == []
-    assert tracks(found(element(muted=True), sound=False)) == []
+    assert tracks(found(element(), sound=False), after={0: MUTED}) == []
     for wrong in (element(tag="video", has_audio=True), element()):
         with pytest.raises(RenderError, match=r'id="song"> in index.html: there is no sound in .song.mp3') as caught:
             tracks(found(wrong, sound=False))
@@ -178,7 +188,8 @@ def test_a_group_is_a_fader_on_top() -> None:
 def test_a_drawn_curve_stands_for_volume_and_script() -> None:
     curve = lane({"t": 0.5, "v": 0.5}, {"t": 1, "v": 9})
     moved = {0: Volume(0.3, False, 9)}
-    [track] = tracks(found(element(sound=ElementSound(automation=curve))), before={0: Volume(0.1, False, 0)}, after=moved)
+    at = {frame: Volume(0.3, False, frame) for frame in range(10, 31)}
+    [track] = tracks(found(element(sound=ElementSound(automation=curve))), before={0: Volume(0.1, False, 0)}, after=moved, at=at)
     assert track.gain == 1 and gains(track) == [(1.5, 0.5), (2.0, round(LOUDEST, 6))]
 
 
@@ -215,14 +226,12 @@ def test_an_unreadable_curve_is_refused(text: str) -> None:
 def test_what_is_not_rendered_is_refused_where_it_would_be_heard() -> None:
     chain = ElementSound(effects=True)
     group = ElementSound(group=AudioGroup("g", 1.0, False, "", True))
-    ramp = ElementSound(automation=lane({"t": 0, "v": 1}, {"t": 1, "v": 2}, target="rate"))
-    for sound in (chain, group, ramp):
+    for sound in (chain, group):
         with pytest.raises(RenderError) as caught:
             tracks(found(element(sound=sound)))
         assert caught.value.code is ErrorCode.COMPOSITION_UNSUPPORTED
-    assert tracks(found(element(sound=chain, muted=True)), found(element(index=1, sound=group, hidden=True))) == []
-    with pytest.raises(RenderError, match="changes the speed"):
-        tracks(found(element(sound=ramp, muted=True)))
+    silent = found(element(sound=chain)), found(element(index=1, sound=group, hidden=True))
+    assert tracks(*silent, after={0: MUTED, 1: Volume(1.0, False, 0)}) == []
 
 
 @given(st.lists(st.floats(0, 4), min_size=1, max_size=60))

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import html
+
 import pytest
 
 from hyperframes_lambda.composition.html import replace, tokenize
-from hyperframes_lambda.composition.rewrite import insert_scripts
+from hyperframes_lambda.composition.rewrite import insert_into_frames, insert_scripts, script_tag
 
 
 def test_attributes_are_found_with_their_spans_and_their_values() -> None:
@@ -65,3 +67,22 @@ def test_lines_keep_their_numbers() -> None:
 
 def test_edits_are_applied_by_offset_whatever_their_order() -> None:
     assert replace("abcdef", [(4, 5, "E"), (1, 2, ""), (0, 0, ">")]) == ">acdEf"
+
+
+@pytest.mark.parametrize(
+    ("frame", "expected"),
+    [
+        ('<iframe srcdoc="<p>1</p>"></iframe>', '<iframe srcdoc="&lt;script src=&quot;/x.js&quot;&gt;&lt;/script&gt;<p>1</p>"></iframe>'),
+        ("<iframe SRCDOC = '\n<p>'>", "<iframe SRCDOC = '&lt;script src=&quot;/x.js&quot;&gt;&lt;/script&gt;\n<p>'>"),
+        (
+            "<iframe sandbox='allow-scripts' srcdoc=''>",
+            "<iframe sandbox='allow-scripts' srcdoc='" + html.escape(script_tag("/x.js")) + "'>",
+        ),
+        ("<iframe sandbox srcdoc='<p>'>", None),
+        ("<iframe srcdoc=text>", None),
+        ("<iframe srcdoc>", None),
+        ("<p srcdoc='<p>'>", None),
+    ],
+)
+def test_scripts_go_first_into_frames_that_are_attributes(frame: str, expected: str | None) -> None:
+    assert insert_into_frames(tokenize(f"<b>{frame}</b>"), script_tag("/x.js")) == f"<b>{expected or frame}</b>"

@@ -135,6 +135,9 @@ def declaration(width: int | None, height: int | None) -> Declaration:
         ({"format": "mov"}, (375, 667), (375, 667, 1.0)),
         ({"width": 3840}, (1920, 1080), (3840, 2160, 2.0)),
         ({"width": 750}, (375, 666), (750, 1332, 2.0)),
+        ({"codec": "h265"}, (7680, 32), (7680, 32, 1.0)),
+        ({"codec": "h265"}, (16, 4216), (16, 4216, 1.0)),
+        ({"codec": "h264"}, (7680, 16), (7680, 16, 1.0)),
     ],
 )
 def test_output_sizes(asked: dict[str, Any], own: tuple[int | None, int | None], expected: tuple[int, int, float]) -> None:
@@ -153,6 +156,8 @@ def test_output_sizes(asked: dict[str, Any], own: tuple[int | None, int | None],
         ({}, (8, 8), ["8x8"]),
         ({"height": 7680}, (1920, 1080), ["shape"]),
         ({"height": 7560}, (1920, 1080), ["13440x7560"]),
+        ({"codec": "h265"}, (7680, 16), ["h265", "7680x16", "4216"]),
+        ({"codec": "h265"}, (30, 4218), ["h265", "30x4218", "32"]),
     ],
 )
 def test_sizes_that_cannot_be(asked: dict[str, Any], own: tuple[int, int], words: list[str]) -> None:

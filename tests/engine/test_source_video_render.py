@@ -91,6 +91,39 @@ CLIPS = {
 """Place → file, attributes, and the number that is to be seen in output frame `f`."""
 
 
+def test_a_changing_speed_shows_what_its_integral_says_in_one_chunk_and_in_many(
+    project: Callable[..., Path], rendered: Render, planned: Callable[[Path], tuple[Path, Manifest]], toolset: Toolset
+) -> None:
+    """From half to double speed within a second, bent by nothing: 0.5 · 4^t; from there on double speed."""
+    lane = '{"version": 1, "lanes": [{"target": "rate", "points": [{"t": 0, "v": 0.5}, {"t": 1, "v": 2}]}]}'
+    ends = '{"version": 1, "lanes": [{"target": "rate", "points": [{"t": 0, "v": 4}, {"t": 0.5, "v": 2}]}]}'
+    videos = f"""<video src="cfr.mp4" data-start="0.2" data-playback-rate="7" data-automation='{lane}' muted style="{BARS}"></video>
+        <video src="cfr.mp4" data-start="0" data-media-start="0.5" data-automation='{ends}' style="{BARS};top:40px"></video>
+        <video src="cfr.mp4" data-start="0" data-duration="1.5" loop data-automation='{ends}' muted style="{BARS};top:80px"></video>"""
+    folder = project({"index.html": page(videos, seconds=1.5)})
+    make_video(toolset.ffmpeg.path, folder / "cfr.mp4", 90, *H264)
+
+    def slow(moment: float) -> float:
+        return 0.5 * (4 ** min(moment, 1) - 1) / math.log(4) + 2 * max(0, moment - 1)
+
+    def fast(moment: float) -> float:
+        return 4 * (1 - 0.25 ** min(moment, 0.5)) / math.log(4) + 2 * max(0, moment - 0.5)
+
+    frames = rendered(folder)
+    assert len(frames) == 45
+    end = 0.5 + (2.5 - fast(0.5)) / 2
+    for number, png in enumerate(frames):
+        picture, moment = pixels(png), number / 30
+        wanted = math.floor(30 * slow(moment - 0.2) + 1e-9) if number >= 6 else None
+        seen = [number_in(picture, (0, top, 128, top + 40)) for top in (0, 40, 80)]
+        assert number < 6 or seen[0] == wanted, f"frame {number}"
+        assert moment >= end or seen[1] == math.floor(15 + 30 * fast(moment) + 1e-9), f"frame {number}"
+        assert seen[2] == math.floor(30 * fast(moment) % 90 + 1e-9), f"frame {number}"
+    assert rendered(folder, chunks=4) == frames
+    _, manifest = planned(folder)
+    assert [clip.end for clip in manifest.clips] == [1.5, pytest.approx(end, abs=1e-6), 1.5]
+
+
 def test_a_numbered_video_shows_the_formulas_frame_in_one_chunk_and_in_many(
     project: Callable[..., Path], rendered: Render, toolset: Toolset
 ) -> None:

@@ -120,6 +120,18 @@ def test_a_font_that_cannot_be_had_is_an_error_alone_and_a_warning_with_one_behi
     assert (behind.returncode, findings(behind)["font-substituted"]["severity"]) == (0, "warning")
 
 
+def test_a_picture_that_moves_by_itself_is_a_warning_and_a_driven_one_is_not(say: Say, project) -> None:
+    moving = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9">{}</rect></svg>'
+    animate = '<animate attributeName="x" from="0" to="9" dur="1000s"/>'
+    body = '<img src="spin.svg"><img src="still.svg"><iframe src="driven.svg"></iframe>'
+
+    files = {"spin__svg": moving.format(animate), "still__svg": moving.format(""), "driven__svg": moving.format(animate)}
+    done = say("check", project(page(body), **files), "--json")
+
+    found = [finding for finding in json.loads(done.stdout)["findings"] if finding["code"] == "animated-picture"]
+    assert [(finding["severity"], finding["message"].partition(":")[0]) for finding in found] == [("warning", "spin.svg")]
+
+
 def test_a_request_that_a_script_survives_is_a_warning(say: Say, project) -> None:
     done = say("check", project(page("<script>fetch('data.json').catch(() => 0)</script>")), "--json")
 

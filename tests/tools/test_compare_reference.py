@@ -97,6 +97,27 @@ def test_the_worst_frame_is_found_counted_and_drawn(tmp_path: Path) -> None:
         assert (drawn.streams.video[0].width, drawn.streams.video[0].height) == (3 * WIDTH, HEIGHT)
 
 
+def test_alpha_counts_and_the_colour_of_what_nobody_sees_does_not(tmp_path: Path) -> None:
+    opaque = np.full((HEIGHT, WIDTH, 4), (200, 30, 60, 255), dtype=np.uint8)
+    opaque[:, WIDTH // 2 :] = (255, 255, 255, 0)
+    recoloured, thinner = opaque.copy(), opaque.copy()
+    recoloured[:, WIDTH // 2 :, :3] = 7
+    thinner[:, : WIDTH // 2, 3] = 155
+    videos = [write_alpha(tmp_path / f"{number}.mov", picture) for number, picture in enumerate((opaque, recoloured, thinner))]
+
+    assert compare_pictures(videos[0], videos[1]).psnr == [EQUAL_DB]
+    assert compare_pictures(videos[0], videos[2]).psnr[0] < 20
+
+
+def write_alpha(path: Path, picture: NDArray[np.uint8]) -> Path:
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("png", rate=FPS)
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "rgba"
+        container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgba")))
+        container.mux(video.encode())
+    return path
+
+
 @pytest.mark.parametrize("late", [0, 1, 37, 1000, -250])
 def test_a_known_lag_is_found_to_the_sample(late: int) -> None:
     sound = tone(1.0)
@@ -191,3 +212,12 @@ def test_the_libraries_that_a_checkout_lacks_are_put_where_the_pages_expect_them
     assert (copy / "parts/gsap.min.js").read_bytes() == library
     assert (copy / "own.js").read_text() == "1"
     assert not (project / "assets").exists()
+
+
+def test_both_command_lines_get_the_same_job_each_with_its_own_name_for_the_size(tmp_path: Path) -> None:
+    job = compare_reference.Job("cards", tmp_path, fps="25", variables={"title": "Week 47"}, resolution="landscape")
+
+    assert job.options("--resolution", job.resolution) == [
+        *("--fps", "25", "--variables", '{"title": "Week 47"}', "--resolution", "landscape"),
+    ]
+    assert compare_reference.Job("cards", tmp_path).options("--width", None) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -38,6 +39,11 @@ _USES = {
     ),
 }
 _NAMED_PLACES = 3
+_NAMING = frozenset({".html", ".htm", ".css", ".js", ".mjs"})
+"""Files in which a picture's name may stand."""
+_DOCUMENTS = re.compile(r"<(?:object|iframe|embed)\b[^>]*>", re.IGNORECASE)
+"""What shows an SVG file as a document of its own, which is driven."""
+_ANIMATED = re.compile(r"<(?:animate|animateTransform|animateMotion|set)\b|@keyframes\b")
 
 
 def check(project: Path, config: RenderConfig, work: Path) -> CheckReport:
@@ -77,7 +83,8 @@ def _looked(project: Path, config: RenderConfig, work: Path, tools: Tools) -> li
             reached = {frame: _digest(page.capture(frame)) for frame in frames}
             uses, report = page.uses(), page.report
         differing = [frame for frame in _chunk_starts(frames) if _digest_of_first(browser, frame) != reached[frame]]
-    return [*_history(differing, manifest), *_fonts(manifest), *_uses(uses), *_requests(report)]
+    pictures = _animated_pictures(project)
+    return [*_history(differing, manifest), *_fonts(manifest), *pictures, *_uses(uses), *_requests(report)]
 
 
 def _chunk_starts(frames: list[int]) -> list[int]:
@@ -109,6 +116,21 @@ def _fonts(manifest: Manifest) -> Iterator[Finding]:
             message=f"the font family {family!r} is neither in the project, bundled nor at Google Fonts: the next one of its list is drawn",
             hint="Add an @font-face rule with a font file of the project, or name a bundled family.",
         )
+
+
+def _animated_pictures(project: Path) -> Iterator[Finding]:
+    """SVG files with animations of their own that a page shows as pictures: Chromium moves those by the machine's clock and by no other."""
+    files = list(project_files(project))
+    texts = [file.read_text(errors="replace") for file in files if file.suffix.lower() in _NAMING]
+    shown = "\n".join(_DOCUMENTS.sub("", text) for text in texts)
+    for file in files:
+        if file.suffix.lower() == ".svg" and file.name in shown and _ANIMATED.search(file.read_text(errors="replace")):
+            yield Finding(
+                severity=Severity.WARNING,
+                code="animated-picture",
+                message=f"{file.relative_to(project)}: a picture with an animation of its own moves by the machine's clock",
+                hint="Write the <svg> into the page, or show the file with <object> or <iframe>: there its animations follow the timeline.",
+            )
 
 
 def _uses(uses: Iterable[dict[str, Any]]) -> Iterator[Finding]:

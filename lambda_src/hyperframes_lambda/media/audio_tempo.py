@@ -91,14 +91,15 @@ def borders(played: TimeMap, seconds: float) -> list[float]:
         while length > 2 * shortest and not _is_straight(played, found[-1], length):
             length /= 2
         found.append(found[-1] + length)
-    return [*found, seconds] if found[-1] < seconds else found
+    return [*found[: max(1, len(found) - 1)], seconds] if seconds - found[-1] < shortest / 2 else [*found, seconds]
 
 
 def _is_straight(played: TimeMap, begin: float, length: float) -> bool:
     """Whether a constant speed over `length` seconds puts what sounds in between where the map has it, or nearly so."""
-    places = [float(played.source(Fraction(begin + length * part / 8))) for part in range(9)]
-    rate = (places[-1] - places[0]) / length
-    return all(abs(place - places[0] - rate * length * part / 8) <= _OFF * rate for part, place in enumerate(places))
+    start, end = (float(played.source(Fraction(moment))) for moment in (begin, begin + length))
+    rate = (end - start) / length
+    inside = [begin + length * part / 8 for part in range(1, 8)] + [moment for moment in played.turns if begin < moment < begin + length]
+    return all(abs(float(played.source(Fraction(moment))) - start - rate * (moment - begin)) <= _OFF * rate for moment in inside)
 
 
 def tempo_stages(rate: float) -> list[float]:

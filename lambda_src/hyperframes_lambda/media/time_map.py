@@ -43,6 +43,11 @@ class TimeMap:
         """That of a clip or a track."""
         return cls(window.rate, window.speed)
 
+    @property
+    def turns(self) -> list[float]:
+        """Where the speed begins to change in another way, in seconds since the clip's start."""
+        return self._times
+
     def source(self, elapsed: Fraction) -> Fraction:
         """Source seconds that have been played `elapsed` seconds after the start; exact where the speed is constant throughout."""
         if not self._times:
