@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 from compare_reference import EXIT_ALIKE, EXIT_DIFFERENT, Job, compare_job, render_both, write_report
-from comparison import Comparison
+from comparison import Comparison, decibel_text
 from media_projects import write_projects as write_media_projects
 from numpy.typing import NDArray
 from PIL import Image
@@ -89,7 +89,11 @@ def rows(folder: Path, toolset: Toolset) -> Iterator[Row]:
         if case.name == "maplibre":
             unregistered = _edited(job.project, folder / "maplibre-unregistered", "index.html", "window.__hfMaplibre = [map];", "")
             yield Row(replace(job, name=unregistered.name, project=unregistered), case.error)
-    yield Row(Job("sound", folder / "conformance" / "sound", str(_CONFORMANCE_FPS)))
+    sound = Job("sound", folder / "conformance" / "sound", str(_CONFORMANCE_FPS))
+    yield Row(sound)
+    muted = '<audio id="silent" src="media/880.wav" data-start="0" data-duration="1" muted></audio>'
+    audible = _edited(sound.project, folder / "sound-without-muted", "index.html", muted, "")
+    yield Row(replace(sound, name=audible.name, project=audible))
 
     write_media_projects(folder / "media", toolset.ffmpeg.path)
     for project in sorted((folder / "media").iterdir()):
@@ -158,13 +162,8 @@ def markdown(comparison: Comparison, found: Distance | None) -> str:
     picture, sound = comparison.picture, comparison.sound
     heard = f"{sound.correlation:.4f}, {sound.lag * 1000:+.2f} ms, {sound.gain:+.2f} dB" if sound.ours or sound.theirs else ""
     number = picture.psnr.index(picture.psnr_min) if picture.psnr else 0
-    cells = [
-        comparison.name,
-        picture.our_frames,
-        f"{picture.psnr_mean:.1f}",
-        f"{picture.psnr_min:.1f} ({number})",
-        f"{picture.ssim_mean:.5f}",
-    ]
+    mean, least = decibel_text(picture.psnr_mean), decibel_text(picture.psnr_min)
+    cells = [comparison.name, picture.our_frames, mean, f"{least} ({number})", f"{picture.ssim_mean:.5f}"]
     return f"| {' | '.join(map(str, cells))} | {heard} | {verdict} | {found or ''} |"
 
 

@@ -142,8 +142,8 @@ def _row(comparison: Comparison) -> list[str]:
         comparison.name,
         str(frames[0]) if frames[0] == frames[1] else f"{frames[0]}/{frames[1]}",
         seconds[0] if seconds[0] == seconds[1] else "/".join(seconds),
-        _db(picture.psnr_mean),
-        f"{_db(picture.psnr_min)} ({worst})",
+        decibel_text(picture.psnr_mean),
+        f"{decibel_text(picture.psnr_min)} ({worst})",
         f"{picture.ssim_mean:.5f}",
         f"{picture.ssim_min:.5f}",
         *heard,
@@ -151,7 +151,8 @@ def _row(comparison: Comparison) -> list[str]:
     ]
 
 
-def _db(value: float) -> str:
+def decibel_text(value: float) -> str:
+    """A PSNR as a cell of a table."""
     return "equal" if value >= EQUAL_DB else f"{value:.1f}"
 
 

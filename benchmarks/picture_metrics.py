@@ -129,7 +129,7 @@ def pictures(video: Path) -> Iterator[Picture]:
 def _frames(video: Path) -> Iterator[av.VideoFrame]:
     with av.open(str(video)) as container:
         stream = container.streams.video[0]
-        if stream.metadata.get("alpha_mode") != "1":
+        if "1" not in (stream.metadata.get("alpha_mode"), stream.metadata.get("ALPHA_MODE")):
             yield from container.decode(video=0)
             return
         # FFmpeg's own decoder of VP9 knows nothing of the alpha beside it.

@@ -59,7 +59,7 @@ class Reference:
         )
         kept = self.home / "renders" / f"{self._digest(project, given)}{output.suffix}"
         refusal = kept.with_name(f"{kept.name}.refused")
-        if refusal.is_file():
+        if refusal.is_file() and not kept.exists():
             raise ReferenceError(refusal.read_text())
         if not kept.exists():
             # Only what was rendered to its end is kept.

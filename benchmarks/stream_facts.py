@@ -43,10 +43,14 @@ def _stream(stream: av.stream.Stream) -> dict[str, Any]:
 
 
 def duration_of(video: Path) -> Fraction:
-    """Seconds of the video stream, exact."""
+    """Seconds of the video stream, exact; of a container that does not say it, to the end of its last frame."""
     with av.open(str(video)) as container:
         stream = container.streams.video[0]
-        return Fraction(stream.duration or 0) * (stream.time_base or Fraction(1))
+        base = stream.time_base or Fraction(1)
+        if stream.duration is not None:
+            return stream.duration * base
+        ends = [packet.pts + (packet.duration or 0) for packet in container.demux(stream) if packet.pts is not None]
+        return max(ends, default=0) * base - (stream.start_time or 0) * base
 
 
 def _rounded(seconds: float | None) -> float | None:
