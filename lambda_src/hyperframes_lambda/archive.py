@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gzip
+import posixpath
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -42,6 +43,8 @@ def unpack_project(archive: Path, into: Path, *, entry: str) -> Path:
                 raise _rejected(f"{member.name!r}: {error}") from error
             except KeyError as error:  # tarfile's way to say that a link's target is not in the archive
                 raise _rejected(f"{member.name!r} is a link to nothing: {error.args[0]}") from error
+            except RecursionError as error:  # it follows links that lead to each other until the stack ends
+                raise _rejected(f"{member.name!r} is a link in a circle") from error
             except OSError as error:
                 if error.errno in _OUR_TROUBLE or isinstance(error, gzip.BadGzipFile):
                     raise
@@ -65,6 +68,8 @@ def _require_harmless(member: tarfile.TarInfo, entries: int, total: int) -> None
         raise _rejected(f"{member.name!r} has {member.size:,} bytes; accepted are {MAX_FILE_BYTES:,}")
     if total > MAX_TOTAL_BYTES:
         raise _rejected(f"with {member.name!r} it unpacks to {total:,} bytes; accepted are {MAX_TOTAL_BYTES:,}")
+    if not member.isdir() and posixpath.normpath(member.name or ".") == ".":
+        raise _rejected(f"{member.name!r} would stand in the place of the project's own folder")
     if member.name.startswith(("/", "\\")):
         raise _rejected(f"{member.name!r} is an absolute path")
 
