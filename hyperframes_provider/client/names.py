@@ -38,6 +38,12 @@ def render_id_of(name: str) -> str:
     return re.sub(r"-g[0-9]+$", "", name.rsplit(":", 1)[-1])
 
 
+def generation_of(name: str) -> int:
+    """The generation in the name, or in the ARN, of an execution; 0 for a name of another kind."""
+    match = re.search(r"-g([0-9]+)$", name)
+    return int(match[1]) if match else 0
+
+
 def short_id(name: str) -> str:
     """The first eight digits of the render id's UUID, as the logs show it."""
     render = render_id_of(name)

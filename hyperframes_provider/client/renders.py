@@ -6,9 +6,10 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from hyperframes_lambda.contract.config import RenderConfig
-from hyperframes_provider.client import executions, logs
+from hyperframes_provider.client import executions, listing, logs
 from hyperframes_provider.client import history as histories
 from hyperframes_provider.client.calls import Steps, run
 from hyperframes_provider.client.connect import Connect, is_loopback
@@ -16,7 +17,8 @@ from hyperframes_provider.client.console import execution_url
 from hyperframes_provider.client.cost import DEFAULT_MEMORY_MB
 from hyperframes_provider.client.errors import HyperFramesClientError, RenderCancelled, RenderFailed, RenderTimedOut
 from hyperframes_provider.client.executions import Execution, Started, Status, Stopped
-from hyperframes_provider.client.project import Upload, upload
+from hyperframes_provider.client.listing import RenderSummary
+from hyperframes_provider.client.project import Project, Upload, upload
 from hyperframes_provider.client.report import Reporter, cancelled_text, failure_text
 from hyperframes_provider.client.request import PreparedRender, RenderTarget, prepare
 from hyperframes_provider.client.result import RenderResult, result_of
@@ -46,7 +48,7 @@ class RenderClient:
         self,
         target: RenderTarget,
         *,
-        project: str | os.PathLike[str],
+        project: str | os.PathLike[str] | Project,
         config: RenderConfig,
         output: str | None = None,
         label: str,
@@ -72,6 +74,15 @@ class RenderClient:
     def describe(self, execution_arn: str) -> Execution:
         """The execution as it stands; `ExecutionNotFound` when there is none."""
         return run(self._connect, executions.describe(execution_arn))
+
+    def find(self, stack_name: str, wanted: str) -> str:
+        """The ARN of the render of this name or id on the stack, or of the `latest`; see `client.listing.find_execution`."""
+        return run(self._connect, listing.find_execution(self.target(stack_name).state_machine_arn, wanted))
+
+    def recent(self, stack_name: str, *, status: Status | None = None, limit: int = 20) -> list[RenderSummary]:
+        """The newest renders of a stack, newest first."""
+        machine = self.target(stack_name).state_machine_arn
+        return run(self._connect, listing.list_renders(machine, now=datetime.now(UTC), status=status, limit=limit))
 
     def snapshot(self, watch: RenderWatch) -> Snapshot:
         """Poll once."""

@@ -86,6 +86,11 @@ class StackOutputs:
     """The values it was deployed with."""
 
     @property
+    def functions(self) -> tuple[str, ...]:
+        """ARNs of the functions that a render runs in."""
+        return (self.function_arn,)
+
+    @property
     def memory_mb(self) -> int:
         """Memory of the render function; what an invocation costs follows from it."""
         return int(self.parameters["LambdaMemoryMb"])
