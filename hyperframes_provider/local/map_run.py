@@ -44,8 +44,9 @@ class Child(Protocol):
 class Parent(Protocol):
     """The execution with the Map state."""
 
-    definition: str
-    """Of the state machine that it runs."""
+    @property
+    def definition(self) -> str:
+        """Of the state machine that it runs."""
 
     def begin_map_run(self, run: MapRun) -> None:
         """Take note of the run, so that it can be found, and ends with the execution."""

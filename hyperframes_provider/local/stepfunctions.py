@@ -377,7 +377,7 @@ class LocalStepFunctionsResponse(StepFunctionResponse):
         if self._get_param("reverseOrder"):
             events.reverse()
         if self._get_param("includeExecutionData") is False:
-            events = [_without_data(event) for event in events]
+            events = [cast(Any, _without_data(event)) for event in events]
         page, token = self._page(events, _HISTORY_PAGE, _HISTORY_PAGE_LIMIT)
         return ActionResult({"events": page, **token})
 

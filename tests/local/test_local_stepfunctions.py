@@ -50,6 +50,9 @@ def retried(error: str, **fields: Any) -> dict[str, Any]:
     return {"ErrorEquals": [error], "IntervalSeconds": 1, "BackoffRate": 1.0, **fields}
 
 
+INNER = {"StartAt": "Inner", "States": {"Inner": {"Type": "Pass", "End": True}}}
+
+
 def one(state: dict[str, Any]) -> dict[str, Any]:
     return {"StartAt": "Only", "States": {"Only": state}}
 
@@ -239,6 +242,12 @@ def test_an_update_does_not_touch_running_executions(local_aws: Deployed) -> Non
             "States.ALL must stand alone and last",
         ),
         (one(task("f", {}, Catch=[{"ErrorEquals": ["E"], "Next": "Nowhere"}])), "Missing 'Next' target: Nowhere"),
+        (one({"Type": "Map", "ItemProcessor": one({"Type": "Pass", "End": True}), "End": True}), "Duplicate State name: Only"),
+        (
+            one({"Type": "Map", "ItemProcessor": {**INNER, "ProcessorConfig": {"Mode": "DISTRIBUTED"}}, "End": True}),
+            "ExecutionType must be STANDARD or EXPRESS",
+        ),
+        (one({"Type": "Map", "Label": "x", "ItemProcessor": INNER, "End": True}), "'Label' is not supported by Mode INLINE"),
     ],
 )
 def test_a_broken_definition_is_refused(local_aws: Deployed, definition: dict[str, Any], problem: str) -> None:
