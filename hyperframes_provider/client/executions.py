@@ -120,7 +120,14 @@ def describe(execution_arn: str) -> Steps[Execution]:
     return _execution(answer)
 
 
-def start_or_adopt(prepared: PreparedRender, *, on_begin: Callable[[str], None]) -> Steps[Started]:
+def _as_it_is(prepared: PreparedRender) -> Steps[PreparedRender]:
+    return prepared
+    yield
+
+
+def start_or_adopt(
+    prepared: PreparedRender, *, on_begin: Callable[[str], None], admit: Callable[[PreparedRender], Steps[PreparedRender]] = _as_it_is
+) -> Steps[Started]:
     """Begin the render, unless an earlier attempt did.
 
     The latest generation decides. RUNNING: adopt it. SUCCEEDED: hand its result over when no attempt has done so (see `mark_taken`),
@@ -130,6 +137,7 @@ def start_or_adopt(prepared: PreparedRender, *, on_begin: Callable[[str], None])
 
     :param on_begin: told the ARN just before the execution is started, redriven or adopted: the ARN follows from the name, so it can be
         noted before there is anything that could get lost
+    :param admit: asked before an execution is started, and only then: what it returns is started, and what it raises prevents it
     """
     machine = prepared.target.state_machine_arn
     for _ in range(_START_RACES):
@@ -147,6 +155,7 @@ def start_or_adopt(prepared: PreparedRender, *, on_begin: Callable[[str], None])
                 if redriven:
                     return Started(latest.arn, "redriven", because=f"generation {generation} was {latest.status}")
             because = f"generation {generation} is {latest.status}" + (f" ({latest.error})" if latest.error else "")
+        prepared = yield from admit(prepared)
         name = names.execution_name(prepared.render_id, generation + 1)
         on_begin(names.execution_arn(machine, name))
         try:

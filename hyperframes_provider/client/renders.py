@@ -8,12 +8,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from hyperframes_lambda.contract.config import RenderConfig
-from hyperframes_provider.client import executions, logs
+from hyperframes_provider.client import concurrency, executions, logs, map_runs
 from hyperframes_provider.client import history as histories
 from hyperframes_provider.client.calls import Steps, run
 from hyperframes_provider.client.connect import Connect, is_loopback
 from hyperframes_provider.client.console import execution_url
-from hyperframes_provider.client.cost import DEFAULT_MEMORY_MB
 from hyperframes_provider.client.errors import HyperFramesClientError, RenderCancelled, RenderFailed, RenderTimedOut
 from hyperframes_provider.client.executions import Execution, Started, Status, Stopped
 from hyperframes_provider.client.project import Upload, upload
@@ -40,7 +39,9 @@ class RenderClient:
     def target(self, stack_name: str) -> RenderTarget:
         """Where the stack of this name renders; `StackNotFound` or `StackNotReady` when it cannot."""
         outputs = describe_stack(self._connect, stack_name)
-        return RenderTarget(outputs.bucket, outputs.state_machine_arn, outputs.function_arn)
+        return RenderTarget(
+            outputs.bucket, outputs.state_machine_arn, outputs.function_arn, takes_limit=outputs.provider_version is not None
+        )
 
     def prepare(
         self,
@@ -61,9 +62,30 @@ class RenderClient:
             run(self._connect, write_object(prepared.variables, prepared.variables_json, content_type="application/json"))
         return upload(self._connect, prepared.project)
 
-    def start(self, prepared: PreparedRender, *, on_begin: Callable[[str], None] = lambda _: None) -> Started:
-        """Begin the render, or adopt what an earlier attempt began; see `client.executions.start_or_adopt`."""
-        return run(self._connect, executions.start_or_adopt(prepared, on_begin=on_begin))
+    def start(
+        self,
+        prepared: PreparedRender,
+        *,
+        on_begin: Callable[[str], None] = lambda _: None,
+        say: Say = lambda _: None,
+        warn: Say | None = None,
+    ) -> Started:
+        """Begin the render, or adopt what an earlier attempt began; see `client.executions.start_or_adopt`.
+
+        :param say: told how many chunks may be rendered at once, and why
+        :param warn: told so when it is fewer than were asked for; default: `say`
+        :raises NoConcurrency: nothing was started, because nothing could run
+        """
+
+        def admit(prepared: PreparedRender) -> Steps[PreparedRender]:
+            if not prepared.target.takes_limit:
+                return prepared
+            asked = prepared.request.config.get("maxParallelChunks")
+            decision = yield from concurrency.reconcile(prepared.target.function_arn, asked=asked)
+            (warn or say if decision.warning else say)(decision.text)
+            return prepared.limited(decision.limit)
+
+        return run(self._connect, executions.start_or_adopt(prepared, on_begin=on_begin, admit=admit))
 
     def mark_taken(self, execution_arn: str) -> bool:
         """Note that the result was handed over, so that the same request is another render; see `client.executions.mark_taken`."""
@@ -137,12 +159,14 @@ def conclude(execution_arn: str, *, with_console: bool = True) -> Steps[RenderRe
     snapshot = yield from watch.poll()
     execution = snapshot.execution
     if execution.status is Status.SUCCEEDED:
-        return result_of(execution, watch.history, memory_mb=watch.memory_mb or DEFAULT_MEMORY_MB)
+        memory = {"memory_mb": watch.memory_mb, "coordinator_memory_mb": watch.coordinator_memory_mb}
+        return result_of(execution, watch.history, watch.reports, **memory)
     if not execution.status.terminal:
         raise HyperFramesClientError(f"{execution_arn} is still {execution.status}")
-    if execution.cancelled:
+    child = yield from map_runs.failing_child(execution)
+    if execution.cancelled or (child is not None and child.execution.cancelled):
         raise RenderCancelled(cancelled_text(execution), execution_arn=execution_arn, cause=execution.cause)
-    failure = histories.failure_of(execution, watch.history)
+    failure = histories.failure_of(execution, watch.history) if child is None else histories.failure_of(child.execution, child.history)
     tail = yield from logs.tail(failure.log_group, failure.since, failure.until, containing=execution.name)
     failure = replace(failure, log_tail=tail)
     raise RenderFailed(failure, execution_arn=execution_arn, text=failure_text(failure, execution_arn, with_console=with_console))

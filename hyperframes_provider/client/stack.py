@@ -29,6 +29,7 @@ DEFAULT_TIMEOUT = 1800.0
 _BUCKET = "RenderBucketName"
 _STATE_MACHINE = "RenderStateMachineArn"
 _FUNCTION = "RenderFunctionArn"
+_VERSION = "ProviderVersion"
 
 _USABLE = frozenset(
     {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "IMPORT_COMPLETE"}
@@ -84,6 +85,8 @@ class StackOutputs:
     function_arn: str
     parameters: Mapping[str, str]
     """The values it was deployed with."""
+    provider_version: str | None = None
+    """Version of this provider whose template it is; None for one deployed from the reference's, or before there was such an output."""
 
     @property
     def memory_mb(self) -> int:
@@ -185,6 +188,7 @@ def describe_stack(connect: Connect, name: str) -> StackOutputs:
         state_machine_arn=outputs[_STATE_MACHINE],
         function_arn=outputs[_FUNCTION],
         parameters=_parameters(stack),
+        provider_version=outputs.get(_VERSION),
     )
 
 
