@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import Field, ValidationError
@@ -149,11 +150,15 @@ class Manifest(WireModel):
         return self.chunks[index]
 
     def files_of(self, index: int) -> set[str]:
-        """Keys of `files` that chunk `index` needs: all but sources of media that are only heard, or not shown in its frames."""
+        """Keys of `files` that chunk `index` needs."""
         chunk = self.chunk(index)
+        return self.files_shown([(chunk.first, chunk.last)])
+
+    def files_shown(self, frames: Iterable[tuple[int, int]]) -> set[str]:
+        """Keys of `files` that runs of frames (first, last) need: all but sources of media that are only heard, or not shown in them."""
         # A frame more on both sides: how the ends of a clip are rounded is not decided here.
-        first, after = (chunk.first - 1) / self.fps, (chunk.last + 2) / self.fps
-        shown = {clip.file for clip in self.clips if clip.start < after and clip.end > first}
+        windows = [((first - 1) / self.fps, (last + 2) / self.fps) for first, last in frames]
+        shown = {clip.file for clip in self.clips if any(clip.start < after and clip.end > first for first, after in windows)}
         return {key for key in self.files if key not in self.sources or key in shown or self.sources[key].read_by_page}
 
 
