@@ -13,6 +13,7 @@ from hyperframes_lambda.contract.events import PlanResult
 from hyperframes_provider.client import history as histories
 from hyperframes_provider.client.calls import Call, Steps
 from hyperframes_provider.client.cost import DEFAULT_MEMORY_MB, cost, usage_of
+from hyperframes_provider.client.dialect import OWN, Dialect
 from hyperframes_provider.client.errors import ExecutionNotFound, HyperFramesClientError, Throttled
 from hyperframes_provider.client.executions import Execution, describe
 from hyperframes_provider.client.history import History, RetryNote
@@ -30,6 +31,8 @@ class Snapshot:
     """Every retry so far, oldest first."""
     cost_usd: float
     """An estimate of what the render has cost until now."""
+    dialect: Dialect = OWN
+    """What kind of stack renders."""
 
 
 @dataclass
@@ -46,7 +49,10 @@ class RenderWatch:
         """The state of things. The status is read first, so that a terminal one comes with a complete history."""
         execution = yield from describe(self.execution_arn)
         yield from histories.read(self.history, self.execution_arn)
-        chunks = (yield from self._progress.read(execution.prefix)) if self.history.plan is not None else []
+        if not self.history.dialect.live_signals:
+            chunks = self.history.chunk_progress()
+        else:
+            chunks = (yield from self._progress.read(execution.prefix)) if self.history.plan is not None else []
         memory = yield from self._memory()
         return Snapshot(
             execution=execution,
@@ -54,6 +60,7 @@ class RenderWatch:
             progress=progress_of(chunks, self.history.plan, since=execution.started.timestamp()),
             retries=tuple(self.history.retries),
             cost_usd=cost(usage_of(self.history, execution.stopped or self.clock()), memory_mb=memory),
+            dialect=self.history.dialect,
         )
 
     def _memory(self) -> Steps[int]:
