@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from hyperframes_lambda.contract.errors import ErrorCode
 from hyperframes_lambda.contract.events import CancelMarker, ExecutionInput
-from hyperframes_lambda.contract.plan import MANIFEST_NAME
 from hyperframes_provider.client import names
 from hyperframes_provider.client.calls import Call, Steps
+from hyperframes_provider.client.dialect import OWN, Dialect
 from hyperframes_provider.client.errors import ExecutionNotFound, InvalidRequest, ServiceError, error_code
 from hyperframes_provider.client.request import PreparedRender
 from hyperframes_provider.client.s3 import S3Location, object_size, parse_s3_uri
@@ -147,7 +147,7 @@ def start_or_adopt(
             if not latest.status.terminal:
                 on_begin(latest.arn)
                 return Started(latest.arn, "adopted")
-            if latest.status is Status.SUCCEEDED and not (yield from _is_taken(latest)):
+            if latest.status is Status.SUCCEEDED and not (yield from _is_taken(latest, prepared.target.dialect)):
                 return Started(latest.arn, "finished")
             if latest.redrivable and not latest.stopped_by_us and latest.status in (Status.TIMED_OUT, Status.ABORTED):
                 on_begin(latest.arn)
@@ -158,10 +158,9 @@ def start_or_adopt(
         prepared = yield from admit(prepared)
         name = names.execution_name(prepared.render_id, generation + 1)
         on_begin(names.execution_arn(machine, name))
+        arguments = {"stateMachineArn": machine, "name": name, "input": prepared.input_json(generation + 1)}
         try:
-            answer = yield Call(
-                "stepfunctions", "start_execution", {"stateMachineArn": machine, "name": name, "input": prepared.input_json}
-            )
+            answer = yield Call("stepfunctions", "start_execution", arguments)
         except ClientError as error:
             if error_code(error) == "ExecutionAlreadyExists":
                 continue
@@ -188,13 +187,16 @@ def mark_taken(execution: Execution) -> Steps[bool]:
     return True
 
 
-def _is_taken(execution: Execution) -> Steps[bool]:
+def _is_taken(execution: Execution, dialect: Dialect) -> Steps[bool]:
     """Whether a succeeded execution's result was handed over. Notes expire, and with them the plan: then it was long ago."""
     noted = yield from object_size(_taken_marker(execution))
     if noted is not None:
         return True
-    plan = yield from object_size(execution.prefix / f"plan/{MANIFEST_NAME}")
-    return plan is None
+    for plan in dialect.plans:
+        found = yield from object_size(execution.prefix / plan)
+        if found is not None:
+            return False
+    return True
 
 
 def _taken_marker(execution: Execution) -> S3Location:
@@ -221,11 +223,12 @@ def _redrive(execution_arn: str) -> Steps[bool]:
     return True
 
 
-def stop(execution_arn: str, *, cause: str, prefix: S3Location | None = None) -> Steps[Stopped]:
+def stop(execution_arn: str, *, cause: str, prefix: S3Location | None = None, dialect: Dialect = OWN) -> Steps[Stopped]:
     """Stop an execution: first the cancel marker, which ends running chunks, then StopExecution, which ends the rest.
 
     :param cause: who stopped it and why; it is kept in the execution and in the marker
     :param prefix: where the render's live signals lie, when it is known; else the execution is asked
+    :param dialect: what kind of stack renders; where nobody looks for a marker there is none, and running chunks end when they are done
     """
     cause = cause[:_LONGEST_CAUSE]
     detail = ""
@@ -237,14 +240,18 @@ def stop(execution_arn: str, *, cause: str, prefix: S3Location | None = None) ->
         if execution.status.terminal:
             return Stopped(stopped=False, marked=False, detail=f"it had ended already: {execution.status}")
         prefix = execution.prefix
-    marker = prefix / "cancel"
-    name = execution_arn.rsplit(":", 1)[-1]
-    body = CancelMarker(execution_name=name, cause=cause).model_dump_json(by_alias=True).encode()
-    try:
-        yield Call("s3", "put_object", {"Bucket": marker.bucket, "Key": marker.key, "Body": body, "ContentType": "application/json"})
-        marked = True
-    except ClientError as error:
-        marked, detail = False, f"no cancel marker: {error}"
+    marked = False
+    if dialect.live_signals:
+        marker = prefix / "cancel"
+        name = execution_arn.rsplit(":", 1)[-1]
+        body = CancelMarker(execution_name=name, cause=cause).model_dump_json(by_alias=True).encode()
+        try:
+            yield Call("s3", "put_object", {"Bucket": marker.bucket, "Key": marker.key, "Body": body, "ContentType": "application/json"})
+            marked = True
+        except ClientError as error:
+            detail = f"no cancel marker: {error}"
+    else:
+        detail = "chunks that are running end when they are done: this kind of stack cannot interrupt them"
     try:
         yield Call("stepfunctions", "stop_execution", {"executionArn": execution_arn, "error": STOP_ERROR, "cause": cause})
     except ClientError as error:

@@ -11,14 +11,19 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
-from hyperframes_lambda.contract.errors import ERROR_TABLE, ErrorCode, Retry
-from hyperframes_lambda.contract.events import PlanResult
+from hyperframes_lambda.contract.errors import ErrorCode
+from hyperframes_lambda.contract.events import ChunkProgress, PlanResult
 from hyperframes_provider.client.calls import Call, Steps
+from hyperframes_provider.client.dialect import OWN, Dialect
 from hyperframes_provider.client.executions import Execution, Status
+from hyperframes_provider.client.reference_stack import dialect_of_task
 
 _PAGE = 1000
+_BEGINNING = 12
+"""Events within which the first call of the function lies."""
 
 
 @dataclass
@@ -36,6 +41,8 @@ class Attempt:
     cause: str = ""
     function: str = ""
     """ARN of the invoked function."""
+    frames: int | None = None
+    """Frames of the chunk that are there, as the invocation said at its end; None outside the Map, and before."""
 
     @property
     def throttled(self) -> bool:
@@ -70,11 +77,13 @@ class Failure:
     until: datetime
     """When the failing attempt ran."""
     log_tail: tuple[str, ...] = ()
+    dialect: Dialect = OWN
+    """What kind of stack failed: it decides what an error's name means."""
 
     @property
     def retryable(self) -> bool:
-        """Whether the error table says that another attempt may succeed; an unknown error may."""
-        return not is_final(self.error)
+        """Whether another attempt may succeed, as the stack's own retry policy has it; an unknown error may."""
+        return not self.dialect.is_final(self.error)
 
 
 @dataclass(frozen=True)
@@ -101,6 +110,8 @@ class History:
     """The function that renders chunks, as far as it is known: by default the coordinator is the same."""
     map_run_arn: str = ""
     """The run of the distributed Map that renders the chunks, if one does: then their attempts are not in this history."""
+    dialect: Dialect = OWN
+    """What kind of stack this is, as it shows when it first calls its function."""
     _places: dict[int, _Place] = field(default_factory=dict)
     _redriven: datetime | None = None
 
@@ -161,6 +172,7 @@ class History:
             self.coordinator_arn = function or self.coordinator_arn
         else:
             self.function_arn = function or self.function_arn
+        self.dialect = dialect_of_task(parameters.get("Payload")) or self.dialect
         previous = before.attempt
         number = 1
         if previous is not None and previous.error and (self._redriven is None or previous.started > self._redriven):
@@ -176,22 +188,39 @@ class History:
         details: Mapping[str, Any] = next((value for key, value in event.items() if key.endswith("EventDetails")), {})
         attempt.ended = event["timestamp"]
         if event["type"].endswith("Succeeded"):
-            self._learn(_json_object(details.get("output", "")))
+            self._learn(_json_object(details.get("output", "")), attempt)
         else:
             attempt.error = details.get("error") or "States.TaskFailed"
             attempt.cause = details.get("cause") or ""
 
-    def _learn(self, output: Mapping[str, Any]) -> None:
+    def _learn(self, output: Mapping[str, Any], attempt: Attempt) -> None:
         result = output.get("Payload", output)
         if not isinstance(result, Mapping):
             return
-        if "Chunks" in result:
-            try:
-                self.plan = PlanResult.model_validate(result)
-            except ValidationError:
-                self.plan = None
-        elif "ChunkIndex" in result and result.get("Reused"):
-            self.reused_chunks.add(int(result["ChunkIndex"]))
+        if "ChunkIndex" in result:
+            attempt.frames = result.get("FramesEncoded")
+            if result.get("Reused"):
+                self.reused_chunks.add(int(result["ChunkIndex"]))
+            return
+        try:
+            self.plan = self.dialect.plan_of(result) or self.plan
+        except ValidationError:
+            self.plan = None
+
+    def chunk_progress(self) -> list[ChunkProgress]:
+        """How far the chunks are, of stacks that report nothing else: one is done, or it is not."""
+        return [
+            ChunkProgress(
+                chunk_index=attempt.chunk,
+                frames_done=attempt.frames,
+                frames_total=attempt.frames,
+                started_at=attempt.started.timestamp(),
+                updated_at=attempt.ended.timestamp(),
+                complete=True,
+            )
+            for attempt in self.attempts
+            if attempt.chunk is not None and attempt.frames is not None and attempt.ended is not None
+        ]
 
 
 _THROTTLED = ErrorCode.LAMBDA_TOO_MANY_REQUESTS.value
@@ -215,6 +244,20 @@ def read(history: History, execution_arn: str) -> Steps[None]:
     history.apply(sorted(fresh, key=lambda event: int(event["id"])))
 
 
+def dialect_of(execution_arn: str) -> Steps[Dialect]:
+    """What kind of stack an execution runs on, from its first events; one of ours as long as it has not called its function, or may not
+    be looked at.
+    """
+    arguments = {"executionArn": execution_arn, "maxResults": _BEGINNING, "includeExecutionData": True}
+    try:
+        answer = yield Call("stepfunctions", "get_execution_history", arguments)
+    except ClientError:
+        return OWN
+    beginning = History()
+    beginning.apply(answer["events"])
+    return beginning.dialect
+
+
 def failure_of(execution: Execution, history: History) -> Failure:
     """Why `execution` ended without an output: the error's name and message, the state, the chunk and the number of attempts."""
     culprit = next((attempt for attempt in reversed(history.attempts) if attempt.error and attempt.error == execution.error), None)
@@ -230,6 +273,7 @@ def failure_of(execution: Execution, history: History) -> Failure:
         log_group=_log_group(culprit.function) if culprit and culprit.function else history.log_group,
         since=culprit.started if culprit else execution.started,
         until=(culprit.ended if culprit else None) or until,
+        dialect=history.dialect,
     )
 
 
@@ -237,12 +281,6 @@ def message_of(cause: str) -> str:
     """The sentence in a cause: Lambda writes JSON with `errorMessage`, everybody else plain text."""
     text = _json_object(cause).get("errorMessage", cause)
     return str(text).strip()
-
-
-def is_final(error: str) -> bool:
-    """Whether the error table says that the same request would fail the same way."""
-    known = error in ErrorCode.__members__.values()
-    return known and ERROR_TABLE[ErrorCode(error)].retry is Retry.NEVER
 
 
 def _log_group(function_arn: str) -> str:

@@ -37,10 +37,14 @@ class RenderClient:
         self._connect = connect
 
     def target(self, stack_name: str) -> RenderTarget:
-        """Where the stack of this name renders; `StackNotFound` or `StackNotReady` when it cannot."""
+        """Where the stack of this name renders, and of what kind it is; `StackNotFound` or `StackNotReady` when it cannot."""
         outputs = describe_stack(self._connect, stack_name)
         return RenderTarget(
-            outputs.bucket, outputs.state_machine_arn, outputs.function_arn, takes_limit=outputs.provider_version is not None
+            outputs.bucket,
+            outputs.state_machine_arn,
+            outputs.function_arn,
+            outputs.dialect,
+            takes_limit=outputs.provider_version is not None,
         )
 
     def prepare(
@@ -141,7 +145,7 @@ class RenderClient:
 
     def cancel(self, execution_arn: str, *, cause: str, prepared: PreparedRender | None = None) -> Stopped:
         """Stop the execution and its running chunks. Says what happened instead of raising when it has ended already."""
-        return run(self._connect, executions.stop(execution_arn, cause=cause, prefix=prepared.prefix if prepared else None))
+        return run(self._connect, stop(execution_arn, cause=cause, prepared=prepared))
 
     @property
     def has_console(self) -> bool:
@@ -170,6 +174,17 @@ def conclude(execution_arn: str, *, with_console: bool = True) -> Steps[RenderRe
     tail = yield from logs.tail(failure.log_group, failure.since, failure.until, containing=execution.name)
     failure = replace(failure, log_tail=tail)
     raise RenderFailed(failure, execution_arn=execution_arn, text=failure_text(failure, execution_arn, with_console=with_console))
+
+
+def stop(execution_arn: str, *, cause: str, prepared: PreparedRender | None = None) -> Steps[Stopped]:
+    """Stop an execution as its kind of stack is stopped; see `client.executions.stop`.
+
+    :param prepared: what was started, when it is known: nothing has to be asked then
+    """
+    if prepared is None:
+        dialect = yield from histories.dialect_of(execution_arn)
+        return (yield from executions.stop(execution_arn, cause=cause, dialect=dialect))
+    return (yield from executions.stop(execution_arn, cause=cause, prefix=prepared.prefix, dialect=prepared.target.dialect))
 
 
 def timed_out(execution_arn: str) -> RenderTimedOut:

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 from hyperframes_lambda.contract.events import PlanResult
 from hyperframes_provider.client.console import execution_url
+from hyperframes_provider.client.dialect import OWN, Dialect
 from hyperframes_provider.client.executions import Execution, Status
 from hyperframes_provider.client.history import Failure, RetryNote
 from hyperframes_provider.client.names import short_id
 from hyperframes_provider.client.progress import Progress
 from hyperframes_provider.client.result import RenderResult
-from hyperframes_provider.client.retry_policy import attempts
 from hyperframes_provider.client.watch import Estimate, Snapshot
 
 _TIMES = "\N{MULTIPLICATION SIGN}"
@@ -41,7 +41,7 @@ class Reporter:
             lines.append(planned_line(snapshot.execution.name, plan, snapshot.estimate))
             if plan.sizing:
                 lines.append(plan.sizing)
-        lines += [retry_line(note) for note in snapshot.retries[self._retries :]]
+        lines += [retry_line(note, snapshot.dialect) for note in snapshot.retries[self._retries :]]
         self._retries = len(snapshot.retries)
         if snapshot.throttled > self._throttled:
             lines.append(throttled_line(snapshot.throttled))
@@ -99,10 +99,10 @@ def progress_line(progress: Progress, cost_usd: float) -> str:
     return " · ".join([*parts, dollars(cost_usd)])
 
 
-def retry_line(note: RetryNote) -> str:
+def retry_line(note: RetryNote, dialect: Dialect = OWN) -> str:
     """`chunk 7 retried (BROWSER_CRASHED, attempt 2 of 4)`."""
     what = note.state if note.chunk is None else f"chunk {note.chunk}"
-    return f"{what} retried ({note.error}, attempt {note.attempt} of {attempts(note.error)})"
+    return f"{what} retried ({note.error}, attempt {note.attempt} of {dialect.attempts(note.error)})"
 
 
 def done_line(result: RenderResult) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
-from hyperframes_lambda.contract.events import AssembleResult, ChunkProgress
+from hyperframes_lambda.contract.events import ChunkProgress
 from hyperframes_provider.client.cost import DEFAULT_MEMORY_MB, cost, usage_of
 from hyperframes_provider.client.errors import HyperFramesClientError
 from hyperframes_provider.client.executions import Execution
@@ -73,10 +74,12 @@ def result_of(
     :param reports: the last words of the chunks, which say what the history does not know of a distributed Map's
     """
     try:
-        assembled = AssembleResult.model_validate_json(execution.output)
-    except ValidationError as error:
+        output = json.loads(execution.output)
+        assembled = history.dialect.assembled_of(output if isinstance(output, dict) else {}, history.plan)
+    except ValueError as error:  # no JSON, or a ValidationError
+        what = f"{error.error_count()} fields are missing or wrong" if isinstance(error, ValidationError) else str(error)
         raise HyperFramesClientError(
-            f"the output of {execution.arn} is not a render's result: {error.error_count()} fields are missing or wrong",
+            f"the output of {execution.arn} is not a render's result: {what}",
             hint="Is the deployed stack of another version than this provider?",
         ) from error
     stopped = execution.stopped or execution.started

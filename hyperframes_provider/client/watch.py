@@ -14,6 +14,7 @@ from hyperframes_provider.client import history as histories
 from hyperframes_provider.client import map_runs
 from hyperframes_provider.client.calls import Call, Steps
 from hyperframes_provider.client.cost import DEFAULT_MEMORY_MB, Usage, cost, estimate_of, usage_of
+from hyperframes_provider.client.dialect import OWN, Dialect
 from hyperframes_provider.client.errors import ExecutionNotFound, HyperFramesClientError, Throttled
 from hyperframes_provider.client.executions import Execution, describe
 from hyperframes_provider.client.history import History, RetryNote
@@ -40,6 +41,8 @@ class Snapshot:
     """Every retry so far, oldest first."""
     cost_usd: float
     """An estimate of what the render has cost until now."""
+    dialect: Dialect = OWN
+    """What kind of stack renders."""
     throttled: int = 0
     """Invocations so far that had to wait for others to end."""
     estimate: Estimate | None = None
@@ -67,7 +70,9 @@ class RenderWatch:
         execution = yield from describe(self.execution_arn)
         yield from histories.read(self.history, self.execution_arn)
         plan, since, completed = self.history.plan, execution.started.timestamp(), 0
-        if plan is not None:
+        if not self.history.dialect.live_signals:
+            self.reports = self.history.chunk_progress()
+        elif plan is not None:
             # The last look is a complete one: the costs of a distributed Map are in the reports only.
             most = None if execution.status.terminal else MOST_REPORTS
             chunks = yield from self._progress.read(execution.prefix, most=most)
@@ -87,6 +92,7 @@ class RenderWatch:
             estimate=None
             if plan is None or not plan.estimated_seconds
             else Estimate(plan.estimated_seconds, self._cost(estimate_of(plan))),
+            dialect=self.history.dialect,
         )
 
     @property

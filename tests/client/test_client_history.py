@@ -12,8 +12,9 @@ import pytest
 from hyperframes_lambda.contract.errors import ERROR_TABLE, Retry
 from hyperframes_lambda.contract.events import ChunkProgress, PlanResult
 from hyperframes_provider.client.cost import PRICES, Usage, cost, estimate_of, usage_of
+from hyperframes_provider.client.dialect import OWN
 from hyperframes_provider.client.executions import Execution, Status
-from hyperframes_provider.client.history import History, RetryNote, failure_of, is_final, message_of
+from hyperframes_provider.client.history import History, RetryNote, failure_of, message_of
 from hyperframes_provider.client.report import failure_text
 from hyperframes_provider.client.result import result_of
 
@@ -194,10 +195,10 @@ def test_the_message_is_found_in_what_lambda_or_anybody_else_writes(cause: str, 
 
 
 def test_what_is_final_follows_from_the_error_table() -> None:
-    assert {code for code in ERROR_TABLE if is_final(code.value)} == {
+    assert {code for code in ERROR_TABLE if OWN.is_final(code.value)} == {
         code for code, spec in ERROR_TABLE.items() if spec.retry is Retry.NEVER
     }
-    assert not is_final("SomethingNew")
+    assert not OWN.is_final("SomethingNew")
 
 
 def test_the_cost_is_memory_by_time_plus_requests_transitions_and_puts() -> None:

@@ -78,7 +78,7 @@ PARENTS_EVENTS = [
 
 
 def child_events(error: str, tries: int) -> list[dict[str, Any]]:
-    parameters = json.dumps({"FunctionName": FUNCTION, "Payload": {"Action": "renderChunk", "ChunkIndex": 412}})
+    parameters = json.dumps({"FunctionName": FUNCTION, "Payload": {"Action": "renderChunk", "ChunkIndex": 412, "ExecutionName": "x"}})
     names = {"resourceType": "lambda", "resource": "invoke"}
     cause = json.dumps({"errorMessage": "the page died", "errorType": error})
     attempt = [
