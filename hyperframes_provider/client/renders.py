@@ -147,6 +147,10 @@ class RenderClient:
         """Stop the execution and its running chunks. Says what happened instead of raising when it has ended already."""
         return run(self._connect, stop(execution_arn, cause=cause, prepared=prepared))
 
+    def redrive(self, execution_arn: str) -> Started:
+        """Go on with a render that ended without an output; see `client.executions.redrive`."""
+        return run(self._connect, redrive(execution_arn))
+
     @property
     def has_console(self) -> bool:
         """Whether the AWS console knows what this client sees: not that of the embedded endpoint."""
@@ -174,6 +178,12 @@ def conclude(execution_arn: str, *, with_console: bool = True) -> Steps[RenderRe
     tail = yield from logs.tail(failure.log_group, failure.since, failure.until, containing=execution.name)
     failure = replace(failure, log_tail=tail)
     raise RenderFailed(failure, execution_arn=execution_arn, text=failure_text(failure, execution_arn, with_console=with_console))
+
+
+def redrive(execution_arn: str) -> Steps[Started]:
+    """Go on with a render as its kind of stack does; see `client.executions.redrive`."""
+    dialect = yield from histories.dialect_of(execution_arn)
+    return (yield from executions.redrive(execution_arn, dialect=dialect))
 
 
 def stop(execution_arn: str, *, cause: str, prepared: PreparedRender | None = None) -> Steps[Stopped]:

@@ -52,13 +52,14 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.dist
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.inline_iteration_component import (  # noqa: E402
     InlineIterationComponent,
 )
+from moto.stepfunctions.parser.asl.eval.evaluation_details import ExecutionDetails, StateMachineDetails  # noqa: E402
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser  # noqa: E402
 from moto.stepfunctions.parser.asl.utils.encoding import to_json_str  # noqa: E402
 from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication, Execution  # noqa: E402
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker  # noqa: E402
 from moto.stepfunctions.responses import StepFunctionResponse  # noqa: E402
 
-from hyperframes_provider.local import map_run  # noqa: E402
+from hyperframes_provider.local import map_run, redrive  # noqa: E402
 from hyperframes_provider.local.state_machine import definition_problems  # noqa: E402
 
 INPUT_LIMIT_BYTES = 262_144
@@ -129,6 +130,13 @@ class LocalExecution(Execution):
         self._map_runs: list[map_run.MapRun] = []
         self._ending = threading.Lock()
         self._final_history: list[dict[str, Any]] | None = None
+        self.redrives = 0
+        self.redriven: datetime | None = None
+        """When it was redriven last."""
+        self._earlier_events: list[dict[str, Any]] = []
+        """What happened until it was redriven."""
+        self._resumed: tuple[str, Any] | None = None
+        """Definition and input with which it goes on after a redrive."""
 
     @property
     def definition(self) -> str:
@@ -144,13 +152,17 @@ class LocalExecution(Execution):
             self._freeze("ExecutionAborted", "executionAbortedEventDetails", details, stop_date)
             self.stop_date, self.error, self.cause = stop_date, error, cause
             self.exec_status = ExecutionStatus.ABORTED
+            halted = (cast(ExecutionWorker, self.exec_worker), stop_date, error, cause)
         self._end_map_runs()
-        threading.Thread(target=self._halt_interpreter, args=(stop_date,), daemon=True).start()
+        threading.Thread(target=_halt_interpreter, args=halted, daemon=True).start()
 
-    def finish(self, reflect: Callable[[], None]) -> None:
-        """The interpreter has come to its end: take over its status with `reflect`, unless the execution was stopped."""
+    def finish(self, reflect: Callable[[], None], redrives: int) -> None:
+        """The interpreter has come to its end: take over its status with `reflect`, unless the execution was stopped.
+
+        :param redrives: how often it had been redriven when this interpreter began; the end of an earlier one means nothing any more
+        """
         with self._ending:
-            if self.status != "RUNNING":
+            if self.status != "RUNNING" or redrives != self.redrives:
                 return
             reflect()
             if self.status == "TIMED_OUT" and self.stop_date is not None:
@@ -161,6 +173,43 @@ class LocalExecution(Execution):
                 self._final_history = self.to_history_output()["events"]
                 cast(ExecutionWorker, self.exec_worker).env = None
         self._end_map_runs()
+
+    @property
+    def redrive_refusal(self) -> str:
+        """Why it cannot be redriven, in the service's words; empty when it can."""
+        if self.map_run is not None:
+            return "Redrive the parent of this execution instead"
+        if self.status not in ("FAILED", "TIMED_OUT", "ABORTED"):
+            return f"Execution is {self.status} and cannot be redriven"
+        return ""
+
+    def redrive(self) -> datetime:
+        """Go on with the state in which it ended; its history grows on. `redrive_refusal` must be empty."""
+        with self._ending:
+            moment = datetime.now(UTC)
+            events = self.to_history_output()["events"]
+            self._resumed = redrive.resumption(self.definition, events, self.input_data)
+            self.redrives += 1
+            self._earlier_events = redrive.redriven(events, self.redrives, _stamp(moment))
+            self._final_history = self.stop_date = self.error = self.cause = self.exec_worker = None
+            self.redriven = moment
+            self.ended.clear()
+            self.start()
+        return moment
+
+    def get_start_state_machine_details(self) -> StateMachineDetails:
+        """Of a redriven execution, with another first state."""
+        details = super().get_start_state_machine_details()
+        if self._resumed is not None:
+            details.definition = self._resumed[0]  # type: ignore[misc]  # ours alone, made a line above
+        return details
+
+    def get_start_execution_details(self) -> ExecutionDetails:
+        """Of a redriven execution, with that state's input."""
+        details = super().get_start_execution_details()
+        if self._resumed is not None:
+            details.inpt = self._resumed[1]  # type: ignore[misc]  # ours alone, made a line above
+        return details
 
     def begin_map_run(self, run: map_run.MapRun) -> None:
         """A distributed Map was entered."""
@@ -207,29 +256,38 @@ class LocalExecution(Execution):
 
     def to_history_output(self) -> Any:
         """The events so far; the final ones once the execution was ended from outside."""
-        return {"events": self._final_history} if self._final_history is not None else super().to_history_output()
-
-    def _halt_interpreter(self, stop_date: datetime) -> None:
-        """Let it start no further task. It can be told so only once it runs, which is some milliseconds after StartExecution."""
-        worker = cast(ExecutionWorker, self.exec_worker)
-        while (environment := worker.env) is None or environment.program_state() is None:
-            time.sleep(0.02)
-        environment.set_stop(stop_date=stop_date, cause=self.cause, error=self.error)
+        if self._final_history is not None:
+            return {"events": self._final_history}
+        return {"events": redrive.continued(self._earlier_events, cast(Any, super().to_history_output()["events"]))}
 
     def _freeze(self, kind: str, field: str, details: Mapping[str, str], moment: datetime) -> None:
-        events: list[dict[str, Any]] = [dict(event) for event in super().to_history_output()["events"]]
+        events: list[dict[str, Any]] = self.to_history_output()["events"]
         last = events[-1]["id"] if events else 0
-        stamp = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        events.append({"id": last + 1, "previousEventId": last, "timestamp": stamp, "type": kind, field: dict(details)})
+        events.append({"id": last + 1, "previousEventId": last, "timestamp": _stamp(moment), "type": kind, field: dict(details)})
         self._final_history = events
 
     def _get_start_execution_worker_comm(self) -> BaseExecutionWorkerCommunication:
         return _Communication(self)
 
 
+def _halt_interpreter(worker: ExecutionWorker, stop_date: datetime, error: str | None, cause: str | None) -> None:
+    """Let it start no further task. It can be told so only once it runs, which is some milliseconds after StartExecution."""
+    while (environment := worker.env) is None or environment.program_state() is None:
+        time.sleep(0.02)
+    environment.set_stop(stop_date=stop_date, cause=cause, error=error)
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 class _Communication(BaseExecutionWorkerCommunication):
+    def __init__(self, execution: LocalExecution) -> None:
+        super().__init__(execution)
+        self._redrives = execution.redrives
+
     def terminated(self) -> None:
-        cast(LocalExecution, self.execution).finish(self._reflect_execution_status)
+        cast(LocalExecution, self.execution).finish(self._reflect_execution_status, self._redrives)
 
 
 class LocalStepFunctionsBackend(interpreter.StepFunctionsParserBackend):
@@ -237,7 +295,7 @@ class LocalStepFunctionsBackend(interpreter.StepFunctionsParserBackend):
 
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
-        self._starting = threading.Lock()
+        self.starting = threading.Lock()
         self.map_runs: dict[str, map_run.MapRun] = {}
         self.children: dict[str, LocalExecution] = {}
         """The executions of the items of all distributed Maps, by ARN."""
@@ -288,7 +346,7 @@ class LocalStepFunctionsBackend(interpreter.StepFunctionsParserBackend):
         text = "{}" if execution_input is None else execution_input
         _check_input(text)
         executions = cast("list[LocalExecution]", machine.executions)
-        with self._starting:
+        with self.starting:
             for execution in executions:
                 if execution.name == name:
                     if execution.execution_input == text and execution.status == "RUNNING":
@@ -339,10 +397,13 @@ class LocalStepFunctionsResponse(StepFunctionResponse):
             "startDate": execution.start_date,
             "input": execution.execution_input,
             "inputDetails": {"included": True},
-            "redriveCount": 0,
-            "redriveStatus": "NOT_REDRIVABLE",
-            "redriveStatusReason": _NO_REDRIVE,
+            "redriveCount": execution.redrives,
+            "redriveStatus": "NOT_REDRIVABLE" if execution.redrive_refusal else "REDRIVABLE",
         }
+        if execution.redrive_refusal:
+            answer["redriveStatusReason"] = execution.redrive_refusal
+        if execution.redriven is not None:
+            answer["redriveDate"] = execution.redriven
         if execution.status != "RUNNING":
             answer["stopDate"] = execution.stop_date
         if execution.status == "SUCCEEDED":
@@ -382,10 +443,12 @@ class LocalStepFunctionsResponse(StepFunctionResponse):
         return ActionResult({"events": page, **token})
 
     def redrive_execution(self) -> ActionResult:
-        """Absent; refused in the way in which the service refuses an execution that cannot be redriven."""
-        arn = self._get_param("executionArn")
-        self._backend.describe_execution(arn)
-        raise StepFunctionsRequestError("ExecutionNotRedrivable", f"{_NO_REDRIVE}: '{arn}'")
+        """Goes on with an execution that ended without success. A client token is not looked at: nobody asks twice here."""
+        execution = self._backend.describe_execution(self._get_param("executionArn"))
+        with self._backend.starting:
+            if execution.redrive_refusal:
+                raise StepFunctionsRequestError("ExecutionNotRedrivable", f"{execution.redrive_refusal}: '{execution.execution_arn}'")
+            return ActionResult({"redriveDate": execution.redrive()})
 
     def _page(self, items: list[Any], usual: int, most: int) -> tuple[list[Any], dict[str, str]]:
         """The part of `items` that the request asks for, and the token for the next one, where there is one."""
@@ -407,9 +470,6 @@ def _listed(execution: LocalExecution) -> dict[str, Any]:
         "startDate": execution.start_date,
         **({"stopDate": execution.stop_date} if execution.status != "RUNNING" else {}),
     }
-
-
-_NO_REDRIVE = "The embedded endpoint cannot redrive an execution; start a new one under another name"
 
 
 def _check_definition(definition: str) -> None:
