@@ -102,6 +102,10 @@ class LocalLambdaBackend(LambdaBackend):
             raise JsonRESTError(
                 "InvalidParameterValueException", f"The embedded endpoint has no invocation type {kind}; use RequestResponse"
             )
+        if function.package_type == "Image":
+            raise JsonRESTError(
+                "InvalidParameterValueException", "The embedded endpoint cannot run container images: deploy the code as a ZIP"
+            )
         event = body.encode() if isinstance(body, str) else body
         reserved = None if function.reserved_concurrency is None else int(function.reserved_concurrency)
         try:

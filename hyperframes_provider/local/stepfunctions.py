@@ -52,6 +52,7 @@ from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommu
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker  # noqa: E402
 from moto.stepfunctions.responses import StepFunctionResponse  # noqa: E402
 
+from hyperframes_provider.local.execution_events import ExecutionEnd, announce  # noqa: E402
 from hyperframes_provider.local.state_machine import definition_problems  # noqa: E402
 
 INPUT_LIMIT_BYTES = 262_144
@@ -107,6 +108,7 @@ class LocalExecution(Execution):
             self._freeze("ExecutionAborted", "executionAbortedEventDetails", details, stop_date)
             self.stop_date, self.error, self.cause = stop_date, error, cause
             self.exec_status = ExecutionStatus.ABORTED
+        self._announce()
         threading.Thread(target=self._halt_interpreter, args=(stop_date,), daemon=True).start()
 
     def finish(self, reflect: Callable[[], None]) -> None:
@@ -118,6 +120,25 @@ class LocalExecution(Execution):
             if self.status == "TIMED_OUT" and self.stop_date is not None:
                 # The interpreter writes this event only when the task that is still running has ended.
                 self._freeze("ExecutionTimedOut", "executionTimedOutEventDetails", {}, self.stop_date)
+        self._announce()
+
+    def _announce(self) -> None:
+        """Tell EventBridge that it has ended."""
+        if _connections is None or self.status == "RUNNING":
+            return
+        end = ExecutionEnd(
+            arn=str(self.execution_arn),
+            state_machine_arn=str(self.state_machine_arn),
+            name=str(self.name),
+            status=str(self.status),
+            started=self.start_date,
+            stopped=self.stop_date or datetime.now(UTC),
+            input=str(self.execution_input),
+            output=to_json_str(self.output, separators=(",", ":")) if self.status == "SUCCEEDED" else None,
+            error=self.error,
+            cause=self.cause,
+        )
+        announce(_connections, end)
 
     def to_history_output(self) -> Any:
         """The events so far; the final ones once the execution was ended from outside."""
