@@ -19,7 +19,10 @@ from botocore.exceptions import ClientError
 from hyperframes_provider.client.bundle import build_slim_zip
 from hyperframes_provider.client.code_bucket import CodeBucket, CodeImage, CodeLocation, check_zip, object_exists, parse_code
 from hyperframes_provider.client.connect import Connect, is_loopback
+from hyperframes_provider.client.cost import DEFAULT_MEMORY_MB
+from hyperframes_provider.client.dialect import Dialect
 from hyperframes_provider.client.errors import HyperFramesClientError, InvalidRequest, error_code, typed_errors
+from hyperframes_provider.client.reference_stack import dialect_of_stack
 from hyperframes_provider.client.stack_events import LONGEST_POLL, Operation, StackEvent, StackTimeout, says_missing
 from hyperframes_provider.client.template import PLACED_BY_DEPLOY, StackTemplate, load_template
 
@@ -88,17 +91,19 @@ class StackOutputs:
     """The function that renders chunks."""
     parameters: Mapping[str, str]
     """The values it was deployed with."""
+    dialect: Dialect
+    """What kind of stack it is: of this provider, or of the reference renderer."""
+    provider_version: str | None = None
+    """Version of this provider whose template it is; None for one deployed from the reference's, or before there was such an output."""
     coordinator_arn: str = ""
     """The function that plans and assembles: the same one, unless the stack has a second; empty for a stack of other origin."""
-    provider_version: str = ""
-    """Version of this package whose template made the stack; empty for a stack of other origin."""
     topic_arn: str = ""
     """The stack's own topic; empty when it has none."""
 
     @property
     def memory_mb(self) -> int:
         """Memory of the render function; what an invocation costs follows from it."""
-        return int(self.parameters["LambdaMemoryMb"])
+        return int(self.parameters.get("LambdaMemoryMb", DEFAULT_MEMORY_MB))
 
     @property
     def coordinator_memory_mb(self) -> int:
@@ -204,8 +209,9 @@ def describe_stack(connect: Connect, name: str) -> StackOutputs:
         state_machine_arn=outputs[_STATE_MACHINE],
         function_arn=outputs[_FUNCTION],
         parameters=_parameters(stack),
+        dialect=dialect_of_stack(outputs, _parameters(stack)),
+        provider_version=outputs.get(_VERSION),
         coordinator_arn=outputs.get(_COORDINATOR, ""),
-        provider_version=outputs.get(_VERSION, ""),
         topic_arn=outputs.get(_TOPIC, ""),
     )
 

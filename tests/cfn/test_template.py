@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from cfnlint import ManualArgs, api
 from cfnlint.decode import decode
+from hyperframes_lambda.telemetry import Metric
 
 import hyperframes_lambda
 from hyperframes_lambda.contract.toolset import CHROME_SOURCE_VARIABLE, ChromeSource
-from hyperframes_lambda.telemetry import Metric
 from hyperframes_provider.client.template import cfn_folder, load_template
 
 PATH = cfn_folder() / "template.yaml"
@@ -233,9 +233,7 @@ def test_alarms_watch_what_can_go_wrong_and_notify_when_asked() -> None:
 
 def watched(alarm: dict[str, Any]) -> Iterator[str]:
     """Whose metrics an alarm looks at, and which."""
-    stats = [
-        (entry["Fn::If"][1] if "Fn::If" in entry else entry).get("MetricStat", {}).get("Metric") for entry in alarm.get("Metrics", [])
-    ]
+    stats = [(entry["Fn::If"][1] if "Fn::If" in entry else entry).get("MetricStat", {}).get("Metric") for entry in alarm.get("Metrics", [])]
     for metric in [metric for metric in stats if metric] or [alarm]:
         value = metric["Dimensions"][0]["Value"]
         yield f"{value.get('Ref') or value['Fn::GetAtt'][0]} {metric['MetricName']}"

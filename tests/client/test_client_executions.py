@@ -16,7 +16,7 @@ from hyperframes_provider.client.calls import run
 from hyperframes_provider.client.connect import Connect
 from hyperframes_provider.client.executions import Started
 from hyperframes_provider.client.project import Project
-from hyperframes_provider.client.request import PreparedRender, RenderTarget, input_json
+from hyperframes_provider.client.request import PreparedRender, RenderTarget
 from hyperframes_provider.client.s3 import S3Location
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:render"
@@ -34,7 +34,6 @@ PREPARED = PreparedRender(
     RENDER,
     Project(S3Location("bucket", "sites/x/project.tar.gz"), None, None),
     REQUEST,
-    input_json(REQUEST),
     (),
 )
 MISSING = "404"
@@ -65,13 +64,13 @@ class Script:
             "stateMachineArn": MACHINE,
             "status": status,
             "startDate": NOW,
-            "input": PREPARED.input_json,
+            "input": PREPARED.input_json(1),
         }
         self.stubs["stepfunctions"].add_response("describe_execution", answer | more, wanted)
         return self
 
     def start(self, generation: int, error: str | None = None) -> Script:
-        wanted = {"stateMachineArn": MACHINE, "name": f"{RENDER}-g{generation}", "input": PREPARED.input_json}
+        wanted = {"stateMachineArn": MACHINE, "name": f"{RENDER}-g{generation}", "input": PREPARED.input_json(1)}
         if error:
             self.stubs["stepfunctions"].add_client_error("start_execution", error, expected_params=wanted)
         else:
