@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import socket
-import stat
 import subprocess
 import sys
 import tempfile
@@ -20,9 +19,11 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from hyperframes_lambda.contract.toolset import TOOLSET_VARIABLE
 from hyperframes_provider.local import jail, sandbox
 from hyperframes_provider.local.interpreter import Interpreter, Substitutes, find_interpreter
 from hyperframes_provider.local.lambda_code import Code
+from hyperframes_provider.local.outside import Outside
 
 ENVIRONMENT_MARK = "HYPERFRAMES_LOCAL_ENVIRONMENT"
 """Environment variable that the processes of an environment inherit, but for those in a jail: its id."""
@@ -33,6 +34,9 @@ _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
 _PACKAGE_ROOT = Path(__file__).parents[2]
 _JAIL = f"import sys; sys.path.append({str(_PACKAGE_ROOT)!r}); from hyperframes_provider.local.jail import main; main()"
+
+_CERTIFICATES = ("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR")
+"""Whom this machine trusts: behind a company's own authority nothing remote could be fetched without. They hold no secrets."""
 
 NO_SUBSTITUTES = Substitutes((), ())
 
@@ -72,6 +76,20 @@ def lambda_variables(name: str, handler: str, memory_mb: int, runtime: str, regi
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory_mb),
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+    }
+
+
+def code_variables(code: Code, toolset: Path) -> dict[str, str]:
+    """What stands beside those: for complete code Lambda's own folders, for slim code what it needs of this machine."""
+    if code.complete:
+        return dict(JAIL_VARIABLES)
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "PYTHONPATH": str(code.folder),
+        "LAMBDA_TASK_ROOT": str(code.folder),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        TOOLSET_VARIABLE: str(toolset),
+        **{name: os.environ[name] for name in _CERTIFICATES if name in os.environ},
     }
 
 
@@ -129,10 +147,10 @@ class Enclosure:
                 return (room.f_blocks - room.f_bfree) * room.f_frsize
         return _size(self._scratch) if self._scratch is not None else 0
 
-    def files_outside_tmp(self) -> dict[str, tuple[int, ...]] | None:
-        """What the function sees outside /tmp, with what tells a changed file: to be compared with a later look. None without walls."""
+    def outside(self) -> Outside | None:
+        """A look at what the function sees outside /tmp; None without walls, where that would be the whole machine."""
         with self._using_root:
-            return None if self._root is None else dict(_look(self._root))
+            return None if self._root is None else Outside(self._root)
 
     def stop(self) -> None:
         """End every process in it and let its folders go; may be called twice."""
@@ -280,14 +298,3 @@ def _size(folder: Path) -> int:
             except FileNotFoundError:
                 continue
     return total
-
-
-def _look(root: int) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Every file and folder below the descriptor `root`, but for those of /tmp and /proc, which are the function's own and the kernel's."""
-    for folder, folders, names, descriptor in os.fwalk(".", dir_fd=root, follow_symlinks=False):
-        if folder == ".":
-            folders[:] = [name for name in folders if name not in ("tmp", "proc")]
-        for name in (*folders, *names):
-            found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-            if not stat.S_ISCHR(found.st_mode):
-                yield f"{folder[1:]}/{name}", (found.st_ino, found.st_size, found.st_mode, found.st_mtime_ns, found.st_ctime_ns)

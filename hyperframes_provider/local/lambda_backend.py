@@ -24,7 +24,7 @@ from moto.s3.exceptions import MissingBucket
 from moto.s3.models import s3_backends
 
 from hyperframes_provider.local import requirements  # noqa: F401  (refuses any other moto before its internals are touched)
-from hyperframes_provider.local.enclosure import JAIL_VARIABLES, lambda_variables
+from hyperframes_provider.local.enclosure import code_variables, lambda_variables
 from hyperframes_provider.local.lambda_code import Code, unpack
 from hyperframes_provider.local.lambda_environment import Environment, FunctionConfig
 from hyperframes_provider.local.lambda_pool import LambdaPool, ThrottledError
@@ -121,10 +121,6 @@ class _TooManyRequestsError(JsonRESTError):
         super().__init__("TooManyRequestsException", "Rate Exceeded.")
 
 
-_CERTIFICATES = ("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR")
-"""Whom this machine trusts: behind a company's own authority nothing remote could be fetched without. They hold no secrets."""
-
-
 class _Runner:
     """Turns moto's function objects into environments."""
 
@@ -144,7 +140,7 @@ class _Runner:
             **lambda_variables(
                 function.function_name, str(function.handler), int(function.memory_size), str(function.run_time), function.region, self._url
             ),
-            **(JAIL_VARIABLES if code.complete else self._slim_variables(code.folder)),
+            **code_variables(code, self._toolset()),
             **{name: str(value) for name, value in function.environment_vars.items()},
         }
         return FunctionConfig(
@@ -157,17 +153,6 @@ class _Runner:
             runtime=str(function.run_time),
             tmp_mb=int(function.ephemeral_storage),
         )
-
-    def _slim_variables(self, code: Path) -> dict[str, str]:
-        """For code that stands on what is installed here."""
-        return {
-            "PATH": os.environ.get("PATH", os.defpath),
-            "PYTHONPATH": str(code),
-            "LAMBDA_TASK_ROOT": str(code),
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "HYPERFRAMES_TOOLSET": str(self._toolset()),
-            **{name: os.environ[name] for name in _CERTIFICATES if name in os.environ},
-        }
 
     def _start(self, config: FunctionConfig) -> Environment:
         function = self._functions[config.arn]

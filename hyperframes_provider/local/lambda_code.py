@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import compileall
+import contextlib
+import fcntl
+import hashlib
 import os
 import shutil
 import stat
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -52,6 +56,45 @@ def unpack(archive: Path | IO[bytes], folder: Path) -> Code:
         partial.rename(folder)
         folder.chmod(_READABLE | _EXECUTABLE)
     return Code(folder, (folder / BUNDLE_RECORD).is_file())
+
+
+@contextlib.contextmanager
+def kept(archive: Path, cache: Path) -> Iterator[tuple[Code, Path]]:
+    """The ZIP at `archive`, unpacked below `cache`, and a scratch folder there, for as long as the context lasts.
+
+    The unpacked code stays for the next time; what nobody uses any more, for it is of another ZIP or its user was killed, goes.
+    """
+    with archive.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]
+    cache.mkdir(parents=True, exist_ok=True)
+    folder, scratch = cache / digest, cache / f"{digest}.scratch"
+    with (cache / f"{digest}.lock").open("w") as lock:
+        if _alone(lock):
+            shutil.rmtree(scratch, ignore_errors=True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        code = unpack(archive, folder)
+        scratch.mkdir(exist_ok=True)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        _forget_others(cache, digest)
+        yield code, scratch
+
+
+def _forget_others(cache: Path, digest: str) -> None:
+    for path in cache.glob("*.lock"):
+        if path.stem == digest:
+            continue
+        with path.open("w") as lock:
+            if _alone(lock):
+                for name in (path.stem, f"{path.stem}.partial", f"{path.stem}.scratch"):
+                    remove(cache / name)
+
+
+def _alone(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def remove(folder: Path) -> None:

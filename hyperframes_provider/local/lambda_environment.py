@@ -88,7 +88,7 @@ class Environment:
         self.idle_since = time.monotonic()
         self._log = log
         self._api = RuntimeApi(config.arn)
-        self._started = time.monotonic()
+        self.started = time.monotonic()
         self._cold = True
         self._peak_bytes = 0
         self._peak_resident_bytes = 0
@@ -120,7 +120,7 @@ class Environment:
         """Run one event to its end: an answer, an error, the time limit, the memory limit or the end of the process."""
         request_id = str(uuid.uuid4())
         first = self._wait(_INIT_SECONDS) if self._cold else None
-        init_ms = (time.monotonic() - self._started) * 1000 if self._cold else None
+        init_ms = (time.monotonic() - self.started) * 1000 if self._cold else None
         self._cold = False
         self._log(f"START RequestId: {request_id} Version: $LATEST")
         started = time.monotonic()
