@@ -19,7 +19,7 @@ from pathlib import Path
 
 from hyperframes_provider.local.requirements import EndpointError
 from hyperframes_provider.local.toolset.errors import ToolsetError
-from hyperframes_provider.local.toolset.pins import RUNTIME_CLIENT
+from hyperframes_provider.local.toolset.runtime_client import RUNTIME_CLIENT
 from hyperframes_provider.local.toolset.setup import ensure_part
 
 _PROBE = """
