@@ -60,6 +60,7 @@ from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker  
 from moto.stepfunctions.responses import StepFunctionResponse  # noqa: E402
 
 from hyperframes_provider.local import map_run, redrive  # noqa: E402
+from hyperframes_provider.local.execution_events import ExecutionEnd, announce  # noqa: E402
 from hyperframes_provider.local.state_machine import definition_problems  # noqa: E402
 
 INPUT_LIMIT_BYTES = 262_144
@@ -154,6 +155,7 @@ class LocalExecution(Execution):
             self.exec_status = ExecutionStatus.ABORTED
             halted = (cast(ExecutionWorker, self.exec_worker), stop_date, error, cause)
         self._end_map_runs()
+        self._announce()
         threading.Thread(target=_halt_interpreter, args=halted, daemon=True).start()
 
     def finish(self, reflect: Callable[[], None], redrives: int) -> None:
@@ -173,6 +175,7 @@ class LocalExecution(Execution):
                 self._final_history = self.to_history_output()["events"]
                 cast(ExecutionWorker, self.exec_worker).env = None
         self._end_map_runs()
+        self._announce()
 
     @property
     def redrive_refusal(self) -> str:
@@ -253,6 +256,24 @@ class LocalExecution(Execution):
         for run in self._map_runs:
             run.abort()
         self.ended.set()
+
+    def _announce(self) -> None:
+        """Tell EventBridge that it has ended; of a distributed Map, only the whole."""
+        if _connections is None or self.map_run is not None or self.status == "RUNNING":
+            return
+        end = ExecutionEnd(
+            arn=str(self.execution_arn),
+            state_machine_arn=str(self.state_machine_arn),
+            name=str(self.name),
+            status=str(self.status),
+            started=self.start_date,
+            stopped=self.stop_date or datetime.now(UTC),
+            input=str(self.execution_input),
+            output=to_json_str(self.output, separators=(",", ":")) if self.status == "SUCCEEDED" else None,
+            error=self.error,
+            cause=self.cause,
+        )
+        announce(_connections, end)
 
     def to_history_output(self) -> Any:
         """The events so far; the final ones once the execution was ended from outside."""
