@@ -11,7 +11,6 @@ from hyperframes_lambda.contract.events import ChunkProgress, PlanResult
 from hyperframes_lambda.contract.prices import PRICES, Prices
 from hyperframes_provider.client.history import History
 
-
 DEFAULT_MEMORY_MB = 10_240
 """What the template gives a function unless it is asked for something else."""
 _PUTS_OF_PLAN = 10

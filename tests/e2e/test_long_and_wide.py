@@ -13,13 +13,15 @@ from whole_path import WholePath, archive
 
 from hyperframes_lambda.contract.config import parse_config
 from hyperframes_lambda.contract.segments import parse_segment
+from hyperframes_provider.client.bundle import build_slim_zip
 from hyperframes_provider.client.connect import connect_local
 from hyperframes_provider.client.errors import RenderFailed
 from hyperframes_provider.client.renders import RenderClient
 from hyperframes_provider.client.request import PreparedRender
+from hyperframes_provider.client.stack import deploy_stack
 from hyperframes_provider.client.watch import RenderWatch
 
-STACK = "hyperframes-e2e"
+STACK, SPLIT = "hyperframes-e2e", "hyperframes-e2e-split"
 DEADLINE = 6
 """Seconds, of which an invocation spends one or two on its start."""
 FRAMES = 100
@@ -49,12 +51,22 @@ def client(stack: WholePath) -> RenderClient:
     return RenderClient(connect_local(stack.endpoint_url))
 
 
+@pytest.fixture(scope="module")
+def split(stack: WholePath, tmp_path_factory: pytest.TempPathFactory) -> WholePath:
+    """A stack with a function of its own for Plan and Assemble, whose time stays when that of the chunks is made short."""
+    code = tmp_path_factory.mktemp("code") / "handler.zip"
+    build_slim_zip(code)
+    parameters = {"LambdaMemoryMb": "3008", "CoordinatorMemoryMb": "2048"}
+    outputs = deploy_stack(connect_local(stack.endpoint_url), SPLIT, parameters=parameters, code=code).outputs
+    return WholePath(stack.endpoint_url, outputs.bucket, outputs.state_machine_arn, outputs.function_arn)
+
+
 @pytest.fixture
-def prepared(client: RenderClient, stack: WholePath):
-    def prepare(name: str, frames: int, config: dict[str, Any]) -> PreparedRender:
-        project = stack.upload(archive({"index.html": PAGE.replace("SECONDS", str(frames / 25)).encode()}))
-        wanted = parse_config({"fps": 25, **config})
-        return client.prepare(client.target(STACK), project=project, config=wanted, label=name, identity=(name,))
+def prepared(client: RenderClient):
+    def prepare(where: WholePath, name: str, frames: int, config: dict[str, Any], page: str = PAGE) -> PreparedRender:
+        project = where.upload(archive({"index.html": page.replace("SECONDS", str(frames / 25)).encode()}))
+        target = client.target(SPLIT if SPLIT in where.function else STACK)
+        return client.prepare(target, project=project, config=parse_config({"fps": 25, **config}), label=name, identity=(name,))
 
     return prepare
 
@@ -92,26 +104,26 @@ def captured(stack: WholePath, prepared: PreparedRender, tmp_path: Path) -> dict
 
 
 def test_chunks_that_each_need_five_times_the_deadline_are_done_by_checkpoints_with_the_same_frames(
-    client: RenderClient, stack: WholePath, prepared, tmp_path: Path
+    client: RenderClient, split: WholePath, prepared, tmp_path: Path
 ) -> None:
-    quick = prepared("quick", 2 * FRAMES, {"chunkSize": FRAMES, "variables": {"work": 0}})
+    quick = prepared(split, "quick", 2 * FRAMES, {"chunkSize": FRAMES, "variables": {"work": 0}})
     started = client.start(quick)
     client.wait(started.execution_arn)
-    slow = prepared("slow", 2 * FRAMES, {"chunkSize": FRAMES, "variables": {"work": WORK}})
-    with configured(stack, timeout=DEADLINE):
+    slow = prepared(split, "slow", 2 * FRAMES, {"chunkSize": FRAMES, "variables": {"work": WORK}})
+    with configured(split, timeout=DEADLINE):
         arn = client.start(slow).execution_arn
         client.wait(arn)
     result = client.conclude(arn)
 
     assert (result.chunks, result.frames, result.retries, result.throttled) == (2, 2 * FRAMES, 0, 0)
-    reports = [json.loads(stack.fetch(f"s3://{stack.bucket}/{key}", tmp_path / "r.json").read_text()) for key in progress_keys(stack, slow)]
+    reports = [json.loads(split.fetch(f"s3://{split.bucket}/{key}", tmp_path / "r.json").read_text()) for key in progress_keys(split, slow)]
     assert [report["Complete"] for report in reports] == [True, True]
     assert all(report["BilledSeconds"] > 5 * DEADLINE for report in reports), reports
     assert all(report["Checkpoints"] == report["Invocations"] - 1 >= 5 for report in reports), reports
     assert result.invocations == 2 + sum(report["Invocations"] for report in reports)
-    frames = captured(stack, slow, tmp_path)
+    frames = captured(split, slow, tmp_path)
     assert sorted(frames) == list(range(2 * FRAMES))
-    assert frames == captured(stack, quick, tmp_path)
+    assert frames == captured(split, quick, tmp_path)
 
 
 WORK = 300_000_000
@@ -123,7 +135,7 @@ def progress_keys(stack: WholePath, prepared: PreparedRender) -> list[str]:
 
 
 def test_two_renders_of_forty_chunks_that_share_two_invocations_fail_nowhere(client: RenderClient, stack: WholePath, prepared) -> None:
-    renders = [prepared(f"shared-{number}", 120, {"chunkSize": 3, "maxParallelChunks": 40}) for number in (1, 2)]
+    renders = [prepared(stack, f"shared-{number}", 120, {"chunkSize": 3, "maxParallelChunks": 40}) for number in (1, 2)]
     lines: list[str] = []
     with configured(stack, reserved=2):
         arns = [client.start(render, warn=lines.append).execution_arn for render in renders]
@@ -146,7 +158,7 @@ def test_two_renders_of_forty_chunks_that_share_two_invocations_fail_nowhere(cli
 
 
 def test_more_chunks_than_an_inline_map_takes_are_executions_of_their_own(client: RenderClient, stack: WholePath, prepared) -> None:
-    render = prepared("wide", 120, {"chunkSize": 2, "maxParallelChunks": 60})
+    render = prepared(stack, "wide", 120, {"chunkSize": 2, "maxParallelChunks": 60})
     lines: list[str] = []
     arn = client.start(render).execution_arn
     last = client.wait(arn, say=lines.append, poll_interval=1.0)
@@ -165,11 +177,9 @@ def test_more_chunks_than_an_inline_map_takes_are_executions_of_their_own(client
     assert client.conclude(second).chunks_reused == 60
 
 
-def test_the_failing_chunk_of_many_is_named_with_its_own_error(client: RenderClient, stack: WholePath) -> None:
-    page = PAGE.replace("let sum = 0;", "if (time > 4000) lost(); let sum = 0;").replace("SECONDS", "4.8")
-    project = stack.upload(archive({"index.html": page.encode()}))
-    config = parse_config({"fps": 25, "chunkSize": 2, "maxParallelChunks": 60})
-    render = client.prepare(client.target(STACK), project=project, config=config, label="failing", identity=("failing",))
+def test_the_failing_chunk_of_many_is_named_with_its_own_error(client: RenderClient, stack: WholePath, prepared) -> None:
+    page = PAGE.replace("let sum = 0;", "if (time > 4000) lost(); let sum = 0;")
+    render = prepared(stack, "failing", 120, {"chunkSize": 2, "maxParallelChunks": 60}, page)
     arn = client.start(render).execution_arn
     client.wait(arn)
 
