@@ -17,7 +17,7 @@ from hyperframes_provider.client.bundle import build_slim_zip
 from hyperframes_provider.client.connect import connect_local
 from hyperframes_provider.client.errors import RenderFailed
 from hyperframes_provider.client.renders import RenderClient
-from hyperframes_provider.client.request import PreparedRender
+from hyperframes_provider.client.request import PLAN_RESERVE, PreparedRender
 from hyperframes_provider.client.stack import deploy_stack
 from hyperframes_provider.client.watch import RenderWatch
 
@@ -168,13 +168,24 @@ def test_more_chunks_than_an_inline_map_takes_are_executions_of_their_own(client
     assert result.cost_usd >= last.cost_usd > 0
     assert (last.progress.chunks_done, last.progress.frames_done) == (60, 120)
     assert sum("/60 chunks" in line for line in lines) >= 2
-    again = client.start(prepared_again := render)
-    assert again.how == "finished"
+    assert client.start(render).how == "finished"
     assert client.mark_taken(arn)
-    assert client.start(prepared_again).how == "started"
+    assert client.start(render).how == "started"
     second = f"{arn.removesuffix('1')}2"
     client.wait(second)
     assert client.conclude(second).chunks_reused == 60
+
+
+def test_ten_thousand_chunks_are_planned_with_a_result_that_stays_small(stack: WholePath) -> None:
+    project = stack.upload(archive({"index.html": PAGE.replace("SECONDS", "400").encode()}))
+    prefix = f"s3://{stack.bucket}/renders/ten-thousand/"
+    config = {"fps": 25, "chunkSize": 1, "maxParallelChunks": 10_000, "concurrencyLimit": 1000}
+    planned = stack.invoke({"Action": "plan", "ProjectS3Uri": project, "PlanOutputS3Prefix": prefix, "Config": config})
+
+    assert (planned["ChunkCount"], planned["Chunks"], planned["MaxParallelChunks"]) == (10_000, [], 1000), planned
+    assert len(json.dumps(planned)) < PLAN_RESERVE
+    listed = stack.client("s3").get_object(Bucket=planned["ChunksBucket"], Key=planned["ChunksKey"])["Body"].read()
+    assert json.loads(listed) == list(range(10_000))
 
 
 def test_the_failing_chunk_of_many_is_named_with_its_own_error(client: RenderClient, stack: WholePath, prepared) -> None:
