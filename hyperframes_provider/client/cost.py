@@ -5,43 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 
 from hyperframes_lambda.contract.events import ChunkProgress, PlanResult
+from hyperframes_lambda.contract.prices import PRICES, Prices
 from hyperframes_provider.client.history import History
 
-
-@dataclass(frozen=True)
-class Prices:
-    """US dollars, list prices of one region on one day."""
-
-    as_of: date
-    region: str
-    lambda_gb_second: float
-    """Memory of an x86 function, first tier."""
-    lambda_storage_gb_second: float
-    """Scratch space beyond the 512 MB that are included."""
-    lambda_request: float
-    state_transition: float
-    """A STANDARD workflow's."""
-    s3_put: float
-
-
-PRICES = Prices(
-    as_of=date(2025, 7, 1),
-    region="us-east-1",
-    lambda_gb_second=0.0000166667,
-    lambda_storage_gb_second=0.0000000309,
-    lambda_request=0.20 / 1_000_000,
-    state_transition=0.025 / 1_000,
-    s3_put=0.005 / 1_000,
-)
-"""The one price table. Other regions differ by up to a third; the estimate does not follow them."""
-
 DEFAULT_MEMORY_MB = 10_240
-STORAGE_MB = 10_240
-"""What the template gives the function."""
-_STORAGE_INCLUDED_MB = 512
 _PUTS_OF_PLAN = 10
 _PUTS_OF_CHUNK = 3
 """A segment, its record and its sidecar."""
@@ -114,17 +84,12 @@ def cost(usage: Usage, *, memory_mb: int = DEFAULT_MEMORY_MB, coordinator_memory
     """
     coordinator = memory_mb if coordinator_memory_mb is None else coordinator_memory_mb
     return (
-        usage.lambda_seconds * _per_second(memory_mb, prices)
-        + usage.coordinator_seconds * _per_second(coordinator, prices)
+        usage.lambda_seconds * prices.lambda_second(memory_mb)
+        + usage.coordinator_seconds * prices.lambda_second(coordinator)
         + usage.invocations * prices.lambda_request
         + usage.transitions * prices.state_transition
         + usage.puts * prices.s3_put
     )
-
-
-def _per_second(memory_mb: int, prices: Prices) -> float:
-    storage_gb = (STORAGE_MB - _STORAGE_INCLUDED_MB) / 1024
-    return memory_mb / 1024 * prices.lambda_gb_second + storage_gb * prices.lambda_storage_gb_second
 
 
 def _puts(seconds: float) -> int:

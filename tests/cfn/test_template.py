@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from cfnlint import ManualArgs, api
 from cfnlint.decode import decode
-from hyperframes_lambda.telemetry import Metric
 
 import hyperframes_lambda
 from hyperframes_lambda.contract.toolset import CHROME_SOURCE_VARIABLE, ChromeSource
+from hyperframes_lambda.telemetry import Metric
 from hyperframes_provider.client.template import cfn_folder, load_template
 
 PATH = cfn_folder() / "template.yaml"
