@@ -1,4 +1,4 @@
-"""API calls as they are made in this process, the IAM permissions that each of them takes, and moto's verdict whether a policy gives them."""
+"""API calls as they are made in this process, the permissions that each of them takes, and moto's verdict whether a policy gives them."""
 
 from __future__ import annotations
 

@@ -30,22 +30,24 @@ def test_the_verbs(aws: Any, project: Path, tmp_path: Path, capsys: pytest.Captu
     with zipfile.ZipFile(code, "w") as archive:
         archive.write(Path(__file__).with_name("tiny_renderer.py"), "handler.py")
 
-    def run(*arguments: str, ends: int = 0) -> dict[str, Any]:
+    def run(verb: str, *arguments: str, ends: int = 0) -> dict[str, Any]:
         capsys.readouterr()
-        assert main([*arguments, "--stack-name", NAME, "--endpoint-url", aws.endpoint_url, "--json"]) == ends
+        stack = () if verb == "download" else ("--stack-name", NAME)
+        assert main([verb, *arguments, *stack, "--endpoint-url", aws.endpoint_url, "--json"]) == ends
         document: dict[str, Any] = json.loads(capsys.readouterr().out)
         return document
 
     with recorded() as deploying:
-        run("deploy", "--code", str(code))
+        output = f"s3://{run('deploy', '--code', str(code))['bucket']}/outputs/out.mp4"
         run("deploy", "--code", str(code), "--parameter", "LambdaMemoryMb=2048", "--parameter", "CoordinatorMemoryMb=2048")
     with recorded() as rendering:
-        run("render", str(project), "-o", str(tmp_path / "out.mp4"), "--var", "chunks=2")
+        run("render", str(project), "-o", output, "--var", "chunks=2")
+        run("download", output, "-o", str(tmp_path / "out.mp4"))
         run("progress", "latest")
         failing = json.dumps({"code": "COMPOSITION_ERROR", "times": 9})
-        run("render", str(project), "-o", str(tmp_path / "out.mp4"), "--var", f"fail={failing}", ends=1)
+        run("render", str(project), "-o", output, "--var", f"fail={failing}", ends=1)
         run("progress", "latest", "--watch", ends=1)
-        run("cancel", "latest")
+        run("cancel", "latest", ends=1)  # it has ended already
     with recorded() as destroying:
         run("destroy")
 
