@@ -12,6 +12,7 @@ from hyperframes_lambda.contract.prices import PRICES, Prices
 from hyperframes_provider.client.history import History
 
 DEFAULT_MEMORY_MB = 10_240
+"""What the template gives a function unless it is asked for something else."""
 _PUTS_OF_PLAN = 10
 _PUTS_OF_CHUNK = 3
 """A segment, its record and its sidecar."""

@@ -11,7 +11,8 @@ import pytest
 
 from hyperframes_lambda.contract.errors import ERROR_TABLE, Retry
 from hyperframes_lambda.contract.events import ChunkProgress, PlanResult
-from hyperframes_provider.client.cost import PRICES, Usage, cost, estimate_of, usage_of
+from hyperframes_lambda.contract.prices import PRICES
+from hyperframes_provider.client.cost import Usage, cost, estimate_of, usage_of
 from hyperframes_provider.client.dialect import OWN
 from hyperframes_provider.client.executions import Execution, Status
 from hyperframes_provider.client.history import History, RetryNote, failure_of, message_of
