@@ -18,7 +18,7 @@ from hyperframes_provider.client import names
 from hyperframes_provider.client.calls import Call, Steps
 from hyperframes_provider.client.dialect import OWN, Dialect
 from hyperframes_provider.client.errors import ExecutionNotFound, InvalidRequest, ServiceError, error_code
-from hyperframes_provider.client.request import PreparedRender
+from hyperframes_provider.client.request import PreparedRender, input_json
 from hyperframes_provider.client.s3 import S3Location, object_size, parse_s3_uri
 
 STOP_ERROR = ErrorCode.RENDER_CANCELLED.value
@@ -120,7 +120,14 @@ def describe(execution_arn: str) -> Steps[Execution]:
     return _execution(answer)
 
 
-def start_or_adopt(prepared: PreparedRender, *, on_begin: Callable[[str], None]) -> Steps[Started]:
+def _as_it_is(prepared: PreparedRender) -> Steps[PreparedRender]:
+    return prepared
+    yield
+
+
+def start_or_adopt(
+    prepared: PreparedRender, *, on_begin: Callable[[str], None], admit: Callable[[PreparedRender], Steps[PreparedRender]] = _as_it_is
+) -> Steps[Started]:
     """Begin the render, unless an earlier attempt did.
 
     The latest generation decides. RUNNING: adopt it. SUCCEEDED: hand its result over when no attempt has done so (see `mark_taken`),
@@ -130,6 +137,7 @@ def start_or_adopt(prepared: PreparedRender, *, on_begin: Callable[[str], None])
 
     :param on_begin: told the ARN just before the execution is started, redriven or adopted: the ARN follows from the name, so it can be
         noted before there is anything that could get lost
+    :param admit: asked before an execution is started, and only then: what it returns is started, and what it raises prevents it
     """
     machine = prepared.target.state_machine_arn
     for _ in range(_START_RACES):
@@ -147,6 +155,7 @@ def start_or_adopt(prepared: PreparedRender, *, on_begin: Callable[[str], None])
                 if redriven:
                     return Started(latest.arn, "redriven", because=f"generation {generation} was {latest.status}")
             because = f"generation {generation} is {latest.status}" + (f" ({latest.error})" if latest.error else "")
+        prepared = yield from admit(prepared)
         name = names.execution_name(prepared.render_id, generation + 1)
         on_begin(names.execution_arn(machine, name))
         arguments = {"stateMachineArn": machine, "name": name, "input": prepared.input_json(generation + 1)}
@@ -162,6 +171,38 @@ def start_or_adopt(prepared: PreparedRender, *, on_begin: Callable[[str], None])
             raise
         return Started(answer["executionArn"], "started", because=because)
     raise ServiceError(f"other attempts kept starting {prepared.render_id}", code="ExecutionAlreadyExists", operation="StartExecution")
+
+
+def redrive(execution_arn: str, *, dialect: Dialect = OWN) -> Steps[Started]:
+    """Go on with a render that ended without an output; what is finished of it is kept.
+
+    Step Functions redrives the execution where it can. Where it cannot (too old, too long a history), and where a redrive would end at
+    once because the cancel marker of this execution is still there, the next generation is started with the same input: it finds the
+    finished chunks under the same render id. One that runs already, this execution or a later generation, is adopted.
+
+    :raises InvalidRequest: it has succeeded, or it is not a render
+    """
+    execution = yield from describe(execution_arn)
+    if execution.status is Status.SUCCEEDED:
+        raise InvalidRequest(f"{execution_arn} has succeeded: there is nothing to redrive", hint="Download its output, or render again.")
+    if not execution.status.terminal:
+        return Started(execution.arn, "adopted")
+    if execution.request is None:
+        raise InvalidRequest(f"{execution_arn} is not a HyperFrames render: its input has no PlanOutputS3Prefix")
+    machine, render = names.state_machine_arn(execution_arn), names.render_id_of(execution_arn)
+    generation = names.generation_of(execution_arn)
+    if execution.redrivable and not execution.stopped_by_us and (yield from _redrive(execution_arn)):
+        return Started(execution_arn, "redriven", because=f"it was {execution.status}")
+    _, latest = yield from _latest(machine, render, generation)
+    if latest is not None and not latest.status.terminal:
+        return Started(latest.arn, "adopted")
+    newest = names.generation_of(latest.arn) if latest is not None else generation
+    prefix = execution.request.plan_output_s3_prefix.removesuffix(f"-g{generation}/")
+    base = execution.request.model_copy(update={"plan_output_s3_prefix": prefix if prefix.endswith("/") else f"{prefix}/"})
+    text = input_json(dialect.input_of(base, newest + 1))
+    name = names.execution_name(render, newest + 1)
+    answer = yield Call("stepfunctions", "start_execution", {"stateMachineArn": machine, "name": name, "input": text})
+    return Started(answer["executionArn"], "started", because=f"generation {newest} is {execution.status} and cannot be redriven")
 
 
 def mark_taken(execution: Execution) -> Steps[bool]:
@@ -194,9 +235,9 @@ def _taken_marker(execution: Execution) -> S3Location:
     return execution.prefix / f"taken/{execution.name}"
 
 
-def _latest(machine: str, render: str) -> Steps[tuple[int, Execution | None]]:
-    """The highest generation that exists, 0 for none, and its execution."""
-    generation, latest = 0, None
+def _latest(machine: str, render: str, beyond: int = 0) -> Steps[tuple[int, Execution | None]]:
+    """The highest generation that exists beyond a known one, and its execution; that one and None when there is none."""
+    generation, latest = beyond, None
     while True:
         try:
             latest = yield from describe(names.execution_arn(machine, names.execution_name(render, generation + 1)))

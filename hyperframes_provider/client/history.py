@@ -14,6 +14,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
+from hyperframes_lambda.contract.errors import ErrorCode
 from hyperframes_lambda.contract.events import ChunkProgress, PlanResult
 from hyperframes_provider.client.calls import Call, Steps
 from hyperframes_provider.client.dialect import OWN, Dialect
@@ -33,18 +34,25 @@ class Attempt:
     chunk: int | None
     """Index of the chunk, None outside the Map."""
     number: int
-    """1 for the first try of this task."""
+    """1 for the first try of this task; a chunk that goes on in a new invocation begins anew, and a throttled try is not counted."""
     started: datetime
     ended: datetime | None = None
     error: str = ""
     cause: str = ""
+    function: str = ""
+    """ARN of the invoked function."""
     frames: int | None = None
     """Frames of the chunk that are there, as the invocation said at its end; None outside the Map, and before."""
+
+    @property
+    def throttled(self) -> bool:
+        """Whether Lambda refused to begin: nothing has failed, and nothing ran."""
+        return self.error == _THROTTLED
 
 
 @dataclass(frozen=True)
 class RetryNote:
-    """A task that was tried again: after which error, and as which attempt."""
+    """A task that was tried again after it failed: after which error, and as which attempt."""
 
     state: str
     chunk: int | None
@@ -96,15 +104,31 @@ class History:
     """States entered; Step Functions bills these and the retries."""
     plan: PlanResult | None = None
     reused_chunks: set[int] = field(default_factory=set)
+    coordinator_arn: str = ""
+    """The function that plans and assembles; empty before its first invocation."""
     function_arn: str = ""
+    """The function that renders chunks, as far as it is known: by default the coordinator is the same."""
+    map_run_arn: str = ""
+    """The run of the distributed Map that renders the chunks, if one does: then their attempts are not in this history."""
     dialect: Dialect = OWN
     """What kind of stack this is, as it shows when it first calls its function."""
     _places: dict[int, _Place] = field(default_factory=dict)
+    _redriven: datetime | None = None
 
     @property
     def log_group(self) -> str:
         """Where the render function logs; empty before its first invocation."""
-        return f"/aws/lambda/{self.function_arn.split(':function:')[-1].split(':')[0]}" if self.function_arn else ""
+        return _log_group(self.function_arn or self.coordinator_arn)
+
+    @property
+    def throttled(self) -> int:
+        """How often Lambda refused an invocation because too many were running."""
+        return sum(attempt.throttled for attempt in self.attempts)
+
+    @property
+    def invocations(self) -> int:
+        """How often a function was really invoked, failed attempts included."""
+        return sum(not attempt.throttled for attempt in self.attempts)
 
     def apply(self, events: Iterable[Mapping[str, Any]]) -> None:
         """Fold further events; those that are known already are skipped."""
@@ -119,6 +143,12 @@ class History:
         if kind.endswith("StateEntered"):
             self.transitions += 1
             return replace(before, state=event["stateEnteredEventDetails"]["name"], attempt=None)
+        if kind == "MapRunStarted":
+            self.map_run_arn = event["mapRunStartedEventDetails"]["mapRunArn"]
+            return before
+        if kind == "ExecutionRedriven":
+            self._redriven = event["timestamp"]
+            return before
         if kind == "MapIterationStarted":
             return _Place(chunk=event["mapIterationStartedEventDetails"]["index"])
         if kind in ("MapStateSucceeded", "MapStateFailed", "MapStateExited", "MapStateAborted"):
@@ -133,14 +163,24 @@ class History:
 
     def _scheduled(self, event: Mapping[str, Any], before: _Place) -> _Place:
         parameters = _json_object(event.get("taskScheduledEventDetails", {}).get("parameters", ""))
-        self.function_arn = parameters.get("FunctionName") or self.function_arn
+        function = str(parameters.get("FunctionName") or "")
+        chunk = before.chunk
+        if chunk is None and isinstance(parameters.get("Payload"), Mapping):
+            # The child of a distributed Map has no iteration that would say so.
+            chunk = parameters["Payload"].get("ChunkIndex")
+        if chunk is None:
+            self.coordinator_arn = function or self.coordinator_arn
+        else:
+            self.function_arn = function or self.function_arn
         self.dialect = dialect_of_task(parameters.get("Payload")) or self.dialect
         previous = before.attempt
         number = 1
-        if previous is not None and previous.error:
-            number = previous.number + 1
-            self.retries.append(RetryNote(before.state, before.chunk, previous.error, number))
-        attempt = Attempt(before.state, before.chunk, number, event["timestamp"])
+        if previous is not None and previous.error and (self._redriven is None or previous.started > self._redriven):
+            number = previous.number
+            if not previous.throttled:
+                number += 1
+                self.retries.append(RetryNote(before.state, chunk, previous.error, number))
+        attempt = Attempt(before.state, chunk, number, event["timestamp"], function=function)
         self.attempts.append(attempt)
         return replace(before, attempt=attempt)
 
@@ -182,6 +222,8 @@ class History:
             if attempt.chunk is not None and attempt.frames is not None and attempt.ended is not None
         ]
 
+
+_THROTTLED = ErrorCode.LAMBDA_TOO_MANY_REQUESTS.value
 
 _ENDS = frozenset(
     f"{kind}{end}" for kind in ("Task", "LambdaFunction") for end in ("Succeeded", "Failed", "TimedOut", "SubmitFailed", "StartFailed")
@@ -228,7 +270,7 @@ def failure_of(execution: Execution, history: History) -> Failure:
         state=culprit.state if culprit else "",
         chunk=culprit.chunk if culprit else None,
         attempts=culprit.number if culprit else 1,
-        log_group=history.log_group,
+        log_group=_log_group(culprit.function) if culprit and culprit.function else history.log_group,
         since=culprit.started if culprit else execution.started,
         until=(culprit.ended if culprit else None) or until,
         dialect=history.dialect,
@@ -239,6 +281,10 @@ def message_of(cause: str) -> str:
     """The sentence in a cause: Lambda writes JSON with `errorMessage`, everybody else plain text."""
     text = _json_object(cause).get("errorMessage", cause)
     return str(text).strip()
+
+
+def _log_group(function_arn: str) -> str:
+    return f"/aws/lambda/{function_arn.split(':function:')[-1].split(':')[0]}" if function_arn else ""
 
 
 def _default_message(execution: Execution) -> str:

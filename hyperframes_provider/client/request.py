@@ -6,14 +6,14 @@ import json
 import os
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
 
 from hyperframes_lambda.contract.config import RenderConfig, parse_config
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
-from hyperframes_lambda.contract.events import VARIABLES_REFERENCE, ExecutionInput
+from hyperframes_lambda.contract.events import CONCURRENCY_LIMIT, VARIABLES_REFERENCE, ExecutionInput
 from hyperframes_lambda.contract.formats import OutputFormat, format_of
 from hyperframes_provider.client import names
 from hyperframes_provider.client.dialect import OWN, Dialect
@@ -25,7 +25,7 @@ INPUT_LIMIT = 262_144
 """Bytes of UTF-8 that Step Functions takes as the input of an execution, and as the state between two steps."""
 
 PLAN_RESERVE = 8_192
-"""Bytes of that limit that the plan's result needs: it travels beside the input, with up to 1000 chunk numbers."""
+"""Bytes of that limit that the plan's result needs: it travels beside the input, and what is put into that just before the start."""
 
 LARGEST_VARIABLES = 16 << 20
 """Bytes of variables, as JSON, that a render may have: what travels into every page must stay reasonable there."""
@@ -49,6 +49,8 @@ class RenderTarget:
     """Empty where only bucket and state machine are known."""
     dialect: Dialect = OWN
     """What kind of stack it is."""
+    takes_limit: bool = False
+    """Whether Plan on this stack understands how many invocations may run at once: neither the reference's nor an old one of ours does."""
 
     @property
     def log_group(self) -> str:
@@ -67,6 +69,13 @@ class PreparedRender:
     warnings: tuple[str, ...]
     variables_json: bytes | None = None
     """The variables, where they outgrow the input: `upload` puts them at `variables`, which the input refers to instead."""
+
+    def limited(self, concurrency: int | None) -> PreparedRender:
+        """The same render, told how many invocations may run at once. Its names stay: they follow from what was asked for."""
+        if concurrency is None:
+            return self
+        config = {**self.request.config, CONCURRENCY_LIMIT: concurrency}
+        return replace(self, request=self.request.model_copy(update={"config": config}))
 
     def input_json(self, generation: int) -> str:
         """The exact input of an execution: Step Functions takes a second start with the same name and input for the same start."""

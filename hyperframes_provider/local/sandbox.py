@@ -5,7 +5,7 @@ It runs the command it is given and adopts every orphan of it (`PR_SET_CHILD_SUB
 means "stop", and it comes by itself when the endpoint is killed, however that happened. When the command ends first, the rest is killed
 too and the command's own exit status is passed on.
 
-A script of its own, run with `-I -S`: standard library only, up in milliseconds.
+A script of its own, run with `-I -S`: standard library only, up in milliseconds. `jail` does the same with walls around it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,18 @@ import resource
 import select
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 _PR_SET_CHILD_SUBREAPER = 36
+
+
+class Descriptor(Protocol):
+    """What `select` takes, beside a number."""
+
+    def fileno(self) -> int:
+        """The number."""
 
 
 def main(command: list[str]) -> None:
@@ -27,26 +36,53 @@ def main(command: list[str]) -> None:
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    child_ended = wake_on_child()
+    status = wait(spawn(command, os.environ), child_ended, until=0)
+    _kill_descendants()
+    end_like(status)
+
+
+def wake_on_child() -> int:
+    """A descriptor that becomes readable when a child ends; to be asked for before there is one."""
     child_ended, woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(woken)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    child = os.posix_spawn(
+    return child_ended
+
+
+def spawn(command: list[str], variables: Mapping[str, str]) -> int:
+    """Start `command` without an input and return its process; raises `OSError`."""
+    return os.posix_spawn(
         command[0],
         command,
-        os.environ,
+        variables,
         file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)],
         # Python ignores these; a program expects the defaults.
         setsigdef=[signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD],
     )
-    status = None
-    while status is None:
-        readable, _, _ = select.select([0, child_ended], [], [])
-        if 0 in readable:
-            break
+
+
+def wait(child: int, child_ended: int, *, until: int | Descriptor) -> int | None:
+    """Collect what ends until `child` does; its exit code (negative: a signal). None when `until` became readable first."""
+    while True:
+        readable, _, _ = select.select([until, child_ended], [], [])
+        if until in readable:
+            return None
         os.read(child_ended, 512)
         status = _reap(child)
-    _kill_descendants()
-    _end_like(status)
+        if status is not None:
+            return status
+
+
+def end_like(status: int | None) -> None:
+    """End this process as the one ended that had this exit code; None counts as success."""
+    if status is None:
+        sys.exit(0)
+    if status < 0:
+        with contextlib.suppress(OSError, ValueError):
+            signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    sys.exit(status)
 
 
 def _reap(child: int) -> int | None:
@@ -79,16 +115,6 @@ def _children() -> list[int]:
             if stat.read_text(errors="replace").rpartition(")")[2].split()[1] == me:
                 found.append(int(stat.parent.name))
     return found
-
-
-def _end_like(status: int | None) -> None:
-    if status is None:
-        sys.exit(0)
-    if status < 0:
-        with contextlib.suppress(OSError, ValueError):
-            signal.signal(-status, signal.SIG_DFL)
-        os.kill(os.getpid(), -status)
-    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from hyperframes_provider.local.toolset.errors import ToolsetError
-from hyperframes_provider.local.toolset.pins import WHEEL_PLATFORM, Part, Registry
+from hyperframes_provider.local.toolset.pins import WHEEL_PLATFORMS, Part, Registry
 from hyperframes_provider.local.toolset.report import Phase, SetupReporter
 
 INSTALL = 'Install it with the rest: pip install "hyperframes-provider[local]"'
@@ -95,7 +95,8 @@ def _pip(part: Part, target: Path) -> list[str]:
     options = [
         "--no-deps",
         "--only-binary=:all:",
-        f"--platform={WHEEL_PLATFORM}",
+        *(f"--platform={platform}" for platform in WHEEL_PLATFORMS),
+        *([f"--python-version={part.python}"] if part.python else []),
         "--no-cache-dir",
         "--quiet",
         "--disable-pip-version-check",

@@ -25,6 +25,8 @@ class Role(Enum):
     RUNTIME = "runtime"
     LIBRARY = "library"
     FONT = "font"
+    CLIENT = "client"
+    """Not in the toolset: what Lambda's runtime brings, for functions on this machine."""
     TEST = "test"
     """Not in the toolset: what only the tests run."""
 
@@ -81,6 +83,8 @@ class Part:
     """Folder of fonts that the browser finds by itself."""
     web_fonts: str | None = None
     """Folder of fonts that pages get by `@font-face` rules."""
+    python: str | None = None
+    """The Python version that a wheel with native modules is for."""
 
     @property
     def folder(self) -> str:
@@ -385,5 +389,5 @@ FFPROBE = Part(
 )
 """Another build than the engine's ffmpeg, for the tests to look at outputs with other eyes."""
 
-WHEEL_PLATFORM = "manylinux_2_28_x86_64"
-"""The platform tag of ffmpeg's wheel. All parts are for Linux on x86-64."""
+WHEEL_PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
+"""The platform tags of the wheels, the wanted one first. All parts are for Linux on x86-64."""
