@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import threading
 import time
@@ -15,8 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import moto.awslambda.urls as urls
 import moto.awslambda_simple.models as simple_lambda
 from moto.awslambda.models import LambdaBackend, LambdaFunction
+from moto.awslambda.responses import LambdaResponse
 from moto.core.base_backend import BackendDict
 from moto.core.config import default_user_config
 from moto.core.exceptions import JsonRESTError
@@ -37,8 +40,16 @@ def install(url: str, code_dir: Path, toolset: ToolsetPath) -> LambdaPool:
     runner = _Runner(url, code_dir, toolset)
     LocalLambdaBackend.runner = runner
     default_user_config["lambda"] = {"use_docker": False}
+    LambdaResponse.get_account_settings = _account_settings  # type: ignore[attr-defined]
+    urls.url_paths[r"{0}/(?P<api_version>[^/]+)/account-settings/?$"] = LambdaResponse.dispatch
     simple_lambda.lambda_simple_backends = BackendDict(LocalLambdaBackend, "lambda")  # type: ignore[arg-type]
     return runner.pool
+
+
+def _account_settings(_response: LambdaResponse) -> tuple[int, dict[str, str], str]:
+    """The quota of concurrent executions: what this machine really runs at once."""
+    cores = os.cpu_count() or 1
+    return 200, {}, json.dumps({"AccountLimit": {"ConcurrentExecutions": cores, "UnreservedConcurrentExecutions": cores}})
 
 
 class LocalLambdaBackend(LambdaBackend):
@@ -99,6 +110,10 @@ class LocalLambdaBackend(LambdaBackend):
         if kind != "RequestResponse":
             raise JsonRESTError(
                 "InvalidParameterValueException", f"The embedded endpoint has no invocation type {kind}; use RequestResponse"
+            )
+        if function.package_type == "Image":
+            raise JsonRESTError(
+                "InvalidParameterValueException", "The embedded endpoint cannot run container images: deploy the code as a ZIP"
             )
         event = body.encode() if isinstance(body, str) else body
         reserved = None if function.reserved_concurrency is None else int(function.reserved_concurrency)

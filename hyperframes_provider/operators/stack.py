@@ -44,7 +44,7 @@ class HyperFramesDeployStackOperator(_StackOperator):
     are not logged.
 
     XCom: `action` (`created`, `updated` or `unchanged`), `stack_name`, `stack_id`, `status`, `bucket`, `state_machine_arn`,
-    `function_arn`, `code` (where the ZIP lies), `resources` (how many the stack has) and `seconds`.
+    `function_arn`, `code` (where the ZIP or the image lies), `resources` (how many the stack has) and `seconds`.
 
     :param stack_name: the stack's name; one stack a name, account and region. (templated)
     :param parameters: the stack's parameters, such as `{"LambdaMemoryMb": 8192, "AllowedBuckets": "studio"}`; the template's default

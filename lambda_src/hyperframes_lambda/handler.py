@@ -512,17 +512,23 @@ class ChunkSignals:
         self._frames = frames
         self._done = done
         self._written = -1
-        self._started = time.time()
+        self._began = time.time()
+        self._location = prefix / f"progress/{event.chunk_index:06d}.json"
+        self._earlier: ChunkProgress | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="chunk-signals", daemon=True)
 
     def __enter__(self) -> ChunkSignals:
+        self._earlier = self._of_this_execution()
         self._write(complete=False)
         self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._end()
+        if not self._ended.is_set():
+            # It failed: what it has cost until now is known to nobody else.
+            self._end()
+            self._write(complete=False)
 
     def report(self, done: int) -> None:
         """Take note of the number of frames done."""
@@ -532,7 +538,7 @@ class ChunkSignals:
         """Write the last word of this invocation: so many frames are finished and in their place."""
         self._end()
         self._done = done
-        self._write(complete=done == self._frames, reused=reused)
+        self._write(complete=done == self._frames, reused=reused, checkpoint=done != self._frames)
 
     def _end(self) -> None:
         self._ended.set()
@@ -548,20 +554,35 @@ class ChunkSignals:
             except RenderError as error:
                 logger.warning("the cancel marker could not be looked for", extra={"cause": str(error)})
 
-    def _write(self, *, complete: bool, reused: bool = False) -> None:
-        done = self._done
+    def _of_this_execution(self) -> ChunkProgress | None:
+        """What the chunk's earlier invocations in the same execution have written; of another execution it does not count."""
+        try:
+            text = self._storage.read_if_exists(self._location)
+            report = None if text is None else ChunkProgress.model_validate_json(text)
+        except (RenderError, ValidationError) as error:
+            logger.warning("the chunk's earlier progress is unreadable and is ignored", extra={"cause": str(error)})
+            return None
+        return report if report is not None and report.execution_name == self._event.execution_name else None
+
+    def _write(self, *, complete: bool, reused: bool = False, checkpoint: bool = False) -> None:
+        done, now, earlier = self._done, time.time(), self._earlier
+        memory = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
         progress = ChunkProgress(
             chunk_index=self._event.chunk_index,
             frames_done=done,
             frames_total=self._frames,
-            started_at=self._started,
-            updated_at=time.time(),
+            started_at=earlier.started_at if earlier else self._began,
+            updated_at=now,
             complete=complete,
             reused=reused,
+            execution_name=self._event.execution_name,
+            invocations=1 + (earlier.invocations if earlier else 0),
+            checkpoints=checkpoint + (earlier.checkpoints if earlier else 0),
+            billed_seconds=round(now - self._began + (earlier.billed_seconds if earlier else 0.0), 3),
+            memory_mb=int(memory) if memory else None,
         )
-        location = self._prefix / f"progress/{self._event.chunk_index:06d}.json"
         try:
-            self._storage.write(location, progress.model_dump_json(by_alias=True).encode())
+            self._storage.write(self._location, progress.model_dump_json(by_alias=True).encode())
             self._written = done
         except RenderError as error:
             logger.warning("progress could not be written", extra={"cause": str(error)})

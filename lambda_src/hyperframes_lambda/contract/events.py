@@ -191,6 +191,16 @@ class ChunkProgress(EventModel):
     complete: bool
     reused: bool = False
     """All segments were there already; this invocation rendered nothing."""
+    execution_name: str | None = None
+    """Whose invocations the next fields count."""
+    invocations: int = 1
+    """How many have worked on the chunk, this one included."""
+    checkpoints: int = 0
+    """How many of them ended in good order, with frames left for the next; the others before the last one failed."""
+    billed_seconds: float = 0.0
+    """Of all these invocations; of one that was lost as far as it reported."""
+    memory_mb: int | None = None
+    """Of the function."""
 
 
 class CancelMarker(EventModel):

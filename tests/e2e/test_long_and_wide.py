@@ -1,0 +1,193 @@
+"""Long chunks, many chunks, and too many invocations at once: all of the path, with a browser, on the embedded endpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from whole_path import WholePath, archive
+
+from hyperframes_lambda.contract.config import parse_config
+from hyperframes_lambda.contract.segments import parse_segment
+from hyperframes_provider.client.bundle import build_slim_zip
+from hyperframes_provider.client.connect import connect_local
+from hyperframes_provider.client.errors import RenderFailed
+from hyperframes_provider.client.renders import RenderClient
+from hyperframes_provider.client.request import PreparedRender
+from hyperframes_provider.client.stack import deploy_stack
+from hyperframes_provider.client.watch import RenderWatch
+
+STACK, SPLIT = "hyperframes-e2e", "hyperframes-e2e-split"
+DEADLINE = 6
+"""Seconds, of which an invocation spends one or two on its start."""
+FRAMES = 100
+"""Of a chunk."""
+
+PAGE = """<!doctype html>
+<html data-composition-variables='[{"id": "work", "type": "number", "label": "Rounds of arithmetic a frame", "default": 0}]'>
+<head><meta charset="utf-8"></head><body>
+<div data-composition-id="busy" data-start="0" data-duration="SECONDS" data-no-timeline data-width="320" data-height="180">
+<canvas width="320" height="180"></canvas></div>
+<script>
+const pen = document.querySelector("canvas").getContext("2d"), { work } = window.__hyperframes.getVariables();
+requestAnimationFrame(function draw(time) {
+  let sum = 0;
+  for (let round = 0; round < work; round++) sum = Math.imul(sum, 31) + round | 0;
+  pen.fillStyle = `hsl(${time / 10 % 360} 80% ${sum === 0.5 ? 0 : 50}%)`;
+  pen.fillRect(0, 0, 320, 180);
+  pen.fillStyle = "white";
+  pen.fillRect(time / 20 % 300, 80, 20, 20);
+  requestAnimationFrame(draw);
+});
+</script></body></html>"""
+
+
+@pytest.fixture(scope="module")
+def client(stack: WholePath) -> RenderClient:
+    return RenderClient(connect_local(stack.endpoint_url))
+
+
+@pytest.fixture(scope="module")
+def split(stack: WholePath, tmp_path_factory: pytest.TempPathFactory) -> WholePath:
+    """A stack with a function of its own for Plan and Assemble, whose time stays when that of the chunks is made short."""
+    code = tmp_path_factory.mktemp("code") / "handler.zip"
+    build_slim_zip(code)
+    parameters = {"LambdaMemoryMb": "3008", "CoordinatorMemoryMb": "2048"}
+    outputs = deploy_stack(connect_local(stack.endpoint_url), SPLIT, parameters=parameters, code=code).outputs
+    return WholePath(stack.endpoint_url, outputs.bucket, outputs.state_machine_arn, outputs.function_arn)
+
+
+@pytest.fixture
+def prepared(client: RenderClient):
+    def prepare(where: WholePath, name: str, frames: int, config: dict[str, Any], page: str = PAGE) -> PreparedRender:
+        project = where.upload(archive({"index.html": page.replace("SECONDS", str(frames / 25)).encode()}))
+        target = client.target(SPLIT if SPLIT in where.function else STACK)
+        return client.prepare(target, project=project, config=parse_config({"fps": 25, **config}), label=name, identity=(name,))
+
+    return prepare
+
+
+@contextmanager
+def configured(stack: WholePath, *, timeout: int | None = None, reserved: int | None = None) -> Iterator[None]:
+    """The function with other limits than those that it is deployed with."""
+    function: Any = stack.client("lambda")
+    before = function.get_function_configuration(FunctionName=stack.function)
+    variables = before["Environment"]["Variables"]
+    if timeout is not None:
+        changed = {**variables, "HYPERFRAMES_CHUNK_TIMEOUT_SEC": str(timeout)}
+        function.update_function_configuration(FunctionName=stack.function, Timeout=timeout, Environment={"Variables": changed})
+    if reserved is not None:
+        function.put_function_concurrency(FunctionName=stack.function, ReservedConcurrentExecutions=reserved)
+    try:
+        yield
+    finally:
+        function.update_function_configuration(FunctionName=stack.function, Timeout=before["Timeout"], Environment={"Variables": variables})
+        function.delete_function_concurrency(FunctionName=stack.function)
+
+
+def captured(stack: WholePath, prepared: PreparedRender, tmp_path: Path) -> dict[int, str]:
+    """Frame number → checksum of the picture that the browser gave, from the records beside the segments."""
+    found: dict[int, str] = {}
+    for key in stack.keys(f"{prepared.prefix.uri}chunks/"):
+        segment = parse_segment(key.rsplit("/", 1)[-1], ".mp4")
+        if segment is not None:
+            (record,) = [other for other in stack.keys(f"s3://{stack.bucket}/{key}") if other not in (key, f"{key}.json")]
+            text = stack.fetch(f"s3://{stack.bucket}/{record}", tmp_path / "record.json").read_text()
+            digests = json.loads(text)["digests"]
+            assert len(digests) == segment.frames
+            found |= dict(zip(range(segment.first, segment.last + 1), digests, strict=True))
+    return found
+
+
+def test_chunks_that_each_need_five_times_the_deadline_are_done_by_checkpoints_with_the_same_frames(
+    client: RenderClient, split: WholePath, prepared, tmp_path: Path
+) -> None:
+    quick = prepared(split, "quick", 2 * FRAMES, {"chunkSize": FRAMES, "variables": {"work": 0}})
+    started = client.start(quick)
+    client.wait(started.execution_arn)
+    slow = prepared(split, "slow", 2 * FRAMES, {"chunkSize": FRAMES, "variables": {"work": WORK}})
+    with configured(split, timeout=DEADLINE):
+        arn = client.start(slow).execution_arn
+        client.wait(arn)
+    result = client.conclude(arn)
+
+    assert (result.chunks, result.frames, result.retries, result.throttled) == (2, 2 * FRAMES, 0, 0)
+    reports = [json.loads(split.fetch(f"s3://{split.bucket}/{key}", tmp_path / "r.json").read_text()) for key in progress_keys(split, slow)]
+    assert [report["Complete"] for report in reports] == [True, True]
+    assert all(report["BilledSeconds"] > 5 * DEADLINE for report in reports), reports
+    assert all(report["Checkpoints"] == report["Invocations"] - 1 >= 5 for report in reports), reports
+    assert result.invocations == 2 + sum(report["Invocations"] for report in reports)
+    frames = captured(split, slow, tmp_path)
+    assert sorted(frames) == list(range(2 * FRAMES))
+    assert frames == captured(split, quick, tmp_path)
+
+
+WORK = 300_000_000
+"""Rounds of a frame's arithmetic: about a third of a second."""
+
+
+def progress_keys(stack: WholePath, prepared: PreparedRender) -> list[str]:
+    return sorted(stack.keys(f"{prepared.prefix.uri}progress/"))
+
+
+def test_two_renders_of_forty_chunks_that_share_two_invocations_fail_nowhere(client: RenderClient, stack: WholePath, prepared) -> None:
+    renders = [prepared(stack, f"shared-{number}", 120, {"chunkSize": 3, "maxParallelChunks": 40}) for number in (1, 2)]
+    lines: list[str] = []
+    with configured(stack, reserved=2):
+        arns = [client.start(render, warn=lines.append).execution_arn for render in renders]
+        for arn in arns:
+            client.wait(arn, say=lines.append)
+    results = [client.conclude(arn) for arn in arns]
+
+    assert [(result.chunks, result.frames, result.retries) for result in results] == [(40, 120, 0)] * 2
+    assert [result.invocations for result in results] == [42, 42]
+    assert sum(result.throttled for result in results) > 0
+    assert not [line for line in lines if "retried" in line]
+    assert "maxParallelChunks 40 is more than can run at once: 2, because" in lines[0]
+    for arn in arns:
+        watch = RenderWatch(arn)
+        assert client.snapshot(watch).plan.max_parallel_chunks == 2
+        assert {attempt.error for attempt in watch.history.attempts} == {
+            "",
+            "Lambda.TooManyRequestsException",
+        } or not watch.history.throttled
+
+
+def test_more_chunks_than_an_inline_map_takes_are_executions_of_their_own(client: RenderClient, stack: WholePath, prepared) -> None:
+    render = prepared(stack, "wide", 120, {"chunkSize": 2, "maxParallelChunks": 60})
+    lines: list[str] = []
+    arn = client.start(render).execution_arn
+    last = client.wait(arn, say=lines.append, poll_interval=1.0)
+    result = client.conclude(arn)
+
+    assert (result.chunks, result.frames, result.invocations, result.retries) == (60, 120, 62, 0)
+    assert result.cost_usd >= last.cost_usd > 0
+    assert (last.progress.chunks_done, last.progress.frames_done) == (60, 120)
+    assert sum("/60 chunks" in line for line in lines) >= 2
+    again = client.start(prepared_again := render)
+    assert again.how == "finished"
+    assert client.mark_taken(arn)
+    assert client.start(prepared_again).how == "started"
+    second = f"{arn.removesuffix('1')}2"
+    client.wait(second)
+    assert client.conclude(second).chunks_reused == 60
+
+
+def test_the_failing_chunk_of_many_is_named_with_its_own_error(client: RenderClient, stack: WholePath, prepared) -> None:
+    page = PAGE.replace("let sum = 0;", "if (time > 4000) lost(); let sum = 0;")
+    render = prepared(stack, "failing", 120, {"chunkSize": 2, "maxParallelChunks": 60}, page)
+    arn = client.start(render).execution_arn
+    client.wait(arn)
+
+    with pytest.raises(RenderFailed) as raised:
+        client.conclude(arn)
+
+    failure = raised.value.failure
+    assert (failure.error, failure.state, failure.attempts) == ("COMPOSITION_ERROR", "RenderDistributedChunk", 1)
+    assert failure.chunk is not None and failure.chunk >= 50
+    assert "lost" in failure.message
+    assert failure.log_tail
