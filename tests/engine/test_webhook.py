@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -79,8 +80,6 @@ def test_a_signature_as_other_libraries_make_it() -> None:
     body, headers = post()
     message = verify_signature(body, headers, SECRET, now=NOW)
     assert message == message_of(event())
-    from datetime import UTC, datetime
-
     theirs = Webhook(SECRET).sign(msg_id="id-1", timestamp=datetime.fromtimestamp(NOW, UTC), data=body.decode())
     assert theirs == headers["Webhook-Signature"]
 
