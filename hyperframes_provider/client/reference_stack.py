@@ -152,7 +152,16 @@ def dialect_of_task(payload: object) -> Dialect | None:
     """Which kind hands its function this event; None when it is no event of a render. Ours says which execution it belongs to."""
     if not isinstance(payload, Mapping) or "Action" not in payload:
         return None
-    return OWN if "ExecutionName" in payload else REFERENCE
+    return OWN if {"ExecutionName", "ExecutionName.$"} & set(payload) else REFERENCE
+
+
+def dialect_of_definition(definition: object) -> Dialect | None:
+    """Which kind a state machine is, by the events that its definition makes; None when it makes none of a render."""
+    if isinstance(definition, Mapping):
+        return dialect_of_task(definition.get("Payload")) or dialect_of_definition(list(definition.values()))
+    if isinstance(definition, list):
+        return next((found for found in map(dialect_of_definition, definition) if found is not None), None)
+    return None
 
 
 def _fault(name: str, value: Any) -> str | None:

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
+
+from botocore.exceptions import ClientError
 
 from hyperframes_lambda.contract.config import RenderConfig
 from hyperframes_provider.client import concurrency, executions, logs, map_runs
 from hyperframes_provider.client import history as histories
-from hyperframes_provider.client.calls import Steps, run
+from hyperframes_provider.client.calls import Call, Steps, run
 from hyperframes_provider.client.connect import Connect, is_loopback
 from hyperframes_provider.client.console import execution_url
-from hyperframes_provider.client.errors import HyperFramesClientError, RenderCancelled, RenderFailed, RenderTimedOut
+from hyperframes_provider.client.dialect import OWN
+from hyperframes_provider.client.errors import (
+    AccessDenied,
+    HyperFramesClientError,
+    InvalidRequest,
+    RenderCancelled,
+    RenderFailed,
+    RenderTimedOut,
+    error_code,
+)
 from hyperframes_provider.client.executions import Execution, Started, Status, Stopped
 from hyperframes_provider.client.project import Upload, upload
+from hyperframes_provider.client.reference_stack import dialect_of_definition
 from hyperframes_provider.client.report import Reporter, cancelled_text, failure_text
 from hyperframes_provider.client.request import PreparedRender, RenderTarget, prepare
 from hyperframes_provider.client.result import RenderResult, result_of
@@ -46,6 +60,17 @@ class RenderClient:
             outputs.dialect,
             takes_limit=outputs.provider_version is not None,
         )
+
+    def target_at(self, bucket: str, state_machine_arn: str) -> RenderTarget:
+        """Where this state machine renders, for those who may not look at the stack.
+
+        Its definition says what kind of stack it is; who may not read that either is taken to have deployed one of this provider.
+        """
+        try:
+            machine = run(self._connect, _describe_machine(state_machine_arn))
+        except AccessDenied:
+            return RenderTarget(bucket, state_machine_arn)
+        return RenderTarget(bucket, state_machine_arn, dialect=dialect_of_definition(json.loads(machine["definition"])) or OWN)
 
     def prepare(
         self,
@@ -159,6 +184,16 @@ class RenderClient:
     def address(self, execution_arn: str) -> str:
         """Where a person finds the execution: its console page, or its ARN where there is no console."""
         return execution_url(execution_arn) if self.has_console else execution_arn
+
+
+def _describe_machine(state_machine_arn: str) -> Steps[dict[str, Any]]:
+    try:
+        machine: dict[str, Any] = yield Call("stepfunctions", "describe_state_machine", {"stateMachineArn": state_machine_arn})
+    except ClientError as error:
+        if error_code(error) in ("StateMachineDoesNotExist", "InvalidArn"):
+            raise InvalidRequest(f"there is no state machine {state_machine_arn}", hint="Deploy the stack first.") from error
+        raise
+    return machine
 
 
 def conclude(execution_arn: str, *, with_console: bool = True) -> Steps[RenderResult]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -84,8 +84,8 @@ class StackTemplate:
     definition: bytes
     parameters: Mapping[str, Parameter]
 
-    def resolve(self, given: Mapping[str, object]) -> dict[str, str]:
-        """Every parameter's value as CloudFormation takes it, defaults filled in.
+    def resolve(self, given: Mapping[str, object], *, later: Collection[str] = ()) -> dict[str, str]:
+        """Every parameter's value as CloudFormation takes it, defaults filled in; not those whose values are known `later`.
 
         Raises `InvalidStackParameter`, one line for each fault: an unknown name, a value outside the declared range, none where the
         template has no default, one that contradicts another.
@@ -93,6 +93,8 @@ class StackTemplate:
         faults = [self._unknown(name) for name in given if name not in self.parameters]
         values: dict[str, str] = {}
         for name, parameter in self.parameters.items():
+            if name in later:
+                continue
             value = _as_text(given[name]) if name in given else parameter.default
             if value is None:
                 faults.append(f"{name}: needs a value; {parameter.description}")

@@ -192,7 +192,7 @@ class HyperFramesRenderOperator(HyperFramesBaseOperator):
 
     def _target(self) -> RenderTarget:
         if self.state_machine_arn and self.bucket:
-            return RenderTarget(self.bucket, self.state_machine_arn)
+            return self._client.target_at(self.bucket, self.state_machine_arn)
         if self.stack_name == "":
             raise InvalidRequest("stack_name: rendered to nothing", hint="Check the template.")
         return self._client.target(self.stack_name or DEFAULT_STACK)
