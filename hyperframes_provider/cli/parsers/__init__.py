@@ -17,6 +17,7 @@ GROUPS = (
     "stack",
     "sandbox",
     "renders",
+    "evaluation",
     "demo",
 )
 """The modules with a `register`, in the order of the help."""
