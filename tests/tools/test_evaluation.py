@@ -34,11 +34,11 @@ PAGE = """<!doctype html>
   #stage { position: relative; width: 160px; height: 90px; overflow: hidden; background: linear-gradient(#1f4e79, #e5b27f); }
   b { position: absolute; width: 50px; height: 50px; top: 20px; background: conic-gradient(red, blue, green, red); }
 </style>
-<div id="stage" data-composition-id="tiny" data-no-timeline data-start="0" data-duration="0.5" data-width="160" data-height="90" data-fps="24">
-  <b></b>
-</div>
+<div id="stage" data-composition-id="tiny" data-no-timeline data-start="0" data-duration="0.5"
+     data-width="160" data-height="90" data-fps="24"><b></b></div>
 <script>
-  document.querySelector("b").animate([{ transform: "none" }, { transform: "translateX(110px) rotate(1turn)" }], { duration: 500, fill: "both" });
+  const path = [{ transform: "none" }, { transform: "translateX(110px) rotate(1turn)" }];
+  document.querySelector("b").animate(path, { duration: 500, fill: "both" });
 </script>
 """
 
