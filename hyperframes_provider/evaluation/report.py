@@ -6,10 +6,10 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from hyperframes_lambda import __version__
 from hyperframes_provider.client.connect import Connect, is_loopback
 from hyperframes_provider.evaluation.quality import Quality
 
@@ -24,7 +24,7 @@ def heading(kind: str, run: str, connect: Connect) -> dict[str, Any]:
         "kind": kind,
         "run": run,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "provider": __version__,
+        "provider": version("hyperframes-provider"),
         "where": {"embedded": embedded, "region": client.meta.region_name, "cpus_of_this_machine": os.cpu_count()},
     }
 
