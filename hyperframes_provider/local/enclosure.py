@@ -5,15 +5,17 @@ Where namespaces are forbidden, complete code runs as a plain process too. Which
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -134,6 +136,46 @@ class Enclosure:
     """The jail's root folder, which can be looked at from here while this descriptor is open."""
     _scratch: Path | None = None
     _using_root: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _halted: threading.Event = field(default_factory=threading.Event, init=False)
+
+    @property
+    def restartable(self) -> bool:
+        """Whether the function can be started again in it, with what it left in /tmp, as Lambda does with one that died."""
+        return self._link is not None and self.process.poll() is None
+
+    def watch(self, on_end: Callable[[int], None]) -> None:
+        """Call `on_end` with the exit code (negative: a signal) whenever the function's process has ended, until it cannot any more."""
+        if self._link is None:
+            on_end(self.process.wait())
+            return
+        while True:
+            try:
+                data = self._link.recv(jail.LONGEST_MESSAGE)
+            except OSError:  # closed by `stop`
+                data = b""
+            message: jail.Message = json.loads(data) if data else jail.Message(ended=-signal.SIGKILL)
+            if "halted" in message:
+                self._halted.set()
+            if "ended" in message:
+                on_end(message["ended"])
+            if not data:
+                self._halted.set()
+                return
+
+    def halt(self) -> None:
+        """Kill everything inside a restartable one; returns when nothing runs there any more."""
+        self._halted.clear()
+        self._ask(jail.HALT)
+        self._halted.wait(_STOP_SECONDS)
+
+    def restart(self) -> None:
+        """Start the function anew, after `halt`."""
+        self._ask(jail.START)
+
+    def _ask(self, what: bytes) -> None:
+        if self._link is not None:
+            with contextlib.suppress(OSError):  # gone, which `watch` tells
+                self._link.send(what)
 
     def tmp_bytes(self) -> int:
         """What the function's temporary folder holds now; nothing when it is gone."""
@@ -155,7 +197,9 @@ class Enclosure:
     def stop(self) -> None:
         """End every process in it and let its folders go; may be called twice."""
         if self._link is not None:
-            # The end of this link, or of the pipe, is what makes the first process kill everything.
+            # The end of this link, or of the pipe, is what makes the first process kill everything. It also wakes `watch`.
+            with contextlib.suppress(OSError):  # not connected any more
+                self._link.shutdown(socket.SHUT_RDWR)
             self._link.close()
         if self.process.stdin is not None:
             self.process.stdin.close()
@@ -218,12 +262,13 @@ def _start_jailed(wanted: Wanted, runtime_api: str, interpreter: Interpreter) ->
     link.settimeout(_START_SECONDS)
     link.send(json.dumps(spec).encode())
     data, descriptors, _, _ = socket.recv_fds(link, jail.LONGEST_MESSAGE, 1)
-    answer: jail.Answer = json.loads(data) if data else jail.Answer(refused="the first process ended early")
+    answer: jail.Message = json.loads(data) if data else jail.Message(refused="the first process ended early")
     if not answer.get("up"):
         link.close()
         said, _ = process.communicate()
         return "\n".join(part for part in (answer.get("refused", ""), said.decode("utf-8", "replace").strip()) if part)
     os.set_inheritable(descriptors[0], False)
+    link.settimeout(None)
     return Enclosure(process, Isolation.NAMESPACES, "", interpreter, substitutes, link, descriptors[0])
 
 

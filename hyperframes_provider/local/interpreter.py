@@ -10,11 +10,11 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
-from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 from hyperframes_provider.local.requirements import EndpointError
@@ -169,5 +169,5 @@ def _foreign_modules(code: Path) -> set[str]:
     return {
         path.relative_to(code).parts[0].partition(".")[0]
         for path in code.rglob("*.so")
-        if ".cpython-" in path.name and not path.name.endswith(tuple(EXTENSION_SUFFIXES))
+        if ".cpython-" in path.name and not path.name.endswith(str(sysconfig.get_config_var("EXT_SUFFIX")))
     }

@@ -5,8 +5,9 @@ Inside is what a function finds on Lambda: a read-only root with the code in /va
 
 Three processes make it. The first stays outside, holds the link to the endpoint and passes bytes on. It forks one that leaves all
 namespaces and ends when it has forked the third: process 1 inside, which builds the new root, gives up every privilege and starts the
-function. When process 1 ends, for the function did or because its link to the first has broken, the kernel kills everything inside; the
-first ends when the endpoint's end of its own link is closed, however that happened.
+function. When process 1 ends, because its link to the first has broken, the kernel kills everything inside; the first ends when the
+endpoint's end of its own link is closed, however that happened. A function that has ended can be started again, as Lambda does: what it
+left in /tmp is still there.
 
 Standard library only, started with `-I -S`: up in milliseconds.
 """
@@ -24,7 +25,6 @@ import select
 import signal
 import socket
 import struct
-import sys
 import traceback
 from pathlib import Path
 from typing import Any, NoReturn, TypedDict
@@ -52,12 +52,21 @@ class Spec(TypedDict):
     """Ports of 127.0.0.1 that are the same inside as outside."""
 
 
-class Answer(TypedDict, total=False):
-    """The one message that comes back. With `up` comes the jail's root folder as a descriptor."""
+class Message(TypedDict, total=False):
+    """What comes back: `up` or `refused` once, and then news."""
 
     up: bool
+    """The function was started. With it comes the jail's root folder as a descriptor."""
     refused: str
     """Why there is no jail: namespaces are forbidden here, or something of the specification does not exist."""
+    ended: int
+    """The function's process has ended, with this exit code (negative: by a signal)."""
+    halted: bool
+    """Nothing but process 1 runs inside."""
+
+
+HALT, START = b"halt", b"start"
+"""What can be asked for: kill everything that runs inside, and start the function anew."""
 
 
 _SYSTEM = (
@@ -101,7 +110,7 @@ class Refused(Exception):
 
 
 def main() -> None:
-    """Be the first process: make the jail that the link asks for, pass bytes on, and end as the command ended."""
+    """Be the first process: make the jail that the link asks for, pass bytes and messages on, and end with the link."""
     link = socket.socket(fileno=os.dup(0))
     spec: Spec = json.loads(link.recv(LONGEST_MESSAGE))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -119,17 +128,27 @@ def main() -> None:
         process_1 = _let_out(outside, maker)
         doors, root = _await_doors(outside, len(spec["doors"]))
     except Refused as refusal:
-        link.send(json.dumps(Answer(refused=str(refusal))).encode())
-        _end(process_1)
-        sys.exit(0)
-    for door, port in zip(doors, spec["doors"], strict=True):
-        relay.serve(door, port)
-    socket.send_fds(link, [json.dumps(Answer(up=True)).encode()], [root])
-    os.close(root)
-    readable, _, _ = select.select([link, outside], [], [])
-    status = json.loads(outside.recv(LONGEST_MESSAGE) or b"{}").get("ended", -signal.SIGKILL) if outside in readable else None
+        link.send(json.dumps(Message(refused=str(refusal))).encode())
+    else:
+        for door, port in zip(doors, spec["doors"], strict=True):
+            relay.serve(door, port)
+        socket.send_fds(link, [json.dumps(Message(up=True)).encode()], [root])
+        os.close(root)
+        _pass_messages(link, outside)
     _end(process_1)
-    sandbox.end_like(None if link in readable else status)
+
+
+def _pass_messages(link: socket.socket, outside: socket.socket) -> None:
+    """Between the endpoint and process 1, until one of them is gone."""
+    other = {link: outside, outside: link}
+    while True:
+        readable, _, _ = select.select([link, outside], [], [])
+        for source in readable:
+            message = source.recv(LONGEST_MESSAGE)
+            if not message:
+                return
+            with contextlib.suppress(BrokenPipeError):  # told by the next look at the other side
+                other[source].send(message)
 
 
 def _let_out(outside: socket.socket, maker: int) -> int:
@@ -213,7 +232,7 @@ def _leave_namespaces(spec: Spec, inside: socket.socket) -> NoReturn:
 
 
 def _be_process_1(spec: Spec, inside: socket.socket) -> NoReturn:
-    """Build the inside, give up all privileges, start the command and collect what ends until the command does."""
+    """Build the inside, give up all privileges, and run the command until the link breaks."""
     try:
         try:
             doors = _make_inside(spec)
@@ -228,12 +247,40 @@ def _be_process_1(spec: Spec, inside: socket.socket) -> NoReturn:
         os.close(root)
         for door in doors:
             door.close()
-        status = sandbox.wait(child, child_ended, until=inside)
-        if status is not None:
-            inside.send(json.dumps({"ended": status}).encode())
+        _obey(spec, inside, child, child_ended)
     except BaseException:  # noqa: BLE001  # a copy of the first process must not run on as if it were that one
         traceback.print_exc()
     os._exit(0)
+
+
+def _obey(spec: Spec, inside: socket.socket, child: int | None, child_ended: int) -> None:
+    """Collect what ends, say so when it is the command, and do what is asked for."""
+    while True:
+        readable, _, _ = select.select([inside.fileno(), child_ended], [], [])
+        if child_ended in readable:
+            os.read(child_ended, 512)
+            status = sandbox.reap(child)
+            if status is not None:
+                child = None
+                inside.send(json.dumps(Message(ended=status)).encode())
+        if inside.fileno() in readable:
+            match inside.recv(LONGEST_MESSAGE):
+                case b"halt":
+                    child = None
+                    _kill_all()
+                    inside.send(json.dumps(Message(halted=True)).encode())
+                case b"start":
+                    child = sandbox.spawn(spec["command"], spec["variables"])
+                case _:
+                    return
+
+
+def _kill_all() -> None:
+    """Whatever runs in this namespace of processes, but process 1, which sends the signal."""
+    with contextlib.suppress(ProcessLookupError, ChildProcessError):
+        while True:
+            os.kill(-1, signal.SIGKILL)
+            os.waitpid(-1, 0)
 
 
 def _make_inside(spec: Spec) -> list[socket.socket]:

@@ -108,19 +108,26 @@ class Environment:
             self._api.address,
         )
         self._process = self.enclosure.process
+        self._fallen = False
         for warning in self._warnings():
             log(warning)
-        threading.Thread(target=self._pass_output_on, name=f"output-{self.id}", daemon=True).start()
+        self._output = threading.Thread(target=self._pass_output_on, name=f"output-{self.id}", daemon=True)
+        self._output.start()
+        threading.Thread(target=self.enclosure.watch, args=(self._note_end,), name=f"watch-{self.id}", daemon=True).start()
 
     def alive(self) -> bool:
-        """Whether the process runs."""
-        return self._process.poll() is None
+        """Whether it can take an event: the process runs, or can be started again."""
+        return self.enclosure.process.poll() is None
 
     def invoke(self, event: bytes, client_context: str | None = None) -> InvocationResult:
         """Run one event to its end: an answer, an error, the time limit, the memory limit or the end of the process."""
         request_id = str(uuid.uuid4())
+        if self._fallen:
+            self._restart()
         first = self._wait(_INIT_SECONDS) if self._cold else None
-        init_ms = (time.monotonic() - self.started) * 1000 if self._cold else None
+        init_ms = None
+        if self._cold:
+            init_ms = ((time.monotonic() if first is None else first.at) - self.started) * 1000
         self._cold = False
         self._log(f"START RequestId: {request_id} Version: $LATEST")
         started = time.monotonic()
@@ -145,6 +152,31 @@ class Environment:
         processes.kill(processes.marked(ENVIRONMENT_MARK, self.id))
         self._api.close()
 
+    def _restart(self) -> None:
+        """Lambda starts a function that died in the same environment again, with its /tmp as it was."""
+        self._api.forget()
+        self._fallen = False
+        self._cold = True
+        self._peak_bytes = self._peak_resident_bytes = 0
+        self.started = time.monotonic()
+        self.enclosure.restart()
+
+    def _note_end(self, status: int) -> None:
+        if not self.enclosure.restartable:
+            # Nothing more will come, and what it said last belongs before the end.
+            self._output.join(_LAST_WORDS_SECONDS)
+        self._fallen = True
+        self._api.reports.put(Report(Told.EXITED, status=status))
+
+    def _fall(self) -> bool:
+        """End what runs, after a failure that the function does not survive; whether it can be started again."""
+        if not self.enclosure.restartable:
+            self.close()
+            return False
+        self.enclosure.halt()
+        self._fallen = True
+        return self.enclosure.restartable
+
     def _warnings(self) -> list[str]:
         """What is not as on Lambda although the code would allow it."""
         found = []
@@ -163,8 +195,6 @@ class Environment:
         if self._process.stdout is not None:
             for line in self._process.stdout:
                 self._log(line.decode("utf-8", "replace").rstrip("\n"))
-        self._process.wait()
-        self._api.reports.put(Report(Told.EXITED))
 
     def _wait(self, seconds: float) -> Report | None:
         try:
@@ -186,8 +216,8 @@ class Environment:
                 if time.monotonic() >= next_look:
                     next_look = time.monotonic() + _SAMPLE_SECONDS
                     if self._over_memory():
-                        self.close()
-                        return Report(Told.EXITED)
+                        # Lambda reports it as the kill that it is.
+                        return Report(Told.EXITED, status=-signal.SIGKILL)
             elif report.told is not Told.READY:
                 self._over_memory()
                 return report
@@ -220,17 +250,8 @@ class Environment:
             self._log(f"{_utc_now()} {request_id} Task timed out after {self.config.timeout:.2f} seconds")
             payload = _error("Sandbox.Timedout", request_id, f"Task timed out after {self.config.timeout:.2f} seconds")
         else:
-            payload = _error("Runtime.ExitError", request_id, f"Runtime exited with error: {self._why_exited()}")
-        self.close()
-        return InvocationResult(request_id, payload, failed=True, usage=usage, reusable=False)
-
-    def _why_exited(self) -> str:
-        # Closed by us means over memory, which Lambda reports as the kill that it is.
-        status = -signal.SIGKILL if self._closed.locked() else self._process.wait()
-        if status >= 0:
-            return f"exit status {status}"
-        names = {signal.SIGKILL: "killed", signal.SIGSEGV: "segmentation fault", signal.SIGABRT: "aborted", signal.SIGTERM: "terminated"}
-        return f"signal: {names.get(signal.Signals(-status), signal.Signals(-status).name)}"
+            payload = _error("Runtime.ExitError", request_id, f"Runtime exited with error: {_why_exited(end.status)}")
+        return InvocationResult(request_id, payload, failed=True, usage=usage, reusable=self._fall())
 
     def _report(self, request_id: str, usage: Usage) -> str:
         fields = [
@@ -244,6 +265,16 @@ class Environment:
             fields.append(f"Init Duration: {usage.init_ms:.2f} ms")
         fields += [f"Tmp Size: {self.config.tmp_mb} MB", f"Max Tmp Used: {usage.tmp_bytes / 2**20:.0f} MB"]
         return "\t".join([*fields, f"Isolation: {self.enclosure.isolation}"])
+
+
+def _why_exited(status: int) -> str:
+    if status >= 0:
+        return f"exit status {status}"
+    names = {signal.SIGKILL: "killed", signal.SIGSEGV: "segmentation fault", signal.SIGABRT: "aborted", signal.SIGTERM: "terminated"}
+    return f"signal: {names.get(signal.Signals(-status), signal.Signals(-status).name)}"
+
+
+_LAST_WORDS_SECONDS = 1.0
 
 
 def _error(name: str, request_id: str, message: str) -> bytes:

@@ -19,16 +19,8 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
 
 _PR_SET_CHILD_SUBREAPER = 36
-
-
-class Descriptor(Protocol):
-    """What `select` takes, beside a number."""
-
-    def fileno(self) -> int:
-        """The number."""
 
 
 def main(command: list[str]) -> None:
@@ -37,9 +29,16 @@ def main(command: list[str]) -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     child_ended = wake_on_child()
-    status = wait(spawn(command, os.environ), child_ended, until=0)
+    child = spawn(command, os.environ)
+    status = None
+    while status is None:
+        readable, _, _ = select.select([0, child_ended], [], [])
+        if 0 in readable:
+            break
+        os.read(child_ended, 512)
+        status = reap(child)
     _kill_descendants()
-    end_like(status)
+    _end_like(status)
 
 
 def wake_on_child() -> int:
@@ -62,19 +61,7 @@ def spawn(command: list[str], variables: Mapping[str, str]) -> int:
     )
 
 
-def wait(child: int, child_ended: int, *, until: int | Descriptor) -> int | None:
-    """Collect what ends until `child` does; its exit code (negative: a signal). None when `until` became readable first."""
-    while True:
-        readable, _, _ = select.select([until, child_ended], [], [])
-        if until in readable:
-            return None
-        os.read(child_ended, 512)
-        status = _reap(child)
-        if status is not None:
-            return status
-
-
-def end_like(status: int | None) -> None:
+def _end_like(status: int | None) -> None:
     """End this process as the one ended that had this exit code; None counts as success."""
     if status is None:
         sys.exit(0)
@@ -85,14 +72,14 @@ def end_like(status: int | None) -> None:
     sys.exit(status)
 
 
-def _reap(child: int) -> int | None:
+def reap(child: int | None) -> int | None:
     """Collect everything that has ended; the exit code of `child` (negative: a signal) when it was among it."""
-    while True:
-        pid, status = os.waitpid(-1, os.WNOHANG)
-        if pid == child:
-            return os.waitstatus_to_exitcode(status)
-        if pid == 0:
-            return None
+    found = None
+    with contextlib.suppress(ChildProcessError):  # nothing is left to collect
+        while (ended := os.waitpid(-1, os.WNOHANG))[0] != 0:
+            if ended[0] == child:
+                found = os.waitstatus_to_exitcode(ended[1])
+    return found
 
 
 def _kill_descendants() -> None:

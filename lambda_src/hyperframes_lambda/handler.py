@@ -21,7 +21,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from pydantic import ValidationError
 
-from hyperframes_lambda import workspace
+from hyperframes_lambda import telemetry, workspace
 from hyperframes_lambda.archive import unpack_project
 from hyperframes_lambda.assemble import assemble
 from hyperframes_lambda.contract.config import RenderConfig, fps_to_wire, parse_config
@@ -50,11 +50,13 @@ from hyperframes_lambda.media.hls import CONTENT_TYPES as HLS_CONTENT_TYPES
 from hyperframes_lambda.media.sidecars import CONTENT_TYPES as SIDECAR_TYPES
 from hyperframes_lambda.plan import here, plan, reusable
 from hyperframes_lambda.plan_folder import file_sha256, read_manifest, require_build, write_atomically
+from hyperframes_lambda.redaction import redact_other_loggers, redacted_json, redactor
 from hyperframes_lambda.render_chunk import ChunkOutcome, missing_of, render_chunk
 from hyperframes_lambda.storage import S3Location, Storage, Wanted
 from hyperframes_lambda.tools import find_tools
 
-logger = Logger()
+logger = Logger(json_serializer=redacted_json)
+redact_other_loggers()
 
 _invocations = itertools.count()
 
@@ -83,9 +85,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Do what `event` asks for; the result is the wire's JSON object.
 
     An error of the table is raised as a class named like its code, because that is the name that Lambda reports and Step Functions
-    matches; its message begins with the role. Anything else passes through as it is.
+    matches; its message begins with the role. Anything else keeps its class. No message carries a variable's value or a credential.
     """
     started = time.monotonic()
+    redactor.forget()
     invocation = Invocation(cold=next(_invocations) == 0, ends=started + context.get_remaining_time_in_millis() / 1000)
     try:
         with workspace.workspace() as work:
@@ -98,17 +101,30 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
                 raise
     except RenderError as error:
         logger.error("failed", extra={"code": error.code, "cause": str(error)})
+        telemetry.record_failure(invocation.role, error, time.monotonic() - started, render=invocation.render)
         raise wire_error(error, invocation.label) from error
-    measured = {"duration_ms": _milliseconds_since(started), "cold_start": invocation.cold}
-    answer: dict[str, Any] = result.model_copy(update=measured).to_wire()
+    except Exception as error:
+        telemetry.record_failure(invocation.role, error, time.monotonic() - started, render=invocation.render)
+        told = redactor.text(str(error))
+        if told == str(error):
+            raise
+        # The original is not kept as the cause: whoever prints it would print what is hidden.
+        raise _named(type(error).__name__, told).with_traceback(error.__traceback__) from None
+    result = result.model_copy(update={"duration_ms": _milliseconds_since(started), "cold_start": invocation.cold})
+    telemetry.record(result, render=invocation.render)
+    answer: dict[str, Any] = result.to_wire()
     logger.info("done", extra={"result": answer})
     return answer
 
 
 def wire_error(error: RenderError, label: str) -> Exception:
     """`error` as an exception whose class name is the code and whose text says which role failed at what."""
-    name = error.code.value
-    return type(name, (Exception,), {"__module__": __name__})(f"{label}: {error}")  # type: ignore[no-any-return]  # type() gives Any
+    return _named(error.code.value, redactor.text(f"{label}: {error}"))
+
+
+def _named(name: str, message: str) -> Exception:
+    """An exception whose class is called `name`, which is what Lambda reports."""
+    return type(name, (Exception,), {"__module__": __name__})(message)  # type: ignore[no-any-return]  # type() gives Any
 
 
 @dataclass
@@ -121,23 +137,27 @@ class Invocation:
     """The moment (`time.monotonic`) at which Lambda ends it."""
     label: str = "Event"
     """What error messages call it; it grows more exact as more is known."""
+    role: str = "event"
+    render: str = ""
+    """Of what metrics say it is; both are not known from the start."""
 
 
 def _run(
     event: PlanEvent | RenderChunkEvent | AssembleEvent, invocation: Invocation, work: Path
 ) -> PlanResult | RenderChunkResult | AssembleResult:
     logger.append_keys(action=event.action, execution=event.execution_name)
+    invocation.role = event.action
     storage = _storage()
     match event:
         case PlanEvent():
             invocation.label = "Plan"
-            return _plan(event, storage, work)
+            return _plan(event, storage, work, invocation)
         case RenderChunkEvent():
             invocation.label = f"RenderChunk {event.chunk_index}"
             return _render_chunk(event, storage, work, invocation)
         case AssembleEvent():
             invocation.label = "Assemble"
-            return _assemble(event, storage, work)
+            return _assemble(event, storage, work, invocation)
 
 
 @lru_cache(maxsize=1)
@@ -146,11 +166,13 @@ def _storage() -> Storage:
     return Storage.from_environment()
 
 
-def _plan(event: PlanEvent, storage: Storage, work: Path) -> PlanResult:
+def _plan(event: PlanEvent, storage: Storage, work: Path, invocation: Invocation) -> PlanResult:
     prefix = storage.locate(event.plan_output_s3_prefix)
     project = storage.locate(event.project_s3_uri)
-    logger.append_keys(render=prefix.key)
+    _begin(invocation, prefix)
+    redactor.learn(event.config.get("variables"))
     given, concurrency = _without_concurrency(_with_variables(event.config, storage))
+    redactor.learn(given.get("variables"))
     config = parse_config(given, where="Config")
     _require_not_cancelled(storage, prefix, event.execution_name)
     tools = find_tools()
@@ -200,6 +222,12 @@ def _plan(event: PlanEvent, storage: Storage, work: Path) -> PlanResult:
         reused=reused,
         duration_ms=0,
     )
+
+
+def _begin(invocation: Invocation, prefix: S3Location, **more: object) -> None:
+    """Say in every line from now on which render it is about."""
+    invocation.render = prefix.key
+    logger.append_keys(render=prefix.key, **more)
 
 
 def _machine(config: RenderConfig, environ: Mapping[str, str] = os.environ) -> Machine:
@@ -260,7 +288,7 @@ def _upload_plan(manifest: Manifest, storage: Storage, prefix: S3Location, plan_
 
 def _render_chunk(event: RenderChunkEvent, storage: Storage, work: Path, invocation: Invocation) -> RenderChunkResult:
     prefix = _render_prefix(storage, event.manifest_s3_uri)
-    logger.append_keys(render=prefix.key, chunk=event.chunk_index)
+    _begin(invocation, prefix, chunk=event.chunk_index)
     _require_not_cancelled(storage, prefix, event.execution_name)
     plan_dir = work / "plan"
     manifest = _fetch_manifest(storage, prefix, plan_dir, event.plan_hash)
@@ -379,10 +407,10 @@ class SegmentUpload:
         finished.record.unlink()
 
 
-def _assemble(event: AssembleEvent, storage: Storage, work: Path) -> AssembleResult:
+def _assemble(event: AssembleEvent, storage: Storage, work: Path, invocation: Invocation) -> AssembleResult:
     prefix = _render_prefix(storage, event.manifest_s3_uri)
     target = storage.locate(event.output_s3_uri)
-    logger.append_keys(render=prefix.key)
+    _begin(invocation, prefix)
     _require_not_cancelled(storage, prefix, event.execution_name)
     plan_dir = work / "plan"
     manifest = _fetch_manifest(storage, prefix, plan_dir, event.plan_hash)
@@ -469,7 +497,9 @@ def _render_prefix(storage: Storage, manifest_uri: str) -> S3Location:
 
 def _fetch_manifest(storage: Storage, prefix: S3Location, plan_dir: Path, plan_hash: str) -> Manifest:
     storage.download(prefix / _MANIFEST_KEY, plan_dir / MANIFEST_NAME)
-    return read_manifest(plan_dir, plan_hash)
+    manifest = read_manifest(plan_dir, plan_hash)
+    redactor.learn(manifest.variables)
+    return manifest
 
 
 def _fetch_blobs(manifest: Manifest, storage: Storage, prefix: S3Location, plan_dir: Path, names: Iterable[str]) -> None:

@@ -24,7 +24,7 @@ _END = r"\s\"'<>\\"
 _USER_INFO = re.compile(rf"(?<=://)[^{_END}/?#]+@")
 _QUERY = re.compile(rf"\?(?=[^{_END}?#=&]+=)[^{_END}]*")
 _QUERY_VALUE = re.compile(r"=[^&#]*")
-_CREDENTIAL = re.compile(rf"(?i)\b(x-amz-\w+|signature|awsaccesskeyid|\w*token|\w*secret|\w*password|api_?key|sig)=[^&{_END}]+")
+_CREDENTIAL = re.compile(rf"(?i)\b(x-amz-\w+|signature|awsaccesskeyid|\w*token|\w*secret|\w*password|api_?key|sig)=[^&#{_END}]+")
 _AUTHORIZATION = re.compile(r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{8,}")
 _ACCESS_KEY = re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")
 

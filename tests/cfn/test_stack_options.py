@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -41,6 +42,15 @@ NETWORK = {name: EVERYTHING[name] for name in ("VpcSubnetIds", "VpcSecurityGroup
 def stack(connect: Connect) -> Iterator[StackOutputs]:
     yield deploy_stack(connect, NAME).outputs
     delete_stack(connect, NAME)
+
+
+def eventually(look: Callable[[], Any], seconds: float = 60.0) -> Any:
+    """The first truthy answer of `look`; fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (answer := look()):
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.05)
+    return answer
 
 
 def resources(connect: Connect) -> dict[str, str]:

@@ -17,15 +17,17 @@ from hyperframes_provider.client.bundle import build_slim_zip
 from hyperframes_provider.client.connect import connect_local
 from hyperframes_provider.client.errors import RenderFailed
 from hyperframes_provider.client.renders import RenderClient
-from hyperframes_provider.client.request import PreparedRender
+from hyperframes_provider.client.request import PLAN_RESERVE, PreparedRender
 from hyperframes_provider.client.stack import deploy_stack
 from hyperframes_provider.client.watch import RenderWatch
 
 STACK, SPLIT = "hyperframes-e2e", "hyperframes-e2e-split"
-DEADLINE = 6
-"""Seconds, of which an invocation spends one or two on its start."""
-FRAMES = 100
+DEADLINE = 8
+"""Seconds, of which an invocation spends one or two on its start and keeps a tenth for its end."""
+FRAMES = 400
 """Of a chunk."""
+WORK = 60_000_000
+"""Rounds of a frame's arithmetic: about a tenth of a second."""
 
 PAGE = """<!doctype html>
 <html data-composition-variables='[{"id": "work", "type": "number", "label": "Rounds of arithmetic a frame", "default": 0}]'>
@@ -115,19 +117,17 @@ def test_chunks_that_each_need_five_times_the_deadline_are_done_by_checkpoints_w
         client.wait(arn)
     result = client.conclude(arn)
 
-    assert (result.chunks, result.frames, result.retries, result.throttled) == (2, 2 * FRAMES, 0, 0)
+    assert (result.chunks, result.frames, result.throttled) == (2, 2 * FRAMES, 0)
     reports = [json.loads(split.fetch(f"s3://{split.bucket}/{key}", tmp_path / "r.json").read_text()) for key in progress_keys(split, slow)]
     assert [report["Complete"] for report in reports] == [True, True]
     assert all(report["BilledSeconds"] > 5 * DEADLINE for report in reports), reports
-    assert all(report["Checkpoints"] == report["Invocations"] - 1 >= 5 for report in reports), reports
+    assert all(report["Checkpoints"] >= 5 for report in reports), reports
+    # A machine that is busy with other things may lose an invocation to the deadline; that, and nothing else, is a retry.
+    assert result.retries == sum(report["Invocations"] - report["Checkpoints"] - 1 for report in reports)
     assert result.invocations == 2 + sum(report["Invocations"] for report in reports)
     frames = captured(split, slow, tmp_path)
     assert sorted(frames) == list(range(2 * FRAMES))
     assert frames == captured(split, quick, tmp_path)
-
-
-WORK = 300_000_000
-"""Rounds of a frame's arithmetic: about a third of a second."""
 
 
 def progress_keys(stack: WholePath, prepared: PreparedRender) -> list[str]:
@@ -168,17 +168,28 @@ def test_more_chunks_than_an_inline_map_takes_are_executions_of_their_own(client
     assert result.cost_usd >= last.cost_usd > 0
     assert (last.progress.chunks_done, last.progress.frames_done) == (60, 120)
     assert sum("/60 chunks" in line for line in lines) >= 2
-    again = client.start(prepared_again := render)
-    assert again.how == "finished"
+    assert client.start(render).how == "finished"
     assert client.mark_taken(arn)
-    assert client.start(prepared_again).how == "started"
+    assert client.start(render).how == "started"
     second = f"{arn.removesuffix('1')}2"
     client.wait(second)
     assert client.conclude(second).chunks_reused == 60
 
 
+def test_ten_thousand_chunks_are_planned_with_a_result_that_stays_small(stack: WholePath) -> None:
+    project = stack.upload(archive({"index.html": PAGE.replace("SECONDS", "400").encode()}))
+    prefix = f"s3://{stack.bucket}/renders/ten-thousand/"
+    config = {"fps": 25, "chunkSize": 1, "maxParallelChunks": 10_000, "concurrencyLimit": 1000}
+    planned = stack.invoke({"Action": "plan", "ProjectS3Uri": project, "PlanOutputS3Prefix": prefix, "Config": config})
+
+    assert (planned["ChunkCount"], planned["Chunks"], planned["MaxParallelChunks"]) == (10_000, [], 1000), planned
+    assert len(json.dumps(planned)) < PLAN_RESERVE
+    listed = stack.client("s3").get_object(Bucket=planned["ChunksBucket"], Key=planned["ChunksKey"])["Body"].read()
+    assert json.loads(listed) == list(range(10_000))
+
+
 def test_the_failing_chunk_of_many_is_named_with_its_own_error(client: RenderClient, stack: WholePath, prepared) -> None:
-    page = PAGE.replace("let sum = 0;", "if (time > 4000) lost(); let sum = 0;")
+    page = PAGE.replace("let sum = 0;", "if (Math.round(time / 40) === 37) lost(); let sum = 0;")
     render = prepared(stack, "failing", 120, {"chunkSize": 2, "maxParallelChunks": 60}, page)
     arn = client.start(render).execution_arn
     client.wait(arn)
@@ -188,6 +199,6 @@ def test_the_failing_chunk_of_many_is_named_with_its_own_error(client: RenderCli
 
     failure = raised.value.failure
     assert (failure.error, failure.state, failure.attempts) == ("COMPOSITION_ERROR", "RenderDistributedChunk", 1)
-    assert failure.chunk is not None and failure.chunk >= 50
+    assert failure.chunk == 37 // 2
     assert "lost" in failure.message
     assert failure.log_tail

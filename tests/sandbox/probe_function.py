@@ -187,3 +187,7 @@ def do_read(event: dict[str, Any], _context: Any) -> Any:
 
 def do_import(event: dict[str, Any], _context: Any) -> str:
     return str(__import__(event["module"]).__file__)
+
+
+def do_size(event: dict[str, Any], _context: Any) -> int:
+    return Path(event["path"]).stat().st_size

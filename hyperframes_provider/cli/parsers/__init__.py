@@ -15,6 +15,7 @@ GROUPS = (
     "authoring",
     "local",
     "stack",
+    "policies",
     "sandbox",
     "renders",
     "evaluation",
