@@ -12,7 +12,7 @@ from hyperframes_provider.cli.values import pairs
 
 def build(options: argparse.Namespace, console: Console) -> int:
     """Write the slim ZIP."""
-    from hyperframes_provider.client.bundle import build_slim_zip
+    from hyperframes_provider.client.slim_zip import build_slim_zip
 
     digest = build_slim_zip(options.output)
     size = options.output.stat().st_size

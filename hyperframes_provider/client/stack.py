@@ -16,10 +16,10 @@ from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
-from hyperframes_provider.client.bundle import build_slim_zip
 from hyperframes_provider.client.code_bucket import CodeBucket, CodeLocation, check_zip, object_exists, parse_code
 from hyperframes_provider.client.connect import Connect, is_loopback
 from hyperframes_provider.client.errors import HyperFramesClientError, InvalidRequest, error_code, typed_errors
+from hyperframes_provider.client.slim_zip import build_slim_zip
 from hyperframes_provider.client.stack_events import LONGEST_POLL, Operation, StackEvent, StackTimeout, says_missing
 from hyperframes_provider.client.template import PLACED_BY_DEPLOY, StackTemplate, load_template
 

@@ -44,7 +44,7 @@ from hyperframes_lambda.plan import plan, reusable
 from hyperframes_lambda.plan_folder import file_sha256, read_manifest, require_build, write_atomically
 from hyperframes_lambda.render_chunk import render_chunk
 from hyperframes_lambda.storage import S3Location, Storage, Wanted
-from hyperframes_lambda.tools import find_tools
+from hyperframes_lambda.tools import discard_unpacked, find_tools
 
 logger = Logger()
 
@@ -74,6 +74,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG
                 raise
     except RenderError as error:
         logger.error("failed", extra={"code": error.code, "cause": str(error)})
+        if error.code in (ErrorCode.CHROME_UNAVAILABLE, ErrorCode.FFMPEG_UNAVAILABLE):
+            discard_unpacked()
         raise wire_error(error, invocation.label) from error
     answer: dict[str, Any] = result.model_copy(update={"duration_ms": _milliseconds_since(started)}).to_wire()
     logger.info("done", extra={"result": answer})
