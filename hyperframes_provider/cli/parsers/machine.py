@@ -1,0 +1,19 @@
+"""`setup`, `doctor`, `add`: this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hyperframes_provider.cli.parsers.verbs import Verbs
+
+
+def register(verbs: Verbs) -> None:
+    """Add the verbs."""
+    setup = verbs.add("setup", "tools.setup", "bring browser, ffmpeg and runtime into the user cache", verbs.quiet)
+    setup.add_argument(
+        "--chrome", type=Path, metavar="PATH", help="also register this chrome-headless-shell, as ChromeSource=chrome-headless-shell"
+    )
+    verbs.add("doctor", "tools.doctor", "say what is there, which versions, and what is missing", verbs.quiet)
+    add = verbs.add("add", "tools.add", "copy a pinned script library into a project", verbs.quiet)
+    add.add_argument("library", metavar="LIBRARY", help="such as gsap")
+    add.add_argument("--to", type=Path, required=True, metavar="DIR", help="the folder that receives it, as gsap.min.js")
