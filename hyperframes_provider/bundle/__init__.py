@@ -2,5 +2,6 @@
 
 from hyperframes_provider.bundle.build import BundleReport, build_bundle
 from hyperframes_provider.bundle.errors import BundleError
+from hyperframes_provider.bundle.kept import ensure_bundle
 
-__all__ = ["BundleError", "BundleReport", "build_bundle"]
+__all__ = ["BundleError", "BundleReport", "build_bundle", "ensure_bundle"]

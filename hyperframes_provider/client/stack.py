@@ -118,6 +118,7 @@ def deploy_stack(
     *,
     parameters: Mapping[str, object] | None = None,
     code: CodeLocation | Path | str | None = None,
+    build_code: Callable[[], Path] | None = None,
     tags: Mapping[str, str] | None = None,
     on_event: Callable[[StackEvent], None] | None = None,
     timeout: float = DEFAULT_TIMEOUT,
@@ -128,8 +129,9 @@ def deploy_stack(
     :param name: the stack's name
     :param parameters: stack parameters; the template's default for each one that is not given. `ProjectName` follows the stack's name
         unless given, so that two stacks do not meet
-    :param code: the function's ZIP: an S3 object, or a file on this machine. None: the slim ZIP made of the installed engine, which only
-        the embedded endpoint can run
+    :param code: the function's ZIP: an S3 object, or a file on this machine. None: on the embedded endpoint the slim ZIP made of the
+        installed engine, which only that one can run; elsewhere what `build_code` makes
+    :param build_code: brings the whole ZIP and returns its path; called after everything else has been checked
     :param tags: tags of the stack and its resources; None leaves those of an existing stack
     :param on_event: called with each resource's progress
     :param timeout: seconds; an operation of somebody else that is still running is waited for within them
@@ -146,7 +148,7 @@ def deploy_stack(
         _check_name(name)
         values = _check(template, name, parameters or {})
         with tempfile.TemporaryDirectory(prefix="hyperframes-deploy-") as scratch:
-            source = _find_code(connect, code, Path(scratch))
+            source = _find_code(connect, code, build_code, Path(scratch))
             stack = _settled(cloudformation, name, on_event=report, deadline=deadline)
             location = _place(connect, template, source, values)
         if stack is not None and "ProjectName" not in (parameters or {}):
@@ -221,12 +223,16 @@ def _check(template: StackTemplate, name: str, given: Mapping[str, object]) -> d
     return template.resolve({"ProjectName": name, **given, **dict.fromkeys(PLACED_BY_DEPLOY, "pending")})
 
 
-def _find_code(connect: Connect, code: CodeLocation | Path | str | None, scratch: Path) -> CodeLocation | Path:
+def _find_code(
+    connect: Connect, code: CodeLocation | Path | str | None, build_code: Callable[[], Path] | None, scratch: Path
+) -> CodeLocation | Path:
     """The code that is meant, seen to be there and of the right kind."""
     source = parse_code(code) if isinstance(code, str) else code
     if source is None:
         endpoint = str(connect("cloudformation").meta.endpoint_url)
         if not is_loopback(endpoint):
+            if build_code is not None:
+                return build_code()
             raise InvalidRequest(
                 f"a deploy to {endpoint} needs the function's code",
                 hint="Pass code='s3://bucket/key.zip' in the stack's region, or the path of a built ZIP with browser and ffmpeg.",
