@@ -52,7 +52,7 @@ from hyperframes_lambda.plan import here, plan, reusable
 from hyperframes_lambda.plan_folder import file_sha256, read_manifest, require_build, write_atomically
 from hyperframes_lambda.render_chunk import ChunkOutcome, missing_of, render_chunk
 from hyperframes_lambda.storage import S3Location, Storage, Wanted
-from hyperframes_lambda.tools import find_tools
+from hyperframes_lambda.tools import discard_unpacked, find_tools
 
 logger = Logger()
 
@@ -98,6 +98,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
                 raise
     except RenderError as error:
         logger.error("failed", extra={"code": error.code, "cause": str(error)})
+        if error.code in (ErrorCode.CHROME_UNAVAILABLE, ErrorCode.FFMPEG_UNAVAILABLE):
+            discard_unpacked()
         raise wire_error(error, invocation.label) from error
     measured = {"duration_ms": _milliseconds_since(started), "cold_start": invocation.cold}
     answer: dict[str, Any] = result.model_copy(update=measured).to_wire()

@@ -73,7 +73,12 @@ class Bench:
             return
         client = self.connect("lambda")
         found = client.get_function_configuration(FunctionName=self.function)["Environment"]["Variables"]
-        variables = found | {"AWS_ENDPOINT_URL": self.proxy.url, "HYPERFRAMES_CHUNK_TIMEOUT_SEC": "2", "HYPERFRAMES_TOOLSET": "/var/task/bundle/toolset.json", "COLD": uuid.uuid4().hex}
+        variables = found | {
+            "AWS_ENDPOINT_URL": self.proxy.url,
+            "HYPERFRAMES_CHUNK_TIMEOUT_SEC": "2",
+            "HYPERFRAMES_TOOLSET": "/var/task/bundle/toolset.json",
+            "COLD": uuid.uuid4().hex,
+        }
         client.update_function_configuration(FunctionName=self.function, Environment={"Variables": variables}, **wanted)
         self.settings = wanted
 
