@@ -59,7 +59,7 @@ class Execution:
     error: str
     cause: str
     redrivable: bool
-    """Whether Step Functions offers to continue it. The embedded endpoint never does."""
+    """Whether Step Functions offers to continue it."""
 
     @property
     def name(self) -> str:

@@ -17,6 +17,8 @@ from hyperframes_provider.client.watch import Estimate, Snapshot
 _TIMES = "\N{MULTIPLICATION SIGN}"
 _SHARE = 0.1
 """Part of all frames that must be new before frames alone are worth a line."""
+_WHOLE_FPS = 10
+"""Below so many frames a second their tenths matter."""
 _AGAIN = 4
 """Throttling goes on in many small steps: it is worth another line when there is so many times as much of it."""
 
@@ -93,7 +95,7 @@ def progress_line(progress: Progress, cost_usd: float) -> str:
     if progress.chunks_reused:
         parts.append(f"{progress.chunks_reused} reused")
     if progress.rate is not None:
-        parts.append(f"{progress.rate:.0f} fps")
+        parts.append(f"{progress.rate:.{0 if progress.rate >= _WHOLE_FPS else 1}f} fps")
     if progress.eta:
         parts.append(f"ETA {progress.eta:.0f} s")
     return " · ".join([*parts, dollars(cost_usd)])
