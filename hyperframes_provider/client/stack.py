@@ -16,13 +16,13 @@ from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
-from hyperframes_provider.client.bundle import build_slim_zip
 from hyperframes_provider.client.code_bucket import CodeBucket, CodeImage, CodeLocation, check_zip, object_exists, parse_code
 from hyperframes_provider.client.connect import Connect, is_loopback
 from hyperframes_provider.client.cost import DEFAULT_MEMORY_MB
 from hyperframes_provider.client.dialect import Dialect
 from hyperframes_provider.client.errors import HyperFramesClientError, InvalidRequest, error_code, typed_errors
 from hyperframes_provider.client.reference_stack import dialect_of_stack
+from hyperframes_provider.client.slim_zip import build_slim_zip
 from hyperframes_provider.client.stack_events import LONGEST_POLL, Operation, StackEvent, StackTimeout, says_missing
 from hyperframes_provider.client.template import PLACED_BY_DEPLOY, StackTemplate, load_template
 
@@ -138,6 +138,7 @@ def deploy_stack(
     *,
     parameters: Mapping[str, object] | None = None,
     code: CodeLocation | Path | str | None = None,
+    build_code: Callable[[], Path] | None = None,
     tags: Mapping[str, str] | None = None,
     role_arn: str | None = None,
     on_event: Callable[[StackEvent], None] | None = None,
@@ -149,8 +150,10 @@ def deploy_stack(
     :param name: the stack's name
     :param parameters: stack parameters; the template's default for each one that is not given. `ProjectName` follows the stack's name
         unless given, so that two stacks do not meet
-    :param code: the function's ZIP: an S3 object, or a file on this machine. None: the slim ZIP made of the installed engine, which only
-        the embedded endpoint can run. With the parameter `ImageUri` there is no ZIP
+    :param code: the function's ZIP: an S3 object, or a file on this machine. None: on the embedded endpoint the slim ZIP made of the
+        installed engine, which only that one can run; elsewhere what `build_code` makes. With the parameter `ImageUri`
+        there is no ZIP
+    :param build_code: brings the whole ZIP and returns its path; called after everything else has been checked
     :param tags: tags of the stack and its resources; None leaves those of an existing stack
     :param role_arn: role that CloudFormation takes for this and every later operation on the stack, with the policy that
         `client.policies.service_role_policy` gives; None: the caller's own permissions, or the role of an earlier deploy
@@ -169,7 +172,7 @@ def deploy_stack(
         _check_name(name)
         values = _check(template, name, parameters or {}, code)
         with tempfile.TemporaryDirectory(prefix="hyperframes-deploy-") as scratch:
-            source = CodeImage(values["ImageUri"]) if values["ImageUri"] else _find_code(connect, code, Path(scratch))
+            source = CodeImage(values["ImageUri"]) if values["ImageUri"] else _find_code(connect, code, build_code, Path(scratch))
             stack = _settled(cloudformation, name, on_event=report, deadline=deadline)
             location = _place(connect, template, source, values)
         if stack is not None and "ProjectName" not in (parameters or {}):
@@ -254,12 +257,16 @@ def _check(template: StackTemplate, name: str, given: Mapping[str, object], code
     return template.resolve(values)
 
 
-def _find_code(connect: Connect, code: CodeLocation | Path | str | None, scratch: Path) -> CodeLocation | Path:
+def _find_code(
+    connect: Connect, code: CodeLocation | Path | str | None, build_code: Callable[[], Path] | None, scratch: Path
+) -> CodeLocation | Path:
     """The code that is meant, seen to be there and of the right kind."""
     source = parse_code(code) if isinstance(code, str) else code
     if source is None:
         endpoint = str(connect("cloudformation").meta.endpoint_url)
         if not is_loopback(endpoint):
+            if build_code is not None:
+                return build_code()
             raise InvalidRequest(
                 f"a deploy to {endpoint} needs the function's code",
                 hint="Pass code='s3://bucket/key.zip' in the stack's region, or the path of a built ZIP with browser and ffmpeg.",

@@ -53,7 +53,7 @@ from hyperframes_lambda.plan_folder import file_sha256, read_manifest, require_b
 from hyperframes_lambda.redaction import redact_other_loggers, redacted_json, redactor
 from hyperframes_lambda.render_chunk import ChunkOutcome, missing_of, render_chunk
 from hyperframes_lambda.storage import S3Location, Storage, Wanted
-from hyperframes_lambda.tools import find_tools
+from hyperframes_lambda.tools import discard_unpacked, find_tools
 
 logger = Logger(json_serializer=redacted_json)
 redact_other_loggers()
@@ -102,6 +102,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     except RenderError as error:
         logger.error("failed", extra={"code": error.code, "cause": str(error)})
         telemetry.record_failure(invocation.role, error, time.monotonic() - started, render=invocation.render)
+        if error.code in (ErrorCode.CHROME_UNAVAILABLE, ErrorCode.FFMPEG_UNAVAILABLE):
+            discard_unpacked()
         raise wire_error(error, invocation.label) from error
     except Exception as error:
         telemetry.record_failure(invocation.role, error, time.monotonic() - started, render=invocation.render)

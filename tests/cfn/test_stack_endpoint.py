@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from hyperframes_provider.client.bundle import build_slim_zip
 from hyperframes_provider.client.code_bucket import CodeBucket
 from hyperframes_provider.client.connect import Connect
+from hyperframes_provider.client.slim_zip import build_slim_zip
 from hyperframes_provider.client.stack import StackFailed, StackNotFound, StackOutputs, delete_stack, deploy_stack, describe_stack
 from hyperframes_provider.client.stack_events import StackEvent
 from hyperframes_provider.client.template import InvalidStackParameter, load_template

@@ -61,6 +61,14 @@ def test_the_client_knows_neither_airflow_nor_the_rest_of_the_provider(path: Pat
     assert {module for module in seen if not within(module, "hyperframes_provider.client")} == set()
 
 
+@pytest.mark.parametrize("path", sources(PROVIDER / "evaluation"), ids=module_name)
+def test_the_evaluation_stands_on_the_client_and_on_the_tools_of_this_machine(path: Path) -> None:
+    seen = {module for module in imports(path) if within(module, "airflow", "hyperframes_provider") and module != "hyperframes_provider"}
+    allowed = [f"hyperframes_provider.{room}" for room in ("client", "evaluation", "local.toolset")]
+
+    assert {module for module in seen if not within(module, *allowed)} == set()
+
+
 @pytest.mark.parametrize("path", sources(ENGINE), ids=module_name)
 def test_the_engine_knows_neither_airflow_nor_the_provider(path: Path) -> None:
     assert {module for module in imports(path) if within(module, "airflow", "hyperframes_provider")} == set()

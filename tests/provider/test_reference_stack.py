@@ -113,7 +113,7 @@ def test_a_render_returns_what_the_reference_says(reference, project, context: C
         "sidecars": {},
     }
     assert {name: result[name] for name in expected} == expected
-    assert [line for line in said if "planned · 3 chunks · 30 frames · 1.000 s" in line]
+    assert [line for line in said if "3 chunks planned · 30 frames · 1.000 s" in line]
     assert said[-1].startswith("done · 30 frames · 1.000 s · 5 B")
 
 

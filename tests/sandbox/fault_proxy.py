@@ -40,6 +40,8 @@ class FaultProxy:
 
     def __init__(self, endpoint_port: int) -> None:
         self.endpoint_port = endpoint_port
+        self.requests: list[str] = []
+        """Method and path of everything that was asked for."""
         self._rules: list[Rule] = []
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), self)
@@ -59,6 +61,7 @@ class FaultProxy:
 
     def rule_for(self, request: str) -> Rule | None:
         with self._lock:
+            self.requests.append(request)
             rule = next((rule for rule in self._rules if rule.seen < rule.times and re.search(rule.pattern, request)), None)
             if rule is not None:
                 rule.seen += 1

@@ -18,6 +18,7 @@ GROUPS = (
     "policies",
     "sandbox",
     "renders",
+    "evaluation",
     "demo",
 )
 """The modules with a `register`, in the order of the help."""
