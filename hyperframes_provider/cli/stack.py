@@ -4,22 +4,59 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
+from pathlib import Path
 
 from hyperframes_provider.cli.aws import connect
 from hyperframes_provider.cli.console import Console, seconds
+from hyperframes_provider.cli.tools import setup_reporter
 from hyperframes_provider.cli.values import pairs
 
 
 def build(options: argparse.Namespace, console: Console) -> int:
-    """Write the slim ZIP."""
-    from hyperframes_provider.client.bundle import build_slim_zip
+    """Write the ZIP, or the context of an image."""
+    if options.slim:
+        return _build_slim(options.output, console)
+    from hyperframes_provider.bundle import build_bundle
 
-    digest = build_slim_zip(options.output)
-    size = options.output.stat().st_size
-    console.result({"path": options.output, "sha256": digest, "bytes": size}, f"{options.output} · {size / 1000:.0f} kB · sha256 {digest}")
-    if not console.as_json:
-        console.line("next", f"hyperframes-airflow deploy --code {options.output}")
+    with setup_reporter(console) as reporter:
+        report = build_bundle(options.output, reporter)
+    for component in report.components:
+        console.line("with", f"{component.name} {component.version}", component.licence)
+    console.line(
+        "build",
+        f"{report.path} · {report.zipped / 1e6:.1f} MB, unzipped {report.unzipped / 1e6:.1f} MB · sha256 {report.sha256}",
+        f"in {seconds(report.seconds)}",
+    )
+    _say_next(options.output, console)
+    console.result(
+        {
+            "path": report.path,
+            "sha256": report.sha256,
+            "bytes": report.zipped,
+            "unzipped_bytes": report.unzipped,
+            "seconds": round(report.seconds, 1),
+            "components": [
+                {"name": component.name, "version": component.version, "licence": component.licence, "purl": component.purl}
+                for component in report.components
+            ],
+        }
+    )
     return 0
+
+
+def _build_slim(path: Path, console: Console) -> int:
+    from hyperframes_provider.client.slim_zip import build_slim_zip
+
+    digest = build_slim_zip(path)
+    size = path.stat().st_size
+    console.result({"path": path, "sha256": digest, "bytes": size}, f"{path} · {size / 1000:.0f} kB · sha256 {digest}")
+    _say_next(path, console)
+    return 0
+
+
+def _say_next(path: Path, console: Console) -> None:
+    if not console.as_json:
+        console.line("next", f"hyperframes-airflow deploy --code {path}")
 
 
 def deploy(options: argparse.Namespace, console: Console) -> int:
@@ -28,11 +65,19 @@ def deploy(options: argparse.Namespace, console: Console) -> int:
 
     parameters = pairs(options.parameter, "--parameter", "hyperframes-airflow deploy --parameter LambdaMemoryMb=8192")
     with console.moving("deploy") as line:
+
+        def code() -> Path:
+            from hyperframes_provider.bundle import ensure_bundle
+
+            line.show("the code: browser, ffmpeg and Python packages are fetched and packed, once for this version")
+            return ensure_bundle()
+
         done = deploy_stack(
             connect(options),
             options.stack_name,
             parameters=parameters,
             code=options.code,
+            build_code=code,
             on_event=lambda event: line.show(f"stack {options.stack_name}  {event}"),
         )
     console.line(

@@ -35,7 +35,7 @@ def setup(options: argparse.Namespace, console: Console) -> int:
 def bring(console: Console, chrome: Path | None = None) -> tuple[Path, Toolset, float]:
     """The set-up with its progress on the console: path and content of `toolset.json`, and the seconds it took."""
     started = time.monotonic()
-    with _reporter(console) as reporter:
+    with setup_reporter(console) as reporter:
         path = ensure_toolset(reporter, chrome=chrome)
     toolset = read_toolset(path)
     if toolset is None:
@@ -92,7 +92,8 @@ def add_library(name: str, folder: Path) -> Path:
 
 
 @contextmanager
-def _reporter(console: Console) -> Iterator[SetupReporter]:
+def setup_reporter(console: Console) -> Iterator[SetupReporter]:
+    """Who is told what a set-up or a build brings."""
     if not console.on_terminal:
         yield _PlainReporter(console)
         return

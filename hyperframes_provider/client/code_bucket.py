@@ -32,6 +32,16 @@ class CodeLocation:
         return f"s3://{self.bucket}/{self.key}"
 
 
+@dataclass(frozen=True)
+class CodeImage:
+    """A container image in ECR, in the stack's region."""
+
+    uri: str
+
+    def __str__(self) -> str:
+        return self.uri
+
+
 def parse_code(code: str) -> CodeLocation | Path:
     """`s3://bucket/key` as a location, anything else as a path; `InvalidRequest` for an S3 URI without a key."""
     if not code.startswith("s3://"):

@@ -125,6 +125,11 @@ def error_code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
+def is_denied(error: ClientError) -> bool:
+    """Whether the credentials lack a permission."""
+    return error_code(error) in _DENIED
+
+
 def classify(error: ClientError | BotoCoreError) -> ServiceError:
     """The typed error for one of botocore's."""
     if isinstance(error, ClientError):

@@ -15,11 +15,11 @@ from pydantic import ValidationError
 from hyperframes_lambda.contract.errors import ErrorCode
 from hyperframes_lambda.contract.events import CancelMarker, ExecutionInput
 from hyperframes_lambda.contract.formats import OutputFormat
-from hyperframes_lambda.contract.plan import MANIFEST_NAME
 from hyperframes_provider.client import names
 from hyperframes_provider.client.calls import Call, Steps
+from hyperframes_provider.client.dialect import OWN, Dialect
 from hyperframes_provider.client.errors import ExecutionNotFound, InvalidRequest, ServiceError, error_code
-from hyperframes_provider.client.request import PreparedRender
+from hyperframes_provider.client.request import PreparedRender, input_json
 from hyperframes_provider.client.s3 import S3Location, object_size, parse_s3_uri
 
 STOP_ERROR = ErrorCode.RENDER_CANCELLED.value
@@ -60,7 +60,7 @@ class Execution:
     error: str
     cause: str
     redrivable: bool
-    """Whether Step Functions offers to continue it. The embedded endpoint never does."""
+    """Whether Step Functions offers to continue it."""
 
     @property
     def name(self) -> str:
@@ -133,7 +133,14 @@ def says_gone(error: ClientError) -> bool:
     return error_code(error) in ("ExecutionDoesNotExist", "InvalidArn")
 
 
-def start_or_adopt(prepared: PreparedRender, *, on_begin: Callable[[str], None]) -> Steps[Started]:
+def _as_it_is(prepared: PreparedRender) -> Steps[PreparedRender]:
+    return prepared
+    yield
+
+
+def start_or_adopt(
+    prepared: PreparedRender, *, on_begin: Callable[[str], None], admit: Callable[[PreparedRender], Steps[PreparedRender]] = _as_it_is
+) -> Steps[Started]:
     """Begin the render, unless an earlier attempt did.
 
     The latest generation decides. RUNNING: adopt it. SUCCEEDED: hand its result over when no attempt has done so (see `mark_taken`),
@@ -143,6 +150,7 @@ def start_or_adopt(prepared: PreparedRender, *, on_begin: Callable[[str], None])
 
     :param on_begin: told the ARN just before the execution is started, redriven or adopted: the ARN follows from the name, so it can be
         noted before there is anything that could get lost
+    :param admit: asked before an execution is started, and only then: what it returns is started, and what it raises prevents it
     """
     machine = prepared.target.state_machine_arn
     for _ in range(_START_RACES):
@@ -152,7 +160,7 @@ def start_or_adopt(prepared: PreparedRender, *, on_begin: Callable[[str], None])
             if not latest.status.terminal:
                 on_begin(latest.arn)
                 return Started(latest.arn, "adopted")
-            if latest.status is Status.SUCCEEDED and not (yield from _is_taken(latest)):
+            if latest.status is Status.SUCCEEDED and not (yield from _is_taken(latest, prepared.target.dialect)):
                 return Started(latest.arn, "finished")
             if latest.redrivable and not latest.stopped_by_us and latest.status in (Status.TIMED_OUT, Status.ABORTED):
                 on_begin(latest.arn)
@@ -160,12 +168,12 @@ def start_or_adopt(prepared: PreparedRender, *, on_begin: Callable[[str], None])
                 if redriven:
                     return Started(latest.arn, "redriven", because=f"generation {generation} was {latest.status}")
             because = f"generation {generation} is {latest.status}" + (f" ({latest.error})" if latest.error else "")
+        prepared = yield from admit(prepared)
         name = names.execution_name(prepared.render_id, generation + 1)
         on_begin(names.execution_arn(machine, name))
+        arguments = {"stateMachineArn": machine, "name": name, "input": prepared.input_json(generation + 1)}
         try:
-            answer = yield Call(
-                "stepfunctions", "start_execution", {"stateMachineArn": machine, "name": name, "input": prepared.input_json}
-            )
+            answer = yield Call("stepfunctions", "start_execution", arguments)
         except ClientError as error:
             if error_code(error) == "ExecutionAlreadyExists":
                 continue
@@ -176,6 +184,38 @@ def start_or_adopt(prepared: PreparedRender, *, on_begin: Callable[[str], None])
             raise
         return Started(answer["executionArn"], "started", because=because)
     raise ServiceError(f"other attempts kept starting {prepared.render_id}", code="ExecutionAlreadyExists", operation="StartExecution")
+
+
+def redrive(execution_arn: str, *, dialect: Dialect = OWN) -> Steps[Started]:
+    """Go on with a render that ended without an output; what is finished of it is kept.
+
+    Step Functions redrives the execution where it can. Where it cannot (too old, too long a history), and where a redrive would end at
+    once because the cancel marker of this execution is still there, the next generation is started with the same input: it finds the
+    finished chunks under the same render id. One that runs already, this execution or a later generation, is adopted.
+
+    :raises InvalidRequest: it has succeeded, or it is not a render
+    """
+    execution = yield from describe(execution_arn)
+    if execution.status is Status.SUCCEEDED:
+        raise InvalidRequest(f"{execution_arn} has succeeded: there is nothing to redrive", hint="Download its output, or render again.")
+    if not execution.status.terminal:
+        return Started(execution.arn, "adopted")
+    if execution.request is None:
+        raise InvalidRequest(f"{execution_arn} is not a HyperFrames render: its input has no PlanOutputS3Prefix")
+    machine, render = names.state_machine_arn(execution_arn), names.render_id_of(execution_arn)
+    generation = names.generation_of(execution_arn)
+    if execution.redrivable and not execution.stopped_by_us and (yield from _redrive(execution_arn)):
+        return Started(execution_arn, "redriven", because=f"it was {execution.status}")
+    _, latest = yield from _latest(machine, render, generation)
+    if latest is not None and not latest.status.terminal:
+        return Started(latest.arn, "adopted")
+    newest = names.generation_of(latest.arn) if latest is not None else generation
+    prefix = execution.request.plan_output_s3_prefix.removesuffix(f"-g{generation}/")
+    base = execution.request.model_copy(update={"plan_output_s3_prefix": prefix if prefix.endswith("/") else f"{prefix}/"})
+    text = input_json(dialect.input_of(base, newest + 1))
+    name = names.execution_name(render, newest + 1)
+    answer = yield Call("stepfunctions", "start_execution", {"stateMachineArn": machine, "name": name, "input": text})
+    return Started(answer["executionArn"], "started", because=f"generation {newest} is {execution.status} and cannot be redriven")
 
 
 def mark_taken(execution: Execution) -> Steps[bool]:
@@ -192,22 +232,25 @@ def mark_taken(execution: Execution) -> Steps[bool]:
     return True
 
 
-def _is_taken(execution: Execution) -> Steps[bool]:
+def _is_taken(execution: Execution, dialect: Dialect) -> Steps[bool]:
     """Whether a succeeded execution's result was handed over. Notes expire, and with them the plan: then it was long ago."""
     noted = yield from object_size(_taken_marker(execution))
     if noted is not None:
         return True
-    plan = yield from object_size(execution.prefix / f"plan/{MANIFEST_NAME}")
-    return plan is None
+    for plan in dialect.plans:
+        found = yield from object_size(execution.prefix / plan)
+        if found is not None:
+            return False
+    return True
 
 
 def _taken_marker(execution: Execution) -> S3Location:
     return execution.prefix / f"taken/{execution.name}"
 
 
-def _latest(machine: str, render: str) -> Steps[tuple[int, Execution | None]]:
-    """The highest generation that exists, 0 for none, and its execution."""
-    generation, latest = 0, None
+def _latest(machine: str, render: str, beyond: int = 0) -> Steps[tuple[int, Execution | None]]:
+    """The highest generation that exists beyond a known one, and its execution; that one and None when there is none."""
+    generation, latest = beyond, None
     while True:
         try:
             latest = yield from describe(names.execution_arn(machine, names.execution_name(render, generation + 1)))
@@ -225,11 +268,12 @@ def _redrive(execution_arn: str) -> Steps[bool]:
     return True
 
 
-def stop(execution_arn: str, *, cause: str, prefix: S3Location | None = None) -> Steps[Stopped]:
+def stop(execution_arn: str, *, cause: str, prefix: S3Location | None = None, dialect: Dialect = OWN) -> Steps[Stopped]:
     """Stop an execution: first the cancel marker, which ends running chunks, then StopExecution, which ends the rest.
 
     :param cause: who stopped it and why; it is kept in the execution and in the marker
     :param prefix: where the render's live signals lie, when it is known; else the execution is asked
+    :param dialect: what kind of stack renders; where nobody looks for a marker there is none, and running chunks end when they are done
     """
     cause = cause[:_LONGEST_CAUSE]
     detail = ""
@@ -241,14 +285,18 @@ def stop(execution_arn: str, *, cause: str, prefix: S3Location | None = None) ->
         if execution.status.terminal:
             return Stopped(stopped=False, marked=False, detail=f"it had ended already: {execution.status}")
         prefix = execution.prefix
-    marker = prefix / "cancel"
-    name = execution_arn.rsplit(":", 1)[-1]
-    body = CancelMarker(execution_name=name, cause=cause).model_dump_json(by_alias=True).encode()
-    try:
-        yield Call("s3", "put_object", {"Bucket": marker.bucket, "Key": marker.key, "Body": body, "ContentType": "application/json"})
-        marked = True
-    except ClientError as error:
-        marked, detail = False, f"no cancel marker: {error}"
+    marked = False
+    if dialect.live_signals:
+        marker = prefix / "cancel"
+        name = execution_arn.rsplit(":", 1)[-1]
+        body = CancelMarker(execution_name=name, cause=cause).model_dump_json(by_alias=True).encode()
+        try:
+            yield Call("s3", "put_object", {"Bucket": marker.bucket, "Key": marker.key, "Body": body, "ContentType": "application/json"})
+            marked = True
+        except ClientError as error:
+            detail = f"no cancel marker: {error}"
+    else:
+        detail = "chunks that are running end when they are done: this kind of stack cannot interrupt them"
     try:
         yield Call("stepfunctions", "stop_execution", {"executionArn": execution_arn, "error": STOP_ERROR, "cause": cause})
     except ClientError as error:

@@ -39,9 +39,15 @@ def render_id_of(name: str) -> str:
 
 
 def generation_of(name: str) -> int:
-    """The generation in the name, or in the ARN, of an execution; 0 for a name of another kind."""
+    """The generation in the name, or in the ARN, of an execution; 0 for one that was named by hand."""
     match = re.search(r"-g([0-9]+)$", name)
     return int(match[1]) if match else 0
+
+
+def state_machine_arn(execution_arn: str) -> str:
+    """The state machine of an execution."""
+    head, rest = execution_arn.split(":execution:", 1)
+    return f"{head}:stateMachine:{rest.rsplit(':', 1)[0]}"
 
 
 def short_id(name: str) -> str:

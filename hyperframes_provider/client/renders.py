@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
 
 from hyperframes_lambda.contract.config import RenderConfig
-from hyperframes_provider.client import executions, listing, logs
+from hyperframes_provider.client import concurrency, executions, listing, logs, map_runs
 from hyperframes_provider.client import history as histories
-from hyperframes_provider.client.calls import Steps, run
+from hyperframes_provider.client.calls import Call, Steps, run
 from hyperframes_provider.client.connect import Connect, is_loopback
 from hyperframes_provider.client.console import execution_url
-from hyperframes_provider.client.cost import DEFAULT_MEMORY_MB
-from hyperframes_provider.client.errors import HyperFramesClientError, RenderCancelled, RenderFailed, RenderTimedOut
+from hyperframes_provider.client.dialect import OWN
+from hyperframes_provider.client.errors import (
+    AccessDenied,
+    HyperFramesClientError,
+    InvalidRequest,
+    RenderCancelled,
+    RenderFailed,
+    RenderTimedOut,
+    error_code,
+)
 from hyperframes_provider.client.executions import Execution, Started, Status, Stopped
 from hyperframes_provider.client.listing import RenderSummary
 from hyperframes_provider.client.project import Project, Upload, upload
+from hyperframes_provider.client.reference_stack import dialect_of_definition
 from hyperframes_provider.client.report import Reporter, cancelled_text, failure_text
 from hyperframes_provider.client.request import PreparedRender, RenderTarget, prepare
 from hyperframes_provider.client.result import RenderResult, result_of
@@ -40,9 +53,26 @@ class RenderClient:
         self._connect = connect
 
     def target(self, stack_name: str) -> RenderTarget:
-        """Where the stack of this name renders; `StackNotFound` or `StackNotReady` when it cannot."""
+        """Where the stack of this name renders, and of what kind it is; `StackNotFound` or `StackNotReady` when it cannot."""
         outputs = describe_stack(self._connect, stack_name)
-        return RenderTarget(outputs.bucket, outputs.state_machine_arn, outputs.function_arn)
+        return RenderTarget(
+            outputs.bucket,
+            outputs.state_machine_arn,
+            outputs.function_arn,
+            outputs.dialect,
+            takes_limit=outputs.provider_version is not None,
+        )
+
+    def target_at(self, bucket: str, state_machine_arn: str) -> RenderTarget:
+        """Where this state machine renders, for those who may not look at the stack.
+
+        Its definition says what kind of stack it is; who may not read that either is taken to have deployed one of this provider.
+        """
+        try:
+            machine = run(self._connect, _describe_machine(state_machine_arn))
+        except AccessDenied:
+            return RenderTarget(bucket, state_machine_arn)
+        return RenderTarget(bucket, state_machine_arn, dialect=dialect_of_definition(json.loads(machine["definition"])) or OWN)
 
     def prepare(
         self,
@@ -63,9 +93,30 @@ class RenderClient:
             run(self._connect, write_object(prepared.variables, prepared.variables_json, content_type="application/json"))
         return upload(self._connect, prepared.project)
 
-    def start(self, prepared: PreparedRender, *, on_begin: Callable[[str], None] = lambda _: None) -> Started:
-        """Begin the render, or adopt what an earlier attempt began; see `client.executions.start_or_adopt`."""
-        return run(self._connect, executions.start_or_adopt(prepared, on_begin=on_begin))
+    def start(
+        self,
+        prepared: PreparedRender,
+        *,
+        on_begin: Callable[[str], None] = lambda _: None,
+        say: Say = lambda _: None,
+        warn: Say | None = None,
+    ) -> Started:
+        """Begin the render, or adopt what an earlier attempt began; see `client.executions.start_or_adopt`.
+
+        :param say: told how many chunks may be rendered at once, and why
+        :param warn: told so when it is fewer than were asked for; default: `say`
+        :raises NoConcurrency: nothing was started, because nothing could run
+        """
+
+        def admit(prepared: PreparedRender) -> Steps[PreparedRender]:
+            if not prepared.target.takes_limit:
+                return prepared
+            asked = prepared.request.config.get("maxParallelChunks")
+            decision = yield from concurrency.reconcile(prepared.target.function_arn, asked=asked)
+            (warn or say if decision.warning else say)(decision.text)
+            return prepared.limited(decision.limit)
+
+        return run(self._connect, executions.start_or_adopt(prepared, on_begin=on_begin, admit=admit))
 
     def mark_taken(self, execution_arn: str) -> bool:
         """Note that the result was handed over, so that the same request is another render; see `client.executions.mark_taken`."""
@@ -130,7 +181,11 @@ class RenderClient:
 
     def cancel(self, execution_arn: str, *, cause: str, prepared: PreparedRender | None = None) -> Stopped:
         """Stop the execution and its running chunks. Says what happened instead of raising when it has ended already."""
-        return run(self._connect, executions.stop(execution_arn, cause=cause, prefix=prepared.prefix if prepared else None))
+        return run(self._connect, stop(execution_arn, cause=cause, prepared=prepared))
+
+    def redrive(self, execution_arn: str) -> Started:
+        """Go on with a render that ended without an output; see `client.executions.redrive`."""
+        return run(self._connect, redrive(execution_arn))
 
     @property
     def has_console(self) -> bool:
@@ -142,21 +197,50 @@ class RenderClient:
         return execution_url(execution_arn) if self.has_console else execution_arn
 
 
+def _describe_machine(state_machine_arn: str) -> Steps[dict[str, Any]]:
+    try:
+        machine: dict[str, Any] = yield Call("stepfunctions", "describe_state_machine", {"stateMachineArn": state_machine_arn})
+    except ClientError as error:
+        if error_code(error) in ("StateMachineDoesNotExist", "InvalidArn"):
+            raise InvalidRequest(f"there is no state machine {state_machine_arn}", hint="Deploy the stack first.") from error
+        raise
+    return machine
+
+
 def conclude(execution_arn: str, *, with_console: bool = True) -> Steps[RenderResult]:
     """The result of an execution that has ended, or the error that says why there is none."""
     watch = RenderWatch(execution_arn)
     snapshot = yield from watch.poll()
     execution = snapshot.execution
     if execution.status is Status.SUCCEEDED:
-        return result_of(execution, watch.history, memory_mb=watch.memory_mb or DEFAULT_MEMORY_MB)
+        memory = {"memory_mb": watch.memory_mb, "coordinator_memory_mb": watch.coordinator_memory_mb}
+        return result_of(execution, watch.history, watch.reports, **memory)
     if not execution.status.terminal:
         raise HyperFramesClientError(f"{execution_arn} is still {execution.status}")
-    if execution.cancelled:
+    child = yield from map_runs.failing_child(execution)
+    if execution.cancelled or (child is not None and child.execution.cancelled):
         raise RenderCancelled(cancelled_text(execution), execution_arn=execution_arn, cause=execution.cause)
-    failure = histories.failure_of(execution, watch.history)
+    failure = histories.failure_of(execution, watch.history) if child is None else histories.failure_of(child.execution, child.history)
     tail = yield from logs.tail(failure.log_group, failure.since, failure.until, containing=execution.name)
     failure = replace(failure, log_tail=tail)
     raise RenderFailed(failure, execution_arn=execution_arn, text=failure_text(failure, execution_arn, with_console=with_console))
+
+
+def redrive(execution_arn: str) -> Steps[Started]:
+    """Go on with a render as its kind of stack does; see `client.executions.redrive`."""
+    dialect = yield from histories.dialect_of(execution_arn)
+    return (yield from executions.redrive(execution_arn, dialect=dialect))
+
+
+def stop(execution_arn: str, *, cause: str, prepared: PreparedRender | None = None) -> Steps[Stopped]:
+    """Stop an execution as its kind of stack is stopped; see `client.executions.stop`.
+
+    :param prepared: what was started, when it is known: nothing has to be asked then
+    """
+    if prepared is None:
+        dialect = yield from histories.dialect_of(execution_arn)
+        return (yield from executions.stop(execution_arn, cause=cause, dialect=dialect))
+    return (yield from executions.stop(execution_arn, cause=cause, prefix=prepared.prefix, dialect=prepared.target.dialect))
 
 
 def timed_out(execution_arn: str) -> RenderTimedOut:

@@ -6,17 +6,21 @@ from dataclasses import dataclass, field
 
 from hyperframes_lambda.contract.events import PlanResult
 from hyperframes_provider.client.console import execution_url
+from hyperframes_provider.client.dialect import OWN, Dialect
 from hyperframes_provider.client.executions import Execution, Status
 from hyperframes_provider.client.history import Failure, RetryNote
 from hyperframes_provider.client.names import short_id
 from hyperframes_provider.client.progress import Progress
 from hyperframes_provider.client.result import RenderResult
-from hyperframes_provider.client.retry_policy import attempts
-from hyperframes_provider.client.watch import Snapshot
+from hyperframes_provider.client.watch import Estimate, Snapshot
 
 _TIMES = "\N{MULTIPLICATION SIGN}"
 _SHARE = 0.1
 """Part of all frames that must be new before frames alone are worth a line."""
+_WHOLE_FPS = 10
+"""Below so many frames a second their tenths matter."""
+_AGAIN = 4
+"""Throttling goes on in many small steps: it is worth another line when there is so many times as much of it."""
 
 
 @dataclass
@@ -26,6 +30,8 @@ class Reporter:
     _planned: bool = False
     _assembling: bool = False
     _retries: int = 0
+    _throttled: int = 0
+    """Beyond so many throttled invocations it is said again that there are such."""
     _progress: Progress = field(default_factory=Progress)
 
     def lines(self, snapshot: Snapshot) -> list[str]:
@@ -34,11 +40,14 @@ class Reporter:
         plan = snapshot.plan
         if plan is not None and not self._planned:
             self._planned = True
-            lines.append(
-                f"render {short_id(snapshot.execution.name)}… planned · {_pictures(plan)}" + (" · plan reused" if plan.reused else "")
-            )
-        lines += [retry_line(note) for note in snapshot.retries[self._retries :]]
+            lines.append(planned_line(snapshot.execution.name, plan, snapshot.estimate))
+            if plan.sizing:
+                lines.append(plan.sizing)
+        lines += [retry_line(note, snapshot.dialect) for note in snapshot.retries[self._retries :]]
         self._retries = len(snapshot.retries)
+        if snapshot.throttled > self._throttled:
+            lines.append(throttled_line(snapshot.throttled))
+            self._throttled = _AGAIN * snapshot.throttled
         if self._moved(snapshot.progress):
             self._progress = snapshot.progress
             lines.append(progress_line(snapshot.progress, snapshot.cost_usd))
@@ -62,6 +71,21 @@ def started_line(execution_name: str, how: str, because: str = "") -> str:
     return f"render {short_id(execution_name)}… {words[how]}" + (f" · {because}" if because else "")
 
 
+def planned_line(execution_name: str, plan: PlanResult, estimate: Estimate | None) -> str:
+    """`render 6f1c… · 12 chunks planned · 2880 frames · … · estimated 41 s, $0.031`."""
+    parts = [f"render {short_id(execution_name)}…", _pictures(plan)]
+    if plan.reused:
+        parts.append("plan reused")
+    if estimate is not None:
+        parts.append(f"estimated {estimate.seconds:.0f} s, {dollars(estimate.cost_usd)}")
+    return " · ".join(parts)
+
+
+def throttled_line(count: int) -> str:
+    """That the render waits for others to end; it goes on by itself."""
+    return f"throttled {_count(count, 'time')}: other invocations use the concurrency, chunks wait for their turn"
+
+
 def progress_line(progress: Progress, cost_usd: float) -> str:
     """`3/12 chunks · 720/2880 frames · 92 fps · ETA 23 s · $0.008`; what is unknown is left out."""
     parts = []
@@ -71,16 +95,16 @@ def progress_line(progress: Progress, cost_usd: float) -> str:
     if progress.chunks_reused:
         parts.append(f"{progress.chunks_reused} reused")
     if progress.rate is not None:
-        parts.append(f"{progress.rate:.0f} fps")
+        parts.append(f"{progress.rate:.{0 if progress.rate >= _WHOLE_FPS else 1}f} fps")
     if progress.eta:
         parts.append(f"ETA {progress.eta:.0f} s")
     return " · ".join([*parts, dollars(cost_usd)])
 
 
-def retry_line(note: RetryNote) -> str:
+def retry_line(note: RetryNote, dialect: Dialect = OWN) -> str:
     """`chunk 7 retried (BROWSER_CRASHED, attempt 2 of 4)`."""
     what = note.state if note.chunk is None else f"chunk {note.chunk}"
-    return f"{what} retried ({note.error}, attempt {note.attempt} of {attempts(note.error)})"
+    return f"{what} retried ({note.error}, attempt {note.attempt} of {dialect.attempts(note.error)})"
 
 
 def done_line(result: RenderResult) -> str:
@@ -133,9 +157,9 @@ def size(count: int) -> str:
 
 def _pictures(plan: PlanResult) -> str:
     if not plan.chunk_count:
-        return f"{plan.format} · {plan.duration:.3f} s"
+        return f"planned · {plan.format} · {plan.duration:.3f} s"
     pictures = f"{plan.width}{_TIMES}{plan.height}"
-    frames = f"{_count(plan.chunk_count, 'chunk')} · {_count(plan.total_frames, 'frame')}"
+    frames = f"{_count(plan.chunk_count, 'chunk')} planned · {_count(plan.total_frames, 'frame')}"
     return f"{frames} · {plan.duration:.3f} s · {pictures} at {plan.fps} fps"
 
 

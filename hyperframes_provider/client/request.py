@@ -6,16 +6,17 @@ import json
 import os
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
 
 from hyperframes_lambda.contract.config import RenderConfig, parse_config
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
-from hyperframes_lambda.contract.events import VARIABLES_REFERENCE, ExecutionInput
+from hyperframes_lambda.contract.events import CONCURRENCY_LIMIT, VARIABLES_REFERENCE, ExecutionInput
 from hyperframes_lambda.contract.formats import OutputFormat, format_of
 from hyperframes_provider.client import names
+from hyperframes_provider.client.dialect import OWN, Dialect
 from hyperframes_provider.client.errors import InvalidRequest, RequestTooLarge
 from hyperframes_provider.client.project import Project, locate
 from hyperframes_provider.client.s3 import S3Location, parse_s3_uri
@@ -24,7 +25,7 @@ INPUT_LIMIT = 262_144
 """Bytes of UTF-8 that Step Functions takes as the input of an execution, and as the state between two steps."""
 
 PLAN_RESERVE = 8_192
-"""Bytes of that limit that the plan's result needs: it travels beside the input, with up to 1000 chunk numbers."""
+"""Bytes of that limit that the plan's result needs: it travels beside the input, and what is put into that just before the start."""
 
 LARGEST_VARIABLES = 16 << 20
 """Bytes of variables, as JSON, that a render may have: what travels into every page must stay reasonable there."""
@@ -46,6 +47,10 @@ class RenderTarget:
     state_machine_arn: str
     function_arn: str = ""
     """Empty where only bucket and state machine are known."""
+    dialect: Dialect = OWN
+    """What kind of stack it is."""
+    takes_limit: bool = False
+    """Whether Plan on this stack understands how many invocations may run at once: neither the reference's nor an old one of ours does."""
 
     @property
     def log_group(self) -> str:
@@ -61,11 +66,20 @@ class PreparedRender:
     render_id: str
     project: Project
     request: ExecutionInput
-    input_json: str
-    """The exact input: Step Functions takes a second start with the same name and the same input for the same start."""
     warnings: tuple[str, ...]
     variables_json: bytes | None = None
     """The variables, where they outgrow the input: `upload` puts them at `variables`, which the input refers to instead."""
+
+    def limited(self, concurrency: int | None) -> PreparedRender:
+        """The same render, told how many invocations may run at once. Its names stay: they follow from what was asked for."""
+        if concurrency is None:
+            return self
+        config = {**self.request.config, CONCURRENCY_LIMIT: concurrency}
+        return replace(self, request=self.request.model_copy(update={"config": config}))
+
+    def input_json(self, generation: int) -> str:
+        """The exact input of an execution: Step Functions takes a second start with the same name and input for the same start."""
+        return input_json(self.target.dialect.input_of(self.request, generation))
 
     @property
     def variables(self) -> S3Location:
@@ -109,12 +123,14 @@ def prepare(
     :param label: what the name begins with, for people
     :param identity: what makes two requests two renders, besides project, configuration and output: for a task, its key
     :raises InvalidRequest: the project, the output or the size of the input cannot be accepted
+    :raises RenderError: `INVALID_CONFIG`: the target is a stack of another kind, which cannot render what the configuration asks
     """
     _check_finite(config.variables)
     located = project if isinstance(project, Project) else locate(project, bucket=target.bucket, entry=config.entry_file)
-    wire = config.to_wire()
+    wire = target.dialect.config(config)
     render = names.render_id(label, *identity, located.archive.uri, output, wire)
     destination = _output(output, target=target, config=config, render=render)
+    target.dialect.check_places(bucket=target.bucket, project=located.archive.uri, output=destination.uri, output_format=config.format)
     try:
         request = ExecutionInput.model_validate(
             {
@@ -127,8 +143,12 @@ def prepare(
     except ValidationError as error:
         faults = "; ".join(f"{fault['loc'][0]}: {fault['input']!r}: {fault['msg']}" for fault in error.errors())
         raise InvalidRequest(faults, hint="S3 URIs have at most 1200 characters, prefixes 1000.") from None
-    request, variables_json = _fitting(request)
-    return PreparedRender(target, render, located, request, input_json(request), _warnings(destination, target), variables_json)
+    variables_json = None
+    if target.dialect.extensions:
+        request, variables_json = _fitting(request)
+    prepared = PreparedRender(target, render, located, request, _warnings(destination, target), variables_json)
+    prepared.input_json(1)  # raises when it is too large
+    return prepared
 
 
 def _fitting(request: ExecutionInput) -> tuple[ExecutionInput, bytes | None]:
@@ -199,7 +219,7 @@ def _largest(wire: Mapping[str, Any], path: str = "") -> tuple[str, int]:
 
 
 def _output(output: str | None, *, target: RenderTarget, config: RenderConfig, render: str) -> S3Location:
-    suffix = config.format.spec.suffix
+    suffix = target.dialect.output_suffix(config.format)
     if output is None:
         # The files of an HLS package lie side by side: they get a folder.
         name = f"{render}/index" if config.format is OutputFormat.HLS else render

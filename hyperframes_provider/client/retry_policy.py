@@ -22,8 +22,9 @@ class Backoff:
 
 
 BACKOFF: dict[Retry, Backoff] = {
-    # About 100 minutes. Each attempt leaves three events in a history that ends at 25,000, hence long waits rather than many.
-    Retry.THROTTLED: Backoff(attempts=100, first=2, longest=120),
+    # More than six hours: whoever holds the concurrency is done by then. Each attempt leaves three events, and forty chunks share a history
+    # that ends at 25,000, hence long waits rather than many. With many chunks waiting at random, a free place is found within seconds.
+    Retry.THROTTLED: Backoff(attempts=160, first=2, longest=300),
     Retry.TRANSIENT: Backoff(attempts=3),
     Retry.LOST: Backoff(attempts=3, longest=60),
 }

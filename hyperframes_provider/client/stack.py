@@ -16,10 +16,13 @@ from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
-from hyperframes_provider.client.bundle import build_slim_zip
-from hyperframes_provider.client.code_bucket import CodeBucket, CodeLocation, check_zip, object_exists, parse_code
+from hyperframes_provider.client.code_bucket import CodeBucket, CodeImage, CodeLocation, check_zip, object_exists, parse_code
 from hyperframes_provider.client.connect import Connect, is_loopback
+from hyperframes_provider.client.cost import DEFAULT_MEMORY_MB
+from hyperframes_provider.client.dialect import Dialect
 from hyperframes_provider.client.errors import HyperFramesClientError, InvalidRequest, error_code, typed_errors
+from hyperframes_provider.client.reference_stack import dialect_of_stack
+from hyperframes_provider.client.slim_zip import build_slim_zip
 from hyperframes_provider.client.stack_events import LONGEST_POLL, Operation, StackEvent, StackTimeout, says_missing
 from hyperframes_provider.client.template import PLACED_BY_DEPLOY, StackTemplate, load_template
 
@@ -29,6 +32,9 @@ DEFAULT_TIMEOUT = 1800.0
 _BUCKET = "RenderBucketName"
 _STATE_MACHINE = "RenderStateMachineArn"
 _FUNCTION = "RenderFunctionArn"
+_COORDINATOR = "CoordinatorFunctionArn"
+_VERSION = "ProviderVersion"
+_TOPIC = "NotificationTopicArn"
 
 _USABLE = frozenset(
     {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "IMPORT_COMPLETE"}
@@ -82,18 +88,32 @@ class StackOutputs:
     bucket: str
     state_machine_arn: str
     function_arn: str
+    """The function that renders chunks."""
     parameters: Mapping[str, str]
     """The values it was deployed with."""
+    dialect: Dialect
+    """What kind of stack it is: of this provider, or of the reference renderer."""
+    provider_version: str | None = None
+    """Version of this provider whose template it is; None for one deployed from the reference's, or before there was such an output."""
+    coordinator_arn: str = ""
+    """The function that plans and assembles: the same one, unless the stack has a second; empty for a stack of other origin."""
+    topic_arn: str = ""
+    """The stack's own topic; empty when it has none."""
 
     @property
     def functions(self) -> tuple[str, ...]:
         """ARNs of the functions that a render runs in."""
-        return (self.function_arn,)
+        return tuple(dict.fromkeys(arn for arn in (self.function_arn, self.coordinator_arn) if arn))
 
     @property
     def memory_mb(self) -> int:
         """Memory of the render function; what an invocation costs follows from it."""
-        return int(self.parameters["LambdaMemoryMb"])
+        return int(self.parameters.get("LambdaMemoryMb", DEFAULT_MEMORY_MB))
+
+    @property
+    def coordinator_memory_mb(self) -> int:
+        """Memory of the function that plans and assembles."""
+        return int(self.parameters.get("CoordinatorMemoryMb", "0")) or self.memory_mb
 
 
 @dataclass(frozen=True)
@@ -102,7 +122,7 @@ class DeployResult:
 
     action: Literal["created", "updated", "unchanged"]
     outputs: StackOutputs
-    code: CodeLocation
+    code: CodeLocation | CodeImage
     resources: int
     """Number of resources in the stack."""
     seconds: float
@@ -123,7 +143,9 @@ def deploy_stack(
     *,
     parameters: Mapping[str, object] | None = None,
     code: CodeLocation | Path | str | None = None,
+    build_code: Callable[[], Path] | None = None,
     tags: Mapping[str, str] | None = None,
+    role_arn: str | None = None,
     on_event: Callable[[StackEvent], None] | None = None,
     timeout: float = DEFAULT_TIMEOUT,
 ) -> DeployResult:
@@ -133,9 +155,13 @@ def deploy_stack(
     :param name: the stack's name
     :param parameters: stack parameters; the template's default for each one that is not given. `ProjectName` follows the stack's name
         unless given, so that two stacks do not meet
-    :param code: the function's ZIP: an S3 object, or a file on this machine. None: the slim ZIP made of the installed engine, which only
-        the embedded endpoint can run
+    :param code: the function's ZIP: an S3 object, or a file on this machine. None: on the embedded endpoint the slim ZIP made of the
+        installed engine, which only that one can run; elsewhere what `build_code` makes. With the parameter `ImageUri`
+        there is no ZIP
+    :param build_code: brings the whole ZIP and returns its path; called after everything else has been checked
     :param tags: tags of the stack and its resources; None leaves those of an existing stack
+    :param role_arn: role that CloudFormation takes for this and every later operation on the stack, with the policy that
+        `client.policies.service_role_policy` gives; None: the caller's own permissions, or the role of an earlier deploy
     :param on_event: called with each resource's progress
     :param timeout: seconds; an operation of somebody else that is still running is waited for within them
 
@@ -149,15 +175,16 @@ def deploy_stack(
     with typed_errors():
         cloudformation = connect("cloudformation")
         _check_name(name)
-        values = _check(template, name, parameters or {})
+        values = _check(template, name, parameters or {}, code)
         with tempfile.TemporaryDirectory(prefix="hyperframes-deploy-") as scratch:
-            source = _find_code(connect, code, Path(scratch))
+            source = CodeImage(values["ImageUri"]) if values["ImageUri"] else _find_code(connect, code, build_code, Path(scratch))
             stack = _settled(cloudformation, name, on_event=report, deadline=deadline)
             location = _place(connect, template, source, values)
         if stack is not None and "ProjectName" not in (parameters or {}):
             # A stack that was first deployed by other means keeps its name: another one would replace every resource.
             values["ProjectName"] = _parameters(stack).get("ProjectName", values["ProjectName"])
-        action = _apply(cloudformation, name, template, values, tags, exists=stack is not None, on_event=report, deadline=deadline)
+        request = _request(name, template, values, tags, role_arn)
+        action = _apply(cloudformation, name, request, exists=stack is not None, on_event=report, deadline=deadline)
         outputs = describe_stack(connect, name)
         count = sum(
             len(page["StackResourceSummaries"]) for page in cloudformation.get_paginator("list_stack_resources").paginate(StackName=name)
@@ -190,6 +217,10 @@ def describe_stack(connect: Connect, name: str) -> StackOutputs:
         state_machine_arn=outputs[_STATE_MACHINE],
         function_arn=outputs[_FUNCTION],
         parameters=_parameters(stack),
+        dialect=dialect_of_stack(outputs, _parameters(stack)),
+        provider_version=outputs.get(_VERSION),
+        coordinator_arn=outputs.get(_COORDINATOR, ""),
+        topic_arn=outputs.get(_TOPIC, ""),
     )
 
 
@@ -218,20 +249,29 @@ def _check_name(name: str) -> None:
         raise InvalidRequest(f"stack name {name!r} is not accepted", hint="1 to 128 letters, digits and hyphens, a letter first.")
 
 
-def _check(template: StackTemplate, name: str, given: Mapping[str, object]) -> dict[str, str]:
+def _check(template: StackTemplate, name: str, given: Mapping[str, object], code: CodeLocation | Path | str | None) -> dict[str, str]:
     """Validate with placeholders where the upload has yet to say: nothing may be uploaded for parameters that are refused."""
     placed = [key for key in PLACED_BY_DEPLOY if key in given]
     if placed:
         raise InvalidRequest(f"{', '.join(placed)}: the deploy sets these itself", hint="Say where the code lies with `code`.")
-    return template.resolve({"ProjectName": name, **given, **dict.fromkeys(PLACED_BY_DEPLOY, "pending")})
+    values = {"ProjectName": name, **given, **dict.fromkeys(PLACED_BY_DEPLOY, "pending")}
+    if given.get("ImageUri"):
+        if code is not None:
+            raise InvalidRequest("code: the parameter ImageUri gives the code already", hint="Leave one of the two out.")
+        values |= {"CodeBucket": "", "CodeKey": ""}
+    return template.resolve(values)
 
 
-def _find_code(connect: Connect, code: CodeLocation | Path | str | None, scratch: Path) -> CodeLocation | Path:
+def _find_code(
+    connect: Connect, code: CodeLocation | Path | str | None, build_code: Callable[[], Path] | None, scratch: Path
+) -> CodeLocation | Path:
     """The code that is meant, seen to be there and of the right kind."""
     source = parse_code(code) if isinstance(code, str) else code
     if source is None:
         endpoint = str(connect("cloudformation").meta.endpoint_url)
         if not is_loopback(endpoint):
+            if build_code is not None:
+                return build_code()
             raise InvalidRequest(
                 f"a deploy to {endpoint} needs the function's code",
                 hint="Pass code='s3://bucket/key.zip' in the stack's region, or the path of a built ZIP with browser and ffmpeg.",
@@ -245,12 +285,16 @@ def _find_code(connect: Connect, code: CodeLocation | Path | str | None, scratch
     return source
 
 
-def _place(connect: Connect, template: StackTemplate, source: CodeLocation | Path, values: dict[str, str]) -> CodeLocation:
+def _place(
+    connect: Connect, template: StackTemplate, source: CodeLocation | CodeImage | Path, values: dict[str, str]
+) -> CodeLocation | CodeImage:
     """Upload what is not in S3 yet and enter the places in `values`."""
     bucket = CodeBucket(connect)
     code = bucket.add_code(source) if isinstance(source, Path) else source
+    if isinstance(code, CodeLocation):
+        values |= {"CodeBucket": code.bucket, "CodeKey": code.key}
     definition = bucket.add_definition(template)
-    values |= {"CodeBucket": code.bucket, "CodeKey": code.key, "DefinitionBucket": definition.bucket, "DefinitionKey": definition.key}
+    values |= {"DefinitionBucket": definition.bucket, "DefinitionKey": definition.key}
     return code
 
 
@@ -281,29 +325,35 @@ def _refuse_foreign(stack: Mapping[str, Any] | None) -> None:
         raise InvalidRequest(f"stack {stack['StackName']!r} exists and was not made from this template", hint="Choose another stack name.")
 
 
-def _apply(
-    cloudformation: Any,
-    name: str,
-    template: StackTemplate,
-    values: Mapping[str, str],
-    tags: Mapping[str, str] | None,
-    *,
-    exists: bool,
-    on_event: Callable[[StackEvent], None],
-    deadline: float,
-) -> Literal["created", "updated", "unchanged"]:
-    """Make the change set, and execute it when it has changes."""
+def _request(
+    name: str, template: StackTemplate, values: Mapping[str, str], tags: Mapping[str, str] | None, role_arn: str | None
+) -> dict[str, Any]:
+    """The change set's arguments."""
     request: dict[str, Any] = {
         "StackName": name,
         "ChangeSetName": f"deploy-{uuid.uuid4().hex}",
-        "ChangeSetType": "UPDATE" if exists else "CREATE",
         "TemplateBody": template.body,
         "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in values.items()],
         "Capabilities": ["CAPABILITY_IAM"],
     }
     if tags is not None:
         request["Tags"] = [{"Key": key, "Value": value} for key, value in tags.items()]
-    created = cloudformation.create_change_set(**request)
+    if role_arn is not None:
+        request["RoleARN"] = role_arn
+    return request
+
+
+def _apply(
+    cloudformation: Any,
+    name: str,
+    request: Mapping[str, Any],
+    *,
+    exists: bool,
+    on_event: Callable[[StackEvent], None],
+    deadline: float,
+) -> Literal["created", "updated", "unchanged"]:
+    """Make the change set, and execute it when it has changes."""
+    created = cloudformation.create_change_set(**request, ChangeSetType="UPDATE" if exists else "CREATE")
     change_set, stack_id = created["Id"], created["StackId"]
     problem = _wait_for_change_set(cloudformation, change_set, stack_id, deadline)
     if problem is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,6 +21,9 @@ from hyperframes_provider.client.errors import HyperFramesClientError, InvalidRe
 
 PLACED_BY_DEPLOY = ("CodeBucket", "CodeKey", "DefinitionBucket", "DefinitionKey")
 """Parameters that say where the code and the definition were uploaded to; a deploy fills them in."""
+
+_TOGETHER = (("CodeBucket", "CodeKey"), ("WebhookUrl", "WebhookSecretArn"), ("VpcSubnetIds", "VpcSecurityGroupIds"))
+"""Parameters that mean something only together, as the template's own rules have it."""
 
 
 class TemplateMissing(HyperFramesClientError):
@@ -81,15 +84,17 @@ class StackTemplate:
     definition: bytes
     parameters: Mapping[str, Parameter]
 
-    def resolve(self, given: Mapping[str, object]) -> dict[str, str]:
-        """Every parameter's value as CloudFormation takes it, defaults filled in.
+    def resolve(self, given: Mapping[str, object], *, later: Collection[str] = ()) -> dict[str, str]:
+        """Every parameter's value as CloudFormation takes it, defaults filled in; not those whose values are known `later`.
 
         Raises `InvalidStackParameter`, one line for each fault: an unknown name, a value outside the declared range, none where the
-        template has no default.
+        template has no default, one that contradicts another.
         """
         faults = [self._unknown(name) for name in given if name not in self.parameters]
         values: dict[str, str] = {}
         for name, parameter in self.parameters.items():
+            if name in later:
+                continue
             value = _as_text(given[name]) if name in given else parameter.default
             if value is None:
                 faults.append(f"{name}: needs a value; {parameter.description}")
@@ -98,6 +103,7 @@ class StackTemplate:
             if fault is not None:
                 faults.append(f"{name}: {value!r} is not accepted; {fault}")
             values[name] = value
+        faults += _contradictions(values)
         if faults:
             raise InvalidStackParameter("\n".join(faults), hint="Nothing was created or changed. Correct the stack's parameters.")
         return values
@@ -106,6 +112,18 @@ class StackTemplate:
         near = difflib.get_close_matches(name, self.parameters, n=1)
         known = ", ".join(sorted(set(self.parameters) - set(PLACED_BY_DEPLOY)))
         return f"{name}: unknown parameter, " + (f"did you mean {near[0]}?" if near else f"known: {known}")
+
+
+def _contradictions(values: Mapping[str, str]) -> list[str]:
+    """What the template's rules refuse."""
+    faults = [
+        f"{one}: belongs together with {other}; give both or none"
+        for one, other in _TOGETHER
+        if bool(values.get(one)) != bool(values.get(other))
+    ]
+    if bool(values.get("CodeKey")) == bool(values.get("ImageUri")):
+        faults.append("ImageUri: give either this or CodeBucket and CodeKey")
+    return faults
 
 
 def cfn_folder() -> Path:

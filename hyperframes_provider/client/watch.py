@@ -9,14 +9,25 @@ from datetime import UTC, datetime
 
 from botocore.exceptions import ClientError
 
-from hyperframes_lambda.contract.events import PlanResult
+from hyperframes_lambda.contract.events import ChunkProgress, PlanResult
 from hyperframes_provider.client import history as histories
+from hyperframes_provider.client import map_runs
 from hyperframes_provider.client.calls import Call, Steps
-from hyperframes_provider.client.cost import DEFAULT_MEMORY_MB, cost, usage_of
+from hyperframes_provider.client.cost import DEFAULT_MEMORY_MB, Usage, cost, estimate_of, usage_of
+from hyperframes_provider.client.dialect import OWN, Dialect
 from hyperframes_provider.client.errors import ExecutionNotFound, HyperFramesClientError, Throttled
 from hyperframes_provider.client.executions import Execution, describe
 from hyperframes_provider.client.history import History, RetryNote
-from hyperframes_provider.client.progress import Progress, ProgressReader, progress_of
+from hyperframes_provider.client.progress import MOST_REPORTS, Progress, ProgressReader, progress_of, reports_of
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a plan lets expect of its chunks."""
+
+    seconds: float
+    cost_usd: float
+    """Of the whole render."""
 
 
 @dataclass(frozen=True)
@@ -30,42 +41,84 @@ class Snapshot:
     """Every retry so far, oldest first."""
     cost_usd: float
     """An estimate of what the render has cost until now."""
+    dialect: Dialect = OWN
+    """What kind of stack renders."""
+    throttled: int = 0
+    """Invocations so far that had to wait for others to end."""
+    estimate: Estimate | None = None
+    """None without a plan, and with one that says nothing of it."""
 
 
 @dataclass
 class RenderWatch:
-    """Follows one execution. Each poll costs one DescribeExecution, one page of history, one list and the progress that changed."""
+    """Follows one execution.
+
+    Each poll costs one DescribeExecution, one page of history, one list for each thousand chunks and the progress that changed; where the
+    chunks are executions of their own, one DescribeMapRun too.
+    """
 
     execution_arn: str
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     history: History = field(default_factory=History)
-    memory_mb: int | None = None
+    reports: list[ChunkProgress] = field(default_factory=list)
+    """What the chunks of this execution said last."""
+    _memory: dict[str, int] = field(default_factory=dict)
     _progress: ProgressReader = field(default_factory=ProgressReader)
 
     def poll(self) -> Steps[Snapshot]:
         """The state of things. The status is read first, so that a terminal one comes with a complete history."""
         execution = yield from describe(self.execution_arn)
         yield from histories.read(self.history, self.execution_arn)
-        chunks = (yield from self._progress.read(execution.prefix)) if self.history.plan is not None else []
-        memory = yield from self._memory()
+        plan, since, completed = self.history.plan, execution.started.timestamp(), 0
+        if not self.history.dialect.live_signals:
+            self.reports = self.history.chunk_progress()
+        elif plan is not None:
+            # The last look is a complete one: the costs of a distributed Map are in the reports only.
+            most = None if execution.status.terminal else MOST_REPORTS
+            chunks = yield from self._progress.read(execution.prefix, most=most)
+            self.reports = reports_of(chunks, plan, since=since)
+        if self.history.map_run_arn and not execution.status.terminal:
+            completed = yield from map_runs.completed(self.history.map_run_arn)
+        for function in (self.history.coordinator_arn, self.history.function_arn):
+            yield from self._ask_memory(function)
+        usage = usage_of(self.history, execution.stopped or self.clock(), self.reports)
         return Snapshot(
             execution=execution,
-            plan=self.history.plan,
-            progress=progress_of(chunks, self.history.plan, since=execution.started.timestamp()),
+            plan=plan,
+            progress=progress_of(self.reports, plan, since=since, completed=completed),
             retries=tuple(self.history.retries),
-            cost_usd=cost(usage_of(self.history, execution.stopped or self.clock()), memory_mb=memory),
+            cost_usd=self._cost(usage),
+            throttled=self.history.throttled,
+            estimate=None
+            if plan is None or not plan.estimated_seconds
+            else Estimate(plan.estimated_seconds, self._cost(estimate_of(plan))),
+            dialect=self.history.dialect,
         )
 
-    def _memory(self) -> Steps[int]:
-        """The function's memory in MB; the template's default where the function may not be asked. Asked once."""
-        if self.memory_mb is None and self.history.function_arn:
-            try:
-                answer = yield Call("lambda", "get_function_configuration", {"FunctionName": self.history.function_arn})
-            except ClientError:
-                self.memory_mb = DEFAULT_MEMORY_MB
-            else:
-                self.memory_mb = int(answer["MemorySize"])
-        return self.memory_mb or DEFAULT_MEMORY_MB
+    @property
+    def memory_mb(self) -> int:
+        """Memory of the function that renders chunks: as it is configured, or as its invocations say."""
+        said = next((report.memory_mb for report in self.reports if report.memory_mb is not None), self.coordinator_memory_mb)
+        return self._memory.get(self.history.function_arn, said)
+
+    @property
+    def coordinator_memory_mb(self) -> int:
+        """Memory of the function that plans and assembles; the template's default while it is unknown."""
+        return self._memory.get(self.history.coordinator_arn, DEFAULT_MEMORY_MB)
+
+    def _cost(self, usage: Usage) -> float:
+        return cost(usage, memory_mb=self.memory_mb, coordinator_memory_mb=self.coordinator_memory_mb)
+
+    def _ask_memory(self, function: str) -> Steps[None]:
+        """Once a function; where it may not be asked, the template's default is taken."""
+        if not function or function in self._memory:
+            return
+        try:
+            answer = yield Call("lambda", "get_function_configuration", {"FunctionName": function})
+        except ClientError:
+            self._memory[function] = DEFAULT_MEMORY_MB
+        else:
+            self._memory[function] = int(answer["MemorySize"])
 
 
 @dataclass

@@ -5,22 +5,21 @@ API, CloudFormation and the Step Functions interpreter all reach a function thro
 
 from __future__ import annotations
 
-import compileall
 import hashlib
 import io
+import json
 import os
-import shutil
-import stat
 import threading
 import time
 import uuid
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import moto.awslambda.urls as urls
 import moto.awslambda_simple.models as simple_lambda
 from moto.awslambda.models import LambdaBackend, LambdaFunction
+from moto.awslambda.responses import LambdaResponse
 from moto.core.base_backend import BackendDict
 from moto.core.config import default_user_config
 from moto.core.exceptions import JsonRESTError
@@ -28,6 +27,8 @@ from moto.s3.exceptions import MissingBucket
 from moto.s3.models import s3_backends
 
 from hyperframes_provider.local import requirements  # noqa: F401  (refuses any other moto before its internals are touched)
+from hyperframes_provider.local.enclosure import code_variables, lambda_variables
+from hyperframes_provider.local.lambda_code import Code, unpack
 from hyperframes_provider.local.lambda_environment import Environment, FunctionConfig
 from hyperframes_provider.local.lambda_pool import LambdaPool, ThrottledError
 
@@ -39,8 +40,16 @@ def install(url: str, code_dir: Path, toolset: ToolsetPath) -> LambdaPool:
     runner = _Runner(url, code_dir, toolset)
     LocalLambdaBackend.runner = runner
     default_user_config["lambda"] = {"use_docker": False}
+    LambdaResponse.get_account_settings = _account_settings  # type: ignore[attr-defined]
+    urls.url_paths[r"{0}/(?P<api_version>[^/]+)/account-settings/?$"] = LambdaResponse.dispatch
     simple_lambda.lambda_simple_backends = BackendDict(LocalLambdaBackend, "lambda")  # type: ignore[arg-type]
     return runner.pool
+
+
+def _account_settings(_response: LambdaResponse) -> tuple[int, dict[str, str], str]:
+    """The quota of concurrent executions: what this machine really runs at once."""
+    cores = os.cpu_count() or 1
+    return 200, {}, json.dumps({"AccountLimit": {"ConcurrentExecutions": cores, "UnreservedConcurrentExecutions": cores}})
 
 
 class LocalLambdaBackend(LambdaBackend):
@@ -102,6 +111,10 @@ class LocalLambdaBackend(LambdaBackend):
             raise JsonRESTError(
                 "InvalidParameterValueException", f"The embedded endpoint has no invocation type {kind}; use RequestResponse"
             )
+        if function.package_type == "Image":
+            raise JsonRESTError(
+                "InvalidParameterValueException", "The embedded endpoint cannot run container images: deploy the code as a ZIP"
+            )
         event = body.encode() if isinstance(body, str) else body
         reserved = None if function.reserved_concurrency is None else int(function.reserved_concurrency)
         try:
@@ -123,10 +136,6 @@ class _TooManyRequestsError(JsonRESTError):
         super().__init__("TooManyRequestsException", "Rate Exceeded.")
 
 
-_CERTIFICATES = ("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR")
-"""Whom this machine trusts: behind a company's own authority nothing remote could be fetched without. They hold no secrets."""
-
-
 class _Runner:
     """Turns moto's function objects into environments."""
 
@@ -142,30 +151,13 @@ class _Runner:
         """What decides whether a warm environment fits the function as it is now."""
         self._functions[function.function_arn] = function
         code = self._unpack(function)
-        own = {
-            "PATH": os.environ.get("PATH", os.defpath),
-            "LANG": "en_US.UTF-8",
-            "TZ": ":UTC",
-            "PYTHONPATH": str(code),
-            "LAMBDA_TASK_ROOT": str(code),
-            "_HANDLER": str(function.handler),
-            "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.run_time}",
-            "AWS_REGION": function.region,
-            "AWS_DEFAULT_REGION": function.region,
-            "AWS_ENDPOINT_URL": self._url,
-            # Whatever credentials this machine has, a function under test gets none of them.
-            "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
-            "AWS_SESSION_TOKEN": "local",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_LAMBDA_FUNCTION_NAME": function.function_name,
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),
-            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-            "HYPERFRAMES_TOOLSET": str(self._toolset()),
-            **{name: os.environ[name] for name in _CERTIFICATES if name in os.environ},
+        variables = {
+            **lambda_variables(
+                function.function_name, str(function.handler), int(function.memory_size), str(function.run_time), function.region, self._url
+            ),
+            **code_variables(code, self._toolset()),
+            **{name: str(value) for name, value in function.environment_vars.items()},
         }
-        variables = {**own, **{name: str(value) for name, value in function.environment_vars.items()}}
         return FunctionConfig(
             arn=function.function_arn,
             handler=str(function.handler),
@@ -173,6 +165,8 @@ class _Runner:
             memory_mb=int(function.memory_size),
             timeout=float(function.timeout),
             variables=tuple(sorted(variables.items())),
+            runtime=str(function.run_time),
+            tmp_mb=int(function.ephemeral_storage),
         )
 
     def _start(self, config: FunctionConfig) -> Environment:
@@ -192,19 +186,7 @@ class _Runner:
 
         return Environment(config, {"AWS_LAMBDA_LOG_GROUP_NAME": group, "AWS_LAMBDA_LOG_STREAM_NAME": stream}, log)
 
-    def _unpack(self, function: LambdaFunction) -> Path:
-        """The function's ZIP as a read-only folder, unpacked and compiled once for each content."""
+    def _unpack(self, function: LambdaFunction) -> Code:
         digest = hashlib.sha256(function.code_sha_256.encode()).hexdigest()[:16]
-        folder = self._code_dir / digest
         with self._unpacking:
-            if not folder.exists():
-                partial = folder.with_suffix(".partial")
-                shutil.rmtree(partial, ignore_errors=True)
-                with zipfile.ZipFile(io.BytesIO(function.code_bytes)) as archive:
-                    archive.extractall(partial)
-                compileall.compile_dir(str(partial), quiet=2, ddir=str(folder))
-                for path in partial.rglob("*"):
-                    path.chmod(path.stat().st_mode & ~(stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH) | stat.S_IRUSR)
-                partial.rename(folder)
-                folder.chmod(0o555)
-        return folder
+            return unpack(io.BytesIO(function.code_bytes), self._code_dir / digest)

@@ -7,11 +7,7 @@ from __future__ import annotations
 
 import json
 import queue
-import shutil
 import signal
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 import uuid
@@ -19,11 +15,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hyperframes_provider.local import processes, sandbox
+from hyperframes_provider.local import processes
+from hyperframes_provider.local.enclosure import ENVIRONMENT_MARK, Isolation, Wanted, start
+from hyperframes_provider.local.lambda_code import Code
 from hyperframes_provider.local.runtime_api import Invocation, Report, RuntimeApi, Told
-
-ENVIRONMENT_MARK = "HYPERFRAMES_LOCAL_ENVIRONMENT"
-"""Environment variable that every process of an environment inherits: its id."""
 
 _INIT_SECONDS = 10.0
 """Time that Lambda gives the initialisation for free; what it takes beyond that counts as the invocation's."""
@@ -31,7 +26,8 @@ _INIT_SECONDS = 10.0
 _SAMPLE_SECONDS = 0.5
 """How often the memory of the process tree is looked at."""
 
-_STOP_SECONDS = 10.0
+_TMP_SAMPLE_SECONDS = 0.1
+"""How often the temporary folder of a jail is looked at, which costs next to nothing."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +36,30 @@ class FunctionConfig:
 
     arn: str
     handler: str
-    code: Path
-    """The unpacked ZIP."""
+    code: Code
     memory_mb: int
     timeout: float
     """Seconds."""
     variables: tuple[tuple[str, str], ...]
-    """Environment variables, complete: nothing of the endpoint's own environment is added but `TMPDIR` and `HOME`."""
+    """Environment variables, complete: nothing of the endpoint's own environment is added but, for a plain process, `TMPDIR` and `HOME`."""
+    runtime: str = "python3.13"
+    tmp_mb: int = 512
+    """Size of /tmp. What lies in it does not count as memory, as on Lambda."""
+    isolation: Isolation = Isolation.NAMESPACES
+    """What is wished for; complete code alone can have walls."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What an invocation took."""
+
+    duration_ms: float
+    init_ms: float | None
+    """Start of the environment until its runtime asked for the event; None for a warm one."""
+    memory_bytes: int
+    """The most that the environment's processes have used together so far, in looks half a second apart."""
+    tmp_bytes: int
+    """The most that its temporary folder has held so far."""
 
 
 @dataclass(frozen=True)
@@ -56,52 +69,65 @@ class InvocationResult:
     request_id: str
     payload: bytes
     failed: bool
+    usage: Usage
     reusable: bool
     """Whether the environment can take another invocation."""
 
 
 class Environment:
-    """A running function process. `log` receives its output line by line, and Lambda's START, END and REPORT."""
+    """A running function process. `log` receives its output line by line, and Lambda's START, END and REPORT.
 
-    def __init__(self, config: FunctionConfig, variables: Mapping[str, str], log: Callable[[str], None]) -> None:
+    `enclosure` says what keeps it from this machine, and which interpreter it has. A plain process works in `scratch_dir`.
+    """
+
+    def __init__(
+        self, config: FunctionConfig, variables: Mapping[str, str], log: Callable[[str], None], *, scratch_dir: Path | None = None
+    ) -> None:
         self.config = config
         self.id = uuid.uuid4().hex
         self.idle_since = time.monotonic()
         self._log = log
         self._api = RuntimeApi(config.arn)
-        self._scratch = Path(tempfile.mkdtemp(prefix="e"))
-        self._started = time.monotonic()
+        self.started = time.monotonic()
         self._cold = True
         self._peak_bytes = 0
         self._peak_resident_bytes = 0
+        self._peak_tmp_bytes = 0
         self._closed = threading.Lock()
-        scratch = str(self._scratch)
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", sandbox.__file__, sys.executable, "-m", "awslambdaric", config.handler],
-            cwd=config.code,
-            env={
-                **dict(config.variables),
-                **variables,
-                "AWS_LAMBDA_RUNTIME_API": self._api.address,
-                "TMPDIR": scratch,
-                "HOME": scratch,
-                ENVIRONMENT_MARK: self.id,
-            },
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+        self.enclosure = start(
+            Wanted(
+                code=config.code,
+                handler=config.handler,
+                runtime=config.runtime,
+                variables={**dict(config.variables), **variables},
+                tmp_mb=config.tmp_mb,
+                isolation=config.isolation,
+                mark=self.id,
+                scratch_dir=scratch_dir,
+            ),
+            self._api.address,
         )
-        threading.Thread(target=self._pass_output_on, name=f"output-{self.id}", daemon=True).start()
+        self._process = self.enclosure.process
+        self._fallen = False
+        for warning in self._warnings():
+            log(warning)
+        self._output = threading.Thread(target=self._pass_output_on, name=f"output-{self.id}", daemon=True)
+        self._output.start()
+        threading.Thread(target=self.enclosure.watch, args=(self._note_end,), name=f"watch-{self.id}", daemon=True).start()
 
     def alive(self) -> bool:
-        """Whether the process runs."""
-        return self._process.poll() is None
+        """Whether it can take an event: the process runs, or can be started again."""
+        return self.enclosure.process.poll() is None
 
     def invoke(self, event: bytes, client_context: str | None = None) -> InvocationResult:
         """Run one event to its end: an answer, an error, the time limit, the memory limit or the end of the process."""
         request_id = str(uuid.uuid4())
+        if self._fallen:
+            self._restart()
         first = self._wait(_INIT_SECONDS) if self._cold else None
-        init_ms = (time.monotonic() - self._started) * 1000 if self._cold else None
+        init_ms = None
+        if self._cold:
+            init_ms = ((time.monotonic() if first is None else first.at) - self.started) * 1000
         self._cold = False
         self._log(f"START RequestId: {request_id} Version: $LATEST")
         started = time.monotonic()
@@ -109,9 +135,11 @@ class Environment:
         deadline_ms = int((time.time() + self.config.timeout) * 1000)
         self._api.send(Invocation(request_id, event, deadline_ms, trace_id, client_context))
         end = self._wait_for_end(started + self.config.timeout) if first is None or first.told is Told.READY else first
-        result = self._result(request_id, end)
+        self._look_at_tmp()
+        usage = Usage((time.monotonic() - started) * 1000, init_ms, self._peak_bytes, self._peak_tmp_bytes)
+        result = self._result(request_id, end, usage)
         self._log(f"END RequestId: {request_id}")
-        self._log(self._report(request_id, (time.monotonic() - started) * 1000, init_ms))
+        self._log(self._report(request_id, usage))
         self.idle_since = time.monotonic()
         return result
 
@@ -119,26 +147,54 @@ class Environment:
         """End every process of the environment and remove its scratch folder; may be called twice."""
         if not self._closed.acquire(blocking=False):
             return
-        stdin = self._process.stdin
-        if stdin is not None:
-            # The end of this pipe is what makes the sandbox kill everything in it.
-            stdin.close()
-        try:
-            self._process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        # Nothing is left unless the sandbox itself was killed.
+        self.enclosure.stop()
+        # Nothing is left unless the first process itself was killed.
         processes.kill(processes.marked(ENVIRONMENT_MARK, self.id))
         self._api.close()
-        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _restart(self) -> None:
+        """Lambda starts a function that died in the same environment again, with its /tmp as it was."""
+        self._api.forget()
+        self._fallen = False
+        self._cold = True
+        self._peak_bytes = self._peak_resident_bytes = 0
+        self.started = time.monotonic()
+        self.enclosure.restart()
+
+    def _note_end(self, status: int) -> None:
+        if not self.enclosure.restartable:
+            # Nothing more will come, and what it said last belongs before the end.
+            self._output.join(_LAST_WORDS_SECONDS)
+        self._fallen = True
+        self._api.reports.put(Report(Told.EXITED, status=status))
+
+    def _fall(self) -> bool:
+        """End what runs, after a failure that the function does not survive; whether it can be started again."""
+        if not self.enclosure.restartable:
+            self.close()
+            return False
+        self.enclosure.halt()
+        self._fallen = True
+        return self.enclosure.restartable
+
+    def _warnings(self) -> list[str]:
+        """What is not as on Lambda although the code would allow it."""
+        found = []
+        interpreter = self.enclosure.interpreter
+        if interpreter is not None and self.enclosure.isolation is Isolation.NONE:
+            found.append(f"Isolation: none ({self.enclosure.reason}). Read-only code, the size of /tmp, user and network are not enforced.")
+        if interpreter is not None and not interpreter.matches:
+            found.append(
+                f"Python {interpreter.version} instead of {interpreter.wanted}, with its own native packages: {interpreter.reason}."
+            )
+        if self.enclosure.substitutes.missing:
+            found.append(f"Not installed here, and built for another Python in the ZIP: {', '.join(self.enclosure.substitutes.missing)}.")
+        return found
 
     def _pass_output_on(self) -> None:
         if self._process.stdout is not None:
             for line in self._process.stdout:
                 self._log(line.decode("utf-8", "replace").rstrip("\n"))
-        self._process.wait()
-        self._api.reports.put(Report(Told.EXITED))
 
     def _wait(self, seconds: float) -> Report | None:
         try:
@@ -148,17 +204,28 @@ class Environment:
 
     def _wait_for_end(self, deadline: float) -> Report | None:
         """The report that ends the invocation; None for the time limit."""
+        walled = self.enclosure.isolation is Isolation.NAMESPACES
+        next_look = time.monotonic() + _SAMPLE_SECONDS
         while True:
-            report = self._wait(min(_SAMPLE_SECONDS, deadline - time.monotonic()))
+            now = time.monotonic()
+            report = self._wait(min(_TMP_SAMPLE_SECONDS if walled else _SAMPLE_SECONDS, deadline - now))
             if report is None:
                 if time.monotonic() >= deadline:
                     return None
-                if self._over_memory():
-                    self.close()
-                    return Report(Told.EXITED)
+                self._look_at_tmp()
+                if time.monotonic() >= next_look:
+                    next_look = time.monotonic() + _SAMPLE_SECONDS
+                    if self._over_memory():
+                        # Lambda reports it as the kill that it is.
+                        return Report(Told.EXITED, status=-signal.SIGKILL)
             elif report.told is not Told.READY:
                 self._over_memory()
                 return report
+
+    def _look_at_tmp(self) -> None:
+        # Closed means over memory; what it held then is known from the look before.
+        if not self._closed.locked():
+            self._peak_tmp_bytes = max(self._peak_tmp_bytes, self.enclosure.tmp_bytes())
 
     def _over_memory(self) -> bool:
         """Measure the tree. The resident sum is an upper bound, so the costly figure is taken only when that one rises."""
@@ -174,38 +241,40 @@ class Environment:
                 return True
         return False
 
-    def _result(self, request_id: str, end: Report | None) -> InvocationResult:
+    def _result(self, request_id: str, end: Report | None, usage: Usage) -> InvocationResult:
         if end is not None and end.told in (Told.RESPONSE, Told.ERROR):
-            return InvocationResult(request_id, end.body, failed=end.told is Told.ERROR, reusable=True)
+            return InvocationResult(request_id, end.body, failed=end.told is Told.ERROR, usage=usage, reusable=True)
         if end is not None and end.told is Told.INIT_ERROR:
             payload = end.body
         elif end is None:
             self._log(f"{_utc_now()} {request_id} Task timed out after {self.config.timeout:.2f} seconds")
             payload = _error("Sandbox.Timedout", request_id, f"Task timed out after {self.config.timeout:.2f} seconds")
         else:
-            payload = _error("Runtime.ExitError", request_id, f"Runtime exited with error: {self._why_exited()}")
-        self.close()
-        return InvocationResult(request_id, payload, failed=True, reusable=False)
+            payload = _error("Runtime.ExitError", request_id, f"Runtime exited with error: {_why_exited(end.status)}")
+        return InvocationResult(request_id, payload, failed=True, usage=usage, reusable=self._fall())
 
-    def _why_exited(self) -> str:
-        # Closed by us means over memory, which Lambda reports as the kill that it is.
-        status = -signal.SIGKILL if self._closed.locked() else self._process.wait()
-        if status >= 0:
-            return f"exit status {status}"
-        names = {signal.SIGKILL: "killed", signal.SIGSEGV: "segmentation fault", signal.SIGABRT: "aborted", signal.SIGTERM: "terminated"}
-        return f"signal: {names.get(signal.Signals(-status), signal.Signals(-status).name)}"
-
-    def _report(self, request_id: str, duration_ms: float, init_ms: float | None) -> str:
+    def _report(self, request_id: str, usage: Usage) -> str:
         fields = [
             f"REPORT RequestId: {request_id}",
-            f"Duration: {duration_ms:.2f} ms",
-            f"Billed Duration: {-int(-duration_ms // 1)} ms",
+            f"Duration: {usage.duration_ms:.2f} ms",
+            f"Billed Duration: {-int(-usage.duration_ms // 1)} ms",
             f"Memory Size: {self.config.memory_mb} MB",
-            f"Max Memory Used: {self._peak_bytes / 2**20:.0f} MB",
+            f"Max Memory Used: {usage.memory_bytes / 2**20:.0f} MB",
         ]
-        if init_ms is not None:
-            fields.append(f"Init Duration: {init_ms:.2f} ms")
-        return "\t".join(fields)
+        if usage.init_ms is not None:
+            fields.append(f"Init Duration: {usage.init_ms:.2f} ms")
+        fields += [f"Tmp Size: {self.config.tmp_mb} MB", f"Max Tmp Used: {usage.tmp_bytes / 2**20:.0f} MB"]
+        return "\t".join([*fields, f"Isolation: {self.enclosure.isolation}"])
+
+
+def _why_exited(status: int) -> str:
+    if status >= 0:
+        return f"exit status {status}"
+    names = {signal.SIGKILL: "killed", signal.SIGSEGV: "segmentation fault", signal.SIGABRT: "aborted", signal.SIGTERM: "terminated"}
+    return f"signal: {names.get(signal.Signals(-status), signal.Signals(-status).name)}"
+
+
+_LAST_WORDS_SECONDS = 1.0
 
 
 def _error(name: str, request_id: str, message: str) -> bytes:

@@ -6,13 +6,16 @@ https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html. Who is asking fo
 from __future__ import annotations
 
 import queue
+import re
 import threading
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import cast
 
 _PREFIX = "/2018-06-01/runtime"
+_OUTCOME = re.compile(rf"{_PREFIX}/invocation/(?P<id>[^/]+)/(?P<how>response|error)")
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,10 @@ class Report:
 
     told: Told
     body: bytes = b""
+    status: int = 0
+    """Of a process that ended: its exit code, negative for a signal."""
+    at: float = field(default_factory=time.monotonic)
+    """When it was told (`time.monotonic`)."""
 
 
 class RuntimeApi:
@@ -58,13 +65,26 @@ class RuntimeApi:
         self.function_arn = function_arn
         self.reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
         self._invocations: queue.SimpleQueue[Invocation | None] = queue.SimpleQueue()
+        self._current = ""
         self._server = _Server(("127.0.0.1", 0), self)
         self.address = f"127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, name=f"runtime-api-{self.address}", daemon=True).start()
 
     def send(self, invocation: Invocation) -> None:
         """Hand an event to the runtime, which takes it when it asks for the next one."""
+        self._current = invocation.request_id
         self._invocations.put(invocation)
+
+    def forget(self) -> None:
+        """The runtime is gone and another will ask: what it said last, and its waiting for an event, are of no interest any more."""
+        stale, self._invocations = self._invocations, queue.SimpleQueue()
+        stale.put(None)
+        self.reports = queue.SimpleQueue()
+        self._current = ""
+
+    def expects(self, request_id: str) -> bool:
+        """Whether this is the invocation that is going on, and not one of a runtime that was killed."""
+        return request_id == self._current
 
     def next(self) -> Invocation | None:
         """Wait for the next event; None when the environment is being closed."""
@@ -120,10 +140,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         if self.path == f"{_PREFIX}/init/error":
             api.reports.put(Report(Told.INIT_ERROR, body))
-        elif self.path.endswith("/response"):
-            api.reports.put(Report(Told.RESPONSE, body))
-        elif self.path.endswith("/error"):
-            api.reports.put(Report(Told.ERROR, body))
+        elif (said := _OUTCOME.fullmatch(self.path)) and api.expects(said["id"]):
+            api.reports.put(Report(Told.RESPONSE if said["how"] == "response" else Told.ERROR, body))
         else:
             self._answer(404)
             return

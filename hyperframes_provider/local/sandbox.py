@@ -5,7 +5,7 @@ It runs the command it is given and adopts every orphan of it (`PR_SET_CHILD_SUB
 means "stop", and it comes by itself when the endpoint is killed, however that happened. When the command ends first, the rest is killed
 too and the command's own exit status is passed on.
 
-A script of its own, run with `-I -S`: standard library only, up in milliseconds.
+A script of its own, run with `-I -S`: standard library only, up in milliseconds. `jail` does the same with walls around it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import resource
 import select
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -27,36 +28,58 @@ def main(command: list[str]) -> None:
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    child_ended, woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    signal.set_wakeup_fd(woken)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    child = os.posix_spawn(
-        command[0],
-        command,
-        os.environ,
-        file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)],
-        # Python ignores these; a program expects the defaults.
-        setsigdef=[signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD],
-    )
+    child_ended = wake_on_child()
+    child = spawn(command, os.environ)
     status = None
     while status is None:
         readable, _, _ = select.select([0, child_ended], [], [])
         if 0 in readable:
             break
         os.read(child_ended, 512)
-        status = _reap(child)
+        status = reap(child)
     _kill_descendants()
     _end_like(status)
 
 
-def _reap(child: int) -> int | None:
+def wake_on_child() -> int:
+    """A descriptor that becomes readable when a child ends; to be asked for before there is one."""
+    child_ended, woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(woken)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    return child_ended
+
+
+def spawn(command: list[str], variables: Mapping[str, str]) -> int:
+    """Start `command` without an input and return its process; raises `OSError`."""
+    return os.posix_spawn(
+        command[0],
+        command,
+        variables,
+        file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)],
+        # Python ignores these; a program expects the defaults.
+        setsigdef=[signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD],
+    )
+
+
+def _end_like(status: int | None) -> None:
+    """End this process as the one ended that had this exit code; None counts as success."""
+    if status is None:
+        sys.exit(0)
+    if status < 0:
+        with contextlib.suppress(OSError, ValueError):
+            signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    sys.exit(status)
+
+
+def reap(child: int | None) -> int | None:
     """Collect everything that has ended; the exit code of `child` (negative: a signal) when it was among it."""
-    while True:
-        pid, status = os.waitpid(-1, os.WNOHANG)
-        if pid == child:
-            return os.waitstatus_to_exitcode(status)
-        if pid == 0:
-            return None
+    found = None
+    with contextlib.suppress(ChildProcessError):  # nothing is left to collect
+        while (ended := os.waitpid(-1, os.WNOHANG))[0] != 0:
+            if ended[0] == child:
+                found = os.waitstatus_to_exitcode(ended[1])
+    return found
 
 
 def _kill_descendants() -> None:
@@ -79,16 +102,6 @@ def _children() -> list[int]:
             if stat.read_text(errors="replace").rpartition(")")[2].split()[1] == me:
                 found.append(int(stat.parent.name))
     return found
-
-
-def _end_like(status: int | None) -> None:
-    if status is None:
-        sys.exit(0)
-    if status < 0:
-        with contextlib.suppress(OSError, ValueError):
-            signal.signal(-status, signal.SIG_DFL)
-        os.kill(os.getpid(), -status)
-    sys.exit(status)
 
 
 if __name__ == "__main__":

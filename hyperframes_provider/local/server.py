@@ -141,6 +141,10 @@ class _Gate:
             from hyperframes_provider.local import stepfunctions
 
             stepfunctions.install(self._connections)
+        if service == "logs":
+            from hyperframes_provider.local import logs_backend
+
+            logs_backend.install()
         return create_backend_app(service)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _ENDS = frozenset({"Succeed", "Fail"})
+_PROCESSORS = ("ItemProcessor", "Iterator")
+_OF_DISTRIBUTED = ("ItemReader", "ItemBatcher", "ResultWriter", "Label", "ToleratedFailureCount", "ToleratedFailurePercentage")
 _KNOWN_TYPES = frozenset({"Pass", "Task", "Choice", "Wait", "Succeed", "Fail", "Parallel", "Map"})
 
 
@@ -18,7 +20,18 @@ def definition_problems(definition: str) -> list[str]:
         return [f"INVALID_JSON_DESCRIPTION: {error}"]
     if not isinstance(machine, dict):
         return ["INVALID_JSON_DESCRIPTION: the definition is not an object"]
-    return list(_machine_problems(machine, ""))
+    names = [name for name, _ in _all_states(machine)]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    return [*(f"DUPLICATE_STATE_NAME: Duplicate State name: {name}" for name in repeated), *_machine_problems(machine, "")]
+
+
+def _all_states(machine: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The states of a machine and of those inside it: a name may be used once in all of them."""
+    states = machine.get("States")
+    for name, state in states.items() if isinstance(states, dict) else ():
+        yield name, state
+        for inner in [*state.get("Branches", []), *(state[field] for field in _PROCESSORS if field in state)]:
+            yield from _all_states(inner)
 
 
 def _machine_problems(machine: Mapping[str, Any], place: str) -> Iterator[str]:
@@ -59,9 +72,21 @@ def _state_problems(state: Mapping[str, Any], place: str) -> Iterator[str]:
                 yield f"SCHEMA_VALIDATION_FAILED: States.ALL must stand alone and last at {place}/{field}[{index}]/ErrorEquals"
     for index, branch in enumerate(state.get("Branches", [])):
         yield from _machine_problems(branch, f"{place}/Branches[{index}]")
-    for field in ("ItemProcessor", "Iterator"):
+    for field in _PROCESSORS:
         if field in state:
+            yield from _map_problems(state, state[field].get("ProcessorConfig", {}), place)
             yield from _machine_problems(state[field], f"{place}/{field}")
+
+
+def _map_problems(state: Mapping[str, Any], config: Mapping[str, Any], place: str) -> Iterator[str]:
+    """A distributed Map says what its children are; an inline one has none of what only a distributed one knows."""
+    if config.get("Mode", "INLINE") == "DISTRIBUTED":
+        if config.get("ExecutionType") not in ("STANDARD", "EXPRESS"):
+            yield f"SCHEMA_VALIDATION_FAILED: ExecutionType must be STANDARD or EXPRESS at {place}/ItemProcessor/ProcessorConfig"
+        return
+    for field in (*_OF_DISTRIBUTED, *(f"{name}Path" for name in _OF_DISTRIBUTED)):
+        if field in state:
+            yield f"SCHEMA_VALIDATION_FAILED: The field '{field}' is not supported by Mode INLINE at {place}"
 
 
 def _transitions(state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-_SECTIONS = frozenset({"AWSTemplateFormatVersion", "Description", "Metadata", "Parameters", "Conditions", "Resources", "Outputs"})
+_SECTIONS = frozenset({"AWSTemplateFormatVersion", "Description", "Metadata", "Parameters", "Rules", "Conditions", "Resources", "Outputs"})
 _RESOURCE_KEYS = frozenset({"Type", "Properties", "DependsOn", "Condition", "DeletionPolicy", "UpdateReplacePolicy", "Metadata"})
 _FUNCTIONS = frozenset({"Fn::GetAtt", "Fn::Sub", "Fn::Join", "Fn::Split", "Fn::Select", "Fn::If"})
 _SUBSTITUTION = re.compile(r"\$\{(!?)([^}]*)\}")
@@ -45,13 +45,14 @@ class Template:
     body: str
     description: str | None
     parameters: dict[str, dict[str, Any]]
+    rules: dict[str, dict[str, Any]]
     conditions: dict[str, Any]
     resources: dict[str, Resource]
     outputs: dict[str, dict[str, Any]]
 
     def content(self) -> tuple[object, ...]:
         """What decides whether two templates differ: layout and comments do not."""
-        return self.description, self.parameters, self.conditions, self.resources, self.outputs
+        return self.description, self.parameters, self.rules, self.conditions, self.resources, self.outputs
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ def parse_template(body: str) -> Template:
         body=body,
         description=document.get("Description"),
         parameters=document.get("Parameters") or {},
+        rules=document.get("Rules") or {},
         conditions=document.get("Conditions") or {},
         resources={name: _parse_resource(name, entry) for name, entry in document["Resources"].items()},
         outputs=document.get("Outputs") or {},
@@ -217,7 +219,23 @@ def resolve_parameters(template: Template, given: Mapping[str, str]) -> dict[str
             raise TemplateError(
                 f"Parameter {name} failed to satisfy constraint: {constraint}" if constraint else f"Parameter '{name}' {problem}"
             )
+    _check_rules(template, values)
     return values
+
+
+def _check_rules(template: Template, values: Mapping[str, str]) -> None:
+    """Raise `TemplateError` with the description of the first assertion about parameters that does not hold."""
+
+    def nothing(name: str, attribute: str | None) -> Any:  # noqa: ARG001
+        raise TemplateError(f"Template format error: {name} in the Rules block is not a parameter")
+
+    within = Scope(values, {}, nothing)
+    for name, rule in template.rules.items():
+        if "RuleCondition" in rule and not _test(template, rule["RuleCondition"], within):
+            continue
+        for assertion in rule["Assertions"]:
+            if not _test(template, assertion["Assert"], within):
+                raise TemplateError(f"Template error: Rule {name} failed: {assertion.get('AssertDescription', 'an assertion is false')}")
 
 
 def _parameter_problem(spec: Mapping[str, Any], value: str) -> str | None:

@@ -39,8 +39,10 @@ class HyperFramesRenderOperator(HyperFramesBaseOperator):
     for it; finished chunks are never rendered twice. Killing the task stops the render.
 
     Returns the result as a mapping: `output_uri`, `frames`, `duration` (s), `width`, `height`, `bytes`, `chunks`, `chunks_reused`,
-    `retries`, `seconds`, `cost_usd`, `plan_hash`, `execution_arn`, `renderer`, `verification` (what the output was held to, in
-    numbers) and `sidecars` (name to URI). The execution's ARN is also pushed under the key `execution_arn` as soon as the render starts.
+    `retries` (after a failure), `throttled` (invocations that had to wait for others), `invocations`, `seconds`, `cost_usd`, `plan_hash`,
+    `execution_arn`, `renderer`, `workers` (processes within an invocation), `sizing` (why so many chunks and workers), `verification`
+    (what the output was held to, in numbers) and `sidecars` (name to URI). The execution's ARN is also pushed under the key
+    `execution_arn` as soon as the render starts.
 
     :param project: the folder of the project on the worker (relative paths start at the DAG file's folder), or `s3://….tar.gz`
     :param stack_name: the CloudFormation stack to render with; default `hyperframes`. Give this, or both of the next two
@@ -155,6 +157,9 @@ class HyperFramesRenderOperator(HyperFramesBaseOperator):
     def _say(self, line: str) -> None:
         self.log.info("%s", line)
 
+    def _warn(self, line: str) -> None:
+        self.log.warning("%s", line)
+
     def _check_place(self) -> None:
         parts = [part for part in (self.state_machine_arn, self.bucket) if part is not None]
         if len(parts) == 1 or (parts and self.stack_name is not None):
@@ -187,7 +192,7 @@ class HyperFramesRenderOperator(HyperFramesBaseOperator):
 
     def _target(self) -> RenderTarget:
         if self.state_machine_arn and self.bucket:
-            return RenderTarget(self.bucket, self.state_machine_arn)
+            return self._client.target_at(self.bucket, self.state_machine_arn)
         if self.stack_name == "":
             raise InvalidRequest("stack_name: rendered to nothing", hint="Check the template.")
         return self._client.target(self.stack_name or DEFAULT_STACK)
@@ -205,7 +210,7 @@ class HyperFramesRenderOperator(HyperFramesBaseOperator):
         def begin(execution_arn: str) -> None:
             self._execution_arn = execution_arn
 
-        started = self._client.start(prepared, on_begin=begin)
+        started = self._client.start(prepared, on_begin=begin, say=self._say, warn=self._warn)
         self._execution_arn = started.execution_arn
         self._say(started_line(started.execution_arn, started.how, started.because))
         self._say(f"output {prepared.output_uri}")

@@ -6,6 +6,7 @@ What a deploy does is in `hyperframes_provider.client.stack`; here it gets a con
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
@@ -44,15 +45,16 @@ class HyperFramesDeployStackOperator(_StackOperator):
     are not logged.
 
     XCom: `action` (`created`, `updated` or `unchanged`), `stack_name`, `stack_id`, `status`, `bucket`, `state_machine_arn`,
-    `function_arn`, `code` (where the ZIP lies), `resources` (how many the stack has) and `seconds`.
+    `function_arn`, `code` (where the ZIP or the image lies), `resources` (how many the stack has) and `seconds`.
 
     :param stack_name: the stack's name; one stack a name, account and region. (templated)
     :param parameters: the stack's parameters, such as `{"LambdaMemoryMb": 8192, "AllowedBuckets": "studio"}`; the template's default
         applies to each one that is not given, also when an earlier deploy gave it. `ProjectName` follows `stack_name` unless given.
         (templated)
     :param code: the render function's ZIP: `s3://bucket/key.zip` in the stack's region, or a path on the worker, which is uploaded by
-        content hash. CloudFormation compares keys and not contents, so a changed ZIP in S3 needs a new key. Default: the slim ZIP made of
-        the installed engine, which the embedded endpoint can run and AWS cannot. (templated)
+        content hash. CloudFormation compares keys and not contents, so a changed ZIP in S3 needs a new key. Default: the ZIP that
+        `hyperframes-airflow build` makes, built on the worker and kept in its cache, for which the worker needs the extra `local`; on the
+        embedded endpoint the slim ZIP. (templated)
     :param tags: tags of the stack and, through it, of its resources; None leaves those of an existing stack. (templated)
     :param timeout: seconds that the deploy may take; afterwards the task fails, may be retried, and waits for what is still running.
     :param aws_conn_id: the Airflow connection of type `aws`; its `endpoint_url` decides between AWS and the embedded endpoint.
@@ -99,6 +101,7 @@ class HyperFramesDeployStackOperator(_StackOperator):
                 self.stack_name,
                 parameters=self.parameters,
                 code=self.code,
+                build_code=_build,
                 tags=self.tags,
                 on_event=self._log_event,
                 timeout=self.timeout,
@@ -117,6 +120,13 @@ class HyperFramesDeployStackOperator(_StackOperator):
             "resources": result.resources,
             "seconds": round(result.seconds, 3),
         }
+
+
+def _build() -> Path:
+    """Bring the whole ZIP; the packages that this takes are loaded by a deploy that builds only."""
+    from hyperframes_provider.bundle import ensure_bundle
+
+    return ensure_bundle()
 
 
 class HyperFramesDeleteStackOperator(_StackOperator):

@@ -16,7 +16,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from botocore.exceptions import BotoCoreError, ClientError
 
-from hyperframes_provider.client import executions
+from hyperframes_provider.client import renders
 from hyperframes_provider.client.calls import AsyncConnect, arun
 from hyperframes_provider.client.errors import HyperFramesClientError
 from hyperframes_provider.client.report import Reporter
@@ -146,9 +146,7 @@ class RenderTrigger(BaseTrigger):
         self.log.info("Stopping %s: %s", self.execution_arn, why)
         try:
             async with AsyncExitStack() as stack:
-                stopped = await arun(
-                    _connections(self.hook, stack), executions.stop(self.execution_arn, cause=f"Stopped by Airflow: {why}")
-                )
+                stopped = await arun(_connections(self.hook, stack), renders.stop(self.execution_arn, cause=f"Stopped by Airflow: {why}"))
         except (HyperFramesClientError, ClientError, BotoCoreError):
             self.log.exception("Could not stop %s: it may still be running, and cost", self.execution_arn)
             return

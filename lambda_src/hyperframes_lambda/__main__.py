@@ -14,12 +14,15 @@ from typing import Any, TextIO
 
 from hyperframes_lambda import __version__
 from hyperframes_lambda.assemble import AssembleOutcome, assemble
-from hyperframes_lambda.chunk_pool import render_chunks
 from hyperframes_lambda.contract.config import RenderConfig, fps_to_wire, parse_config
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.formats import FORMATS, OutputFormat, format_of
-from hyperframes_lambda.contract.plan import Manifest, segment_name
+from hyperframes_lambda.contract.plan import Manifest
+from hyperframes_lambda.contract.segments import on_grid, runs
+from hyperframes_lambda.drawing import Events, FinishedSegment
 from hyperframes_lambda.plan import plan
+from hyperframes_lambda.tools import find_tools
+from hyperframes_lambda.workers import draw_in_workers
 from hyperframes_lambda.workspace import as_disk_full, workspace
 
 EXIT_DONE, EXIT_FAILED, EXIT_WRONG_REQUEST, EXIT_INTERRUPTED = 0, 1, 2, 130
@@ -171,13 +174,41 @@ def _render(options: argparse.Namespace, config: RenderConfig, work: Path) -> tu
         f"{fps_to_wire(manifest.fps)} fps \N{MIDDLE DOT} {chunks} chunk{'s' if chunks != 1 else ''}",
         flush=True,
     )
-    display = Display(sys.stdout, manifest.total_frames, chunks)
+    drawn = _draw(manifest, plan_dir, segments, _workers(options), work)
+    outcome = assemble(plan_dir, drawn, options.output)
+    return outcome, manifest, time.monotonic() - started
+
+
+def _draw(manifest: Manifest, plan_dir: Path, folder: Path, workers: int, work: Path) -> list[Path]:
+    """Render every chunk of the plan, with that many processes, and return the segments in order."""
+    # A chunk is drawn in one page, as on Lambda, unless there are fewer chunks than workers.
+    share = -(-workers // max(1, len(manifest.chunks)))
+    shared_out = [
+        run
+        for chunk in manifest.chunks
+        for run in runs(on_grid(chunk.index, chunk.first, [(chunk.first, chunk.last)], manifest.segment_frames), share)
+    ]
+    display = Display(sys.stdout, manifest.total_frames, len(manifest.chunks))
+    left = {chunk.index: chunk.frames for chunk in manifest.chunks}
+    finished: list[FinishedSegment] = []
+    drawn = 0
+
+    def show(frames: int) -> None:
+        nonlocal drawn
+        drawn = max(drawn, frames)
+        display.update(drawn, sum(not frames for frames in left.values()))
+
+    def keep(one: FinishedSegment) -> None:
+        finished.append(one)
+        left[one.segment.chunk] -= one.segment.frames
+        show(manifest.total_frames - sum(left.values()))
+
+    events = Events(show, keep, lambda: False)
     try:
-        render_chunks(plan_dir, manifest, segments, workers=_workers(options), scratch=work, on_progress=display.update)
+        draw_in_workers(plan_dir, manifest, shared_out, folder, workers=workers, tools=find_tools(), events=events, scratch=work)
     finally:
         display.close()
-    outcome = assemble(plan_dir, [segments / segment_name(manifest, chunk.index) for chunk in manifest.chunks], options.output)
-    return outcome, manifest, time.monotonic() - started
+    return [one.path for one in sorted(finished, key=lambda one: one.segment)]
 
 
 class Display:

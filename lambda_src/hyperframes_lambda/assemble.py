@@ -11,7 +11,8 @@ from typing import Any
 
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.formats import Kind, OutputFormat
-from hyperframes_lambda.contract.plan import Manifest, blob_path, segment_name
+from hyperframes_lambda.contract.plan import Manifest, blob_path
+from hyperframes_lambda.contract.segments import Segment, parse_segment
 from hyperframes_lambda.media import hls
 from hyperframes_lambda.media.audio import mix
 from hyperframes_lambda.media.codecs import codec_of, sound_of
@@ -48,7 +49,9 @@ class AssembleOutcome:
 def assemble(
     plan_dir: Path, segments: Sequence[Path], output: Path, *, tools: Tools | None = None, plan_hash: str | None = None
 ) -> AssembleOutcome:
-    """Make `output` of `segments`, one for each chunk and in order, and the plan's sound; what was there before is replaced.
+    """Make `output` of `segments`, in order, and the plan's sound; what was there before is replaced.
+
+    Segments are known by their names; they must tile the plan, one behind the other, however each chunk was divided.
 
     `output` is named as its format is; a png-sequence becomes one tar when it ends in `.tar`, else a folder, and the other files of an HLS
     package appear beside its master playlist. Raises `VERIFICATION_FAILED` when segments are missing or the result differs from the plan
@@ -57,10 +60,10 @@ def assemble(
     tools = tools or find_tools()
     manifest = read_manifest(plan_dir, plan_hash)
     require_build(manifest, tools.build())
-    _require_segments(manifest, segments)
+    tiled = _require_segments(manifest, segments)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as scratch:
-        job = _Job(manifest, plan_dir, segments, output, Path(scratch), tools.ffmpeg.path)
+        job = _Job(manifest, plan_dir, segments, [segment.first for segment in tiled], output, Path(scratch), tools.ffmpeg.path)
         match manifest.format.spec.kind:
             case Kind.VIDEO:
                 product = _video(job)
@@ -85,6 +88,8 @@ class _Job:
     manifest: Manifest
     plan_dir: Path
     segments: Sequence[Path]
+    starts: Sequence[int]
+    """The first frame of each segment."""
     output: Path
     scratch: Path
     ffmpeg: Path
@@ -117,7 +122,7 @@ class _Job:
 
     @cached_property
     def records(self) -> list[ChunkRecord]:
-        """What was captured, chunk by chunk."""
+        """What was captured, segment by segment."""
         return [ChunkRecord.read(record_path(segment)) for segment in self.segments]
 
     def sidecars(self, verification: dict[str, Any]) -> dict[str, Path]:
@@ -150,7 +155,7 @@ def _video(job: _Job) -> _Product:
         sound_options=sound.options if sound else {},
         metadata=config.metadata,
     )
-    files, whole, starts = [joined], joined, {chunk.first for chunk in manifest.chunks}
+    files, whole, starts = [joined], joined, set(job.starts)
     if streaming:
         every = hls.fragment_frames(manifest.fps, config.hls_segment_seconds)
         files = hls.package(job.ffmpeg, joined, job.unverified, fps=manifest.fps, every=every, **job.shape)
@@ -170,7 +175,7 @@ def _animation(job: _Job) -> _Product:
 
 def _sequence(job: _Job) -> _Product:
     digests = [digest for record in job.records for digest in record.digests]
-    compared = gate_pictures(job.manifest, digests)
+    compared = gate_pictures(job.manifest, job.records)
     if job.output.suffix == ".tar":
         return _Product([job.unverified], join_to_tar(job.segments, job.unverified, digests=digests, **job.shape) | compared)
     return _Product([], join_to_folder(job.segments, job.output, digests=digests, **job.shape) | compared)
@@ -178,7 +183,7 @@ def _sequence(job: _Job) -> _Product:
 
 def _still(job: _Job) -> _Product:
     manifest = job.manifest
-    digests, first = job.records[0].digests, manifest.chunks[0].first
+    digests, first = job.records[0].digests, job.starts[0]
     png = only_frame(job.segments[0], first, width=manifest.width, height=manifest.height, digests=digests)
     write_still(job.ffmpeg, png, job.unverified, kind=manifest.format, quality=manifest.config.quality)
     found = verify_still(job.ffmpeg, job.unverified, kind=manifest.format, width=manifest.width, height=manifest.height)
@@ -207,20 +212,27 @@ def _publish(files: Sequence[Path], output: Path) -> list[Path]:
     return published
 
 
-def _require_segments(manifest: Manifest, segments: Sequence[Path]) -> None:
-    wanted = [segment_name(manifest, chunk.index) for chunk in manifest.chunks]
-    given = [segment.name for segment in segments]
-    if given != wanted:
-        wrong = next(
-            (index for index, pair in enumerate(zip(given, wanted, strict=False)) if pair[0] != pair[1]), min(len(given), len(wanted))
-        )
-        found = given[wrong] if wrong < len(given) else "nothing"
-        expected = wanted[wrong] if wrong < len(wanted) else "nothing"
-        message = f"{len(given)} segments for {len(wanted)} chunks: chunk {wrong} is {found}, planned is {expected}"
-        raise RenderError(ErrorCode.VERIFICATION_FAILED, message)
-    for segment in segments:
-        if not segment.is_file():
-            raise RenderError(ErrorCode.VERIFICATION_FAILED, f"the segment {segment} does not exist", hint="Render its chunk first.")
+def _require_segments(manifest: Manifest, segments: Sequence[Path]) -> list[Segment]:
+    """What the files are called; `VERIFICATION_FAILED` unless they are there and tile the plan's chunks in order."""
+    suffix = manifest.format.spec.segment_suffix
+    names = iter(segment.name for segment in segments)
+    tiled: list[Segment] = []
+    for chunk in manifest.chunks:
+        frame = chunk.first
+        while frame <= chunk.last:
+            name = next(names, None)
+            segment = None if name is None else parse_segment(name, suffix)
+            if segment is None or (segment.chunk, segment.first) != (chunk.index, frame) or segment.last > chunk.last:
+                message = f"chunk {chunk.index} wants a segment of frames {frame} to at most {chunk.last} and gets {name or 'nothing'}"
+                raise RenderError(ErrorCode.VERIFICATION_FAILED, message)
+            tiled.append(segment)
+            frame = segment.last + 1
+    if (more := next(names, None)) is not None:
+        raise RenderError(ErrorCode.VERIFICATION_FAILED, f"{more} is behind the last frame of the plan's {len(manifest.chunks)} chunks")
+    for path in segments:
+        if not path.is_file():
+            raise RenderError(ErrorCode.VERIFICATION_FAILED, f"the segment {path} does not exist", hint="Render its chunk first.")
+    return tiled
 
 
 def _size(output: Path, files: Sequence[Path]) -> int:

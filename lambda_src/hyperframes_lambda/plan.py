@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,12 +19,14 @@ from hyperframes_lambda.audio_inventory import audio_tracks
 from hyperframes_lambda.browser import launch
 from hyperframes_lambda.composition import Declaration, check_variables, compile_project, declared, requested_captions, serve
 from hyperframes_lambda.composition.fonts import font_files
-from hyperframes_lambda.contract.chunks import frame_time, plan_chunks, total_frames
+from hyperframes_lambda.contract.chunks import ChunkRange, frame_time, total_frames
 from hyperframes_lambda.contract.config import RenderConfig
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.formats import Kind, VideoCodec, rate_fault, rate_name
 from hyperframes_lambda.contract.media import AudioTrack, MediaSource, VideoClip
 from hyperframes_lambda.contract.plan import PROTOCOL, Build, Canvas, Manifest, PlanFile, PlannedChunk, Sample
+from hyperframes_lambda.contract.segments import Segment
+from hyperframes_lambda.contract.sizing import FrameCost, Machine, Sizing, Wishes, choose
 from hyperframes_lambda.media.codecs import codec_of
 from hyperframes_lambda.media.gate_record import samples_of
 from hyperframes_lambda.media.png import require_size
@@ -28,6 +35,7 @@ from hyperframes_lambda.media_inventory import MediaSearch, require_settled, vid
 from hyperframes_lambda.plan_folder import read_manifest, verified_files, write_blobs, write_manifest
 from hyperframes_lambda.remote import Recorder
 from hyperframes_lambda.remote.families import FamilyFinder
+from hyperframes_lambda.segment_writer import segment_writer
 from hyperframes_lambda.tools import Tools, find_tools
 
 DEFAULT_FPS = Fraction(30)
@@ -42,6 +50,8 @@ _EPSILON = 1e-9
 """A moment that is a frame's own time must not fall to the frame before it by a rounding."""
 
 _SAMPLED_FRAMES = 9
+_ENCODED_FRAMES = 4
+"""Of the sampled frames, about how many are encoded to see what that costs."""
 _VISITED_FRAMES = 300
 """Frames that are seeked to without being drawn: every one of a short composition, evenly spread ones of a long one."""
 _NETWORK_SECONDS = 180.0
@@ -56,10 +66,13 @@ def plan(
     tools: Tools | None = None,
     project_sha256: str | None = None,
     scratch: Path | None = None,
+    machine: Machine | None = None,
+    concurrency: int | None = None,
 ) -> Manifest:
     """Plan the render of `project_dir` into `plan_dir`; a plan for the same project, configuration and build that is there is returned.
 
     `project_sha256` is the digest of the project as it arrived (default: of its files); `scratch` is where the browser keeps its profile.
+    `machine` is what will render a chunk (default: this one), `concurrency` how many of them at once, if that is known.
     Raises `INVALID_CONFIG` for what contradicts the project, and whatever compiling, launching, opening and drawing raise.
     """
     tools = tools or find_tools()
@@ -98,6 +111,7 @@ def plan(
             height=height,
             total_frames=1,
             chunks=[],
+            segment_frames=1,
             captions=captions,
             substituted_fonts=families.missing,
             variables=config.variables,
@@ -107,13 +121,21 @@ def plan(
     if config.format.spec.kind is Kind.SOUND and not seen.audio:
         message = f"there is no sound to make a {config.format.value} of: no <audio> and no <video> of the composition is heard"
         raise RenderError(ErrorCode.COMPOSITION_EMPTY, message, hint="Ask for a format with pictures, or look at muted and data-volume.")
-    total, chunks = planned_chunks(config, seen.total, fps)
+    wishes = Wishes(config.chunk_size, config.max_parallel_chunks, config.target_chunk_frames, concurrency)
+    total, sizing = planned_sizing(
+        config, seen.total, fps, lambda total: choose(total, width * height, seen.cost, machine or here(), wishes)
+    )
     manifest = draft.model_copy(
         update={
             "files": files,
             "remote": remote.responses(),
             "total_frames": total,
-            "chunks": chunks,
+            "chunks": [PlannedChunk.of(chunk) for chunk in sizing.chunks],
+            "segment_frames": sizing.segment_frames,
+            "workers": sizing.workers,
+            "max_parallel_chunks": sizing.max_parallel,
+            "sizing": sizing.reason,
+            "estimated_seconds": sizing.seconds,
             "sources": seen.sources,
             "clips": seen.clips,
             "audio": seen.audio if config.sound_codec else [],
@@ -182,24 +204,30 @@ def output_size(config: RenderConfig, declaration: Declaration) -> tuple[Canvas,
     return Canvas(width=own_width, height=own_height, scale=width / own_width), width, height
 
 
-def planned_chunks(config: RenderConfig, total: int, fps: Fraction) -> tuple[int, list[PlannedChunk]]:
-    """Frames of the output, and the chunks that draw them, for a composition of `total` frames.
+def planned_sizing(config: RenderConfig, total: int, fps: Fraction, cut: Callable[[int], Sizing]) -> tuple[int, Sizing]:
+    """Frames of the output, and how they are divided, for a composition of `total` frames that `cut` divides.
 
     A still is one chunk of one frame, numbered as in the composition; sound alone is as long as the composition and has no chunks.
     `INVALID_CONFIG` when the composition does not have the frame that a still is to show.
     """
     match config.format.spec.kind:
         case Kind.SOUND:
-            return total, []
+            return total, Sizing([], 1, 0, 1, 0.0, "no chunks: sound has no pictures to draw")
         case Kind.STILL:
             frame = config.frame or 0 if config.at is None else math.floor(config.at * fps + _EPSILON)
             if frame >= total:
                 asked = f"config.frame: {config.frame}" if config.at is None else f"config.at: {config.at:g}"
                 accepted = f"0 to {total - 1}" if config.at is None else f"seconds from 0 to below {float(total / fps):.6g}"
                 raise RenderError(ErrorCode.INVALID_CONFIG, f"{asked} is not accepted; accepted for this composition: {accepted}")
-            return 1, [PlannedChunk(index=0, first=frame, last=frame)]
+            return 1, replace(cut(1), chunks=[ChunkRange(0, frame, frame)], reason="1 chunk of 1 frame: a still is one picture")
         case _:
-            return total, [PlannedChunk.of(chunk) for chunk in plan_chunks(total, config.chunk_size, config.max_parallel_chunks)]
+            return total, cut(total)
+
+
+def here() -> Machine:
+    """The present machine, whose invocations take as long as they take."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+    return Machine(memory, len(os.sched_getaffinity(0)))
 
 
 def _require_rate(config: RenderConfig, fps: Fraction) -> None:
@@ -223,6 +251,7 @@ class _Seen:
     clips: list[VideoClip]
     audio: list[AudioTrack]
     samples: list[Sample]
+    cost: FrameCost
 
 
 def _look(draft: Manifest, plan_dir: Path, tools: Tools, scratch: Path | None, remote: Recorder) -> _Seen:
@@ -234,6 +263,7 @@ def _look(draft: Manifest, plan_dir: Path, tools: Tools, scratch: Path | None, r
     """
     files = verified_files(plan_dir, draft)
     drawn: dict[int, bytes] = {}
+    seconds: list[float] = []
     pictures: dict[str, bytes] = {}
     asked: set[str] = set()
     with (
@@ -254,14 +284,30 @@ def _look(draft: Manifest, plan_dir: Path, tools: Tools, scratch: Path | None, r
             video = SourceFrames(tools.ffmpeg.path, clips, media.sources, media.file, frames=frames, fps=draft.fps, pictures=pictures)
             with video:
                 for frame in frames:
+                    started = time.perf_counter()
                     drawn[frame] = page.capture(frame_time(frame, draft.fps), video.at(frame))
+                    seconds.append(time.perf_counter() - started)
                     require_size(drawn[frame], frame, draft.width, draft.height)
             require_settled(page.stray_media())
     codec = codec_of(draft.config)
     samples = samples_of(tools.ffmpeg.path, drawn, plan_dir, alpha=draft.format.spec.alpha, opaque_from=codec.opaque_from)
     read = asked | remote.asked()
     sources = {key: source.model_copy(update={"read_by_page": key in read}) for key, source in media.sources.items()}
-    return _Seen(total, sources, media.carried, clips, audio, samples)
+    cost = FrameCost.measured(seconds, _encoding_seconds(draft, drawn, plan_dir, tools))
+    return _Seen(total, sources, media.carried, clips, audio, samples, cost)
+
+
+def _encoding_seconds(draft: Manifest, drawn: Mapping[int, bytes], folder: Path, tools: Tools) -> float:
+    """What encoding a frame takes of a processor: measured on some of those that were drawn, which have less in common than neighbours."""
+    encoded = list(drawn.values())[:: max(1, len(drawn) // _ENCODED_FRAMES)]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with tempfile.TemporaryDirectory(prefix=".encode-", dir=folder) as scratch:
+        segment = Segment(0, 0, len(encoded) - 1)
+        with segment_writer(draft, segment, Path(scratch) / "segment", tools) as writer:
+            for png in encoded:
+                writer.write(png)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / len(encoded)
 
 
 def page_options(manifest: Manifest) -> dict[str, Any]:

@@ -66,6 +66,9 @@ class Wanted:
     location: S3Location
     path: Path
     sha256: str
+    otherwise: ErrorCode = ErrorCode.PLAN_ARTIFACT_DIGEST_MISMATCH
+    hint: str = "Delete the plan's manifest and start the render again: it plans anew and keeps finished chunks."
+    """What an object with another digest is, and what to do then."""
 
 
 class Storage:
@@ -152,7 +155,7 @@ class Storage:
         _in_parallel(lambda item: self.download(*item, transfer=_AMONG_OTHERS), items)
 
     def download_verified(self, items: Iterable[Wanted]) -> None:
-        """Fetch several objects at a time; one whose digest is wrong is fetched once more, then it is `PLAN_ARTIFACT_DIGEST_MISMATCH`."""
+        """Fetch several objects at a time; one whose digest is wrong is fetched once more, then it is what `Wanted` says."""
         _in_parallel(self._download_verified, items)
 
     def upload_all(self, items: Iterable[tuple[Path, S3Location, str]]) -> None:
@@ -164,11 +167,7 @@ class Storage:
             self.download(wanted.location, wanted.path, transfer=_AMONG_OTHERS)
             if matches(wanted.path, wanted.sha256):
                 return
-        raise RenderError(
-            ErrorCode.PLAN_ARTIFACT_DIGEST_MISMATCH,
-            f"{wanted.location} is not what its name says, fetched twice",
-            hint="Delete the plan's manifest and start the render again: it plans anew and keeps finished chunks.",
-        )
+        raise RenderError(wanted.otherwise, f"{wanted.location} is not what it should be, fetched twice", hint=wanted.hint)
 
 
 def _in_parallel(work: Callable[[_Item], None], items: Iterable[_Item]) -> None:

@@ -11,9 +11,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from hyperframes_lambda import __version__
+from hyperframes_lambda.bundled_tools import BundledTools, has_bundle
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.plan import Build
 from hyperframes_lambda.contract.toolset import CHROME_SOURCE_VARIABLE, TOOLSET_VARIABLE, Browser, ChromeSource, Npm, Tool, Toolset
+
+TASK_ROOT_VARIABLE = "LAMBDA_TASK_ROOT"
+"""Environment variable in which Lambda says where the code lies."""
 
 _SETUP = "Run: hyperframes-airflow setup"
 
@@ -42,7 +46,10 @@ class Tools:
 
 
 def find_tools(environ: Mapping[str, str] = os.environ) -> Tools:
-    """Read the toolset that the environment names; `CHROME_UNAVAILABLE` or `FFMPEG_UNAVAILABLE` when a part is missing or incomplete."""
+    """The toolset that the environment names, else the one that the code brings, which is unpacked on first use.
+
+    Raises `CHROME_UNAVAILABLE` or `FFMPEG_UNAVAILABLE` when a part is missing or incomplete, `DISK_FULL` when there is no room to unpack.
+    """
     toolset = _read_toolset(environ)
     wanted = environ.get(CHROME_SOURCE_VARIABLE) or ChromeSource.SPARTICUZ.value
     if wanted not in set(ChromeSource):
@@ -54,7 +61,7 @@ def find_tools(environ: Mapping[str, str] = os.environ) -> Tools:
         message = f"the toolset has no browser from {source.value}; it has {', '.join(toolset.browsers) or 'none'}"
         raise RenderError(ErrorCode.CHROME_UNAVAILABLE, message, hint=_SETUP)
     _require_program(browser.path, "Chromium", ErrorCode.CHROME_UNAVAILABLE)
-    for part in (browser.library_path, browser.fontconfig):
+    for part in (browser.library_path, browser.fontconfig, browser.driver_node):
         if part is not None and not part.exists():
             raise RenderError(ErrorCode.CHROME_UNAVAILABLE, f"{part}, which Chromium needs, does not exist", hint=_SETUP)
     _require_program(toolset.ffmpeg.path, "ffmpeg", ErrorCode.FFMPEG_UNAVAILABLE)
@@ -67,7 +74,24 @@ def find_tools(environ: Mapping[str, str] = os.environ) -> Tools:
     return Tools(source=source, browser=browser, ffmpeg=toolset.ffmpeg, runtime=toolset.runtime, fonts=toolset.fonts, npm=toolset.npm)
 
 
+def discard_unpacked(environ: Mapping[str, str] = os.environ) -> None:
+    """Remove what was unpacked of the code's own tools, so that the next try starts from sound ones."""
+    bundled = _bundled(environ)
+    if bundled is not None:
+        bundled.discard()
+
+
+def _bundled(environ: Mapping[str, str]) -> BundledTools | None:
+    root = environ.get(TASK_ROOT_VARIABLE)
+    if environ.get(TOOLSET_VARIABLE) or not root or not has_bundle(Path(root)):
+        return None
+    return BundledTools(Path(root))
+
+
 def _read_toolset(environ: Mapping[str, str]) -> Toolset:
+    bundled = _bundled(environ)
+    if bundled is not None:
+        return bundled.toolset()
     location = environ.get(TOOLSET_VARIABLE)
     if not location:
         message = f"{TOOLSET_VARIABLE} is not set: it names the toolset.json with browser, ffmpeg and runtime"

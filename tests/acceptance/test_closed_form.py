@@ -15,7 +15,7 @@ from PIL import Image
 
 from hyperframes_lambda.assemble import assemble
 from hyperframes_lambda.contract.config import RenderConfig
-from hyperframes_lambda.contract.plan import Manifest, segment_name
+from hyperframes_lambda.contract.plan import Manifest
 from hyperframes_lambda.plan import plan
 from hyperframes_lambda.render_chunk import render_chunk
 
@@ -26,9 +26,7 @@ def rendered_segments(project: Path, work: Path, config: RenderConfig) -> tuple[
     plan_dir, segments = work / "plan", work / "segments"
     manifest = plan(project, config, plan_dir)
     segments.mkdir()
-    for chunk in manifest.chunks:
-        render_chunk(plan_dir, chunk.index, segments)
-    return manifest, [segments / segment_name(manifest, chunk.index) for chunk in manifest.chunks]
+    return manifest, [one.path for chunk in manifest.chunks for one in render_chunk(plan_dir, chunk.index, segments).finished]
 
 
 def frames_of(segments: list[Path]) -> list[bytes]:

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from hyperframes_provider.client.bundle import build_slim_zip
 from hyperframes_provider.client.code_bucket import CodeBucket
 from hyperframes_provider.client.connect import Connect
+from hyperframes_provider.client.slim_zip import build_slim_zip
 from hyperframes_provider.client.stack import StackFailed, StackNotFound, StackOutputs, delete_stack, deploy_stack, describe_stack
 from hyperframes_provider.client.stack_events import StackEvent
 from hyperframes_provider.client.template import InvalidStackParameter, load_template
+from hyperframes_provider.local.template import parse_template
 
 NAME = "hyperframes-cfn"
 
@@ -36,7 +37,7 @@ def test_a_life(connect: Connect, tmp_path: Path) -> None:
     created = deploy_stack(connect, NAME, tags={"team": "studio"}, on_event=events.append)
     assert created.action == "created"
     assert created.outputs.status == "CREATE_COMPLETE"
-    assert created.resources == 13
+    assert created.resources == 18
     made = [event.resource for event in events if event.status == "CREATE_COMPLETE" and not event.is_stack]
     assert set(made) == set(_template_resources())
     assert made.index("RenderFunction") < made.index("RenderStateMachine")
@@ -69,10 +70,9 @@ def test_a_life(connect: Connect, tmp_path: Path) -> None:
 
 
 def _template_resources() -> list[str]:
-    lines = load_template().body.splitlines()
-    start = lines.index("Resources:")
-    end = lines.index("Outputs:")
-    return [line.strip().removesuffix(":") for line in lines[start + 1 : end] if line.startswith("  ") and line[2].isalpha()]
+    """Those that are always made, and the dashboard, which is by default."""
+    resources = parse_template(load_template().body).resources
+    return [name for name, resource in resources.items() if resource.condition in (None, "HasDashboard")]
 
 
 def test_a_parameter_out_of_range_is_refused_before_anything_is_created(connect: Connect) -> None:
@@ -91,7 +91,10 @@ def test_the_function_gets_what_the_handler_reads(connect: Connect, stack: Stack
         "HYPERFRAMES_BUCKET": stack.bucket,
         "HYPERFRAMES_ALLOWED_BUCKETS": "",
         "HYPERFRAMES_CHROME_SOURCE": "sparticuz",
-        "POWERTOOLS_SERVICE_NAME": "hyperframes",
+        "HYPERFRAMES_CHUNK_MEMORY_MB": "10240",
+        "HYPERFRAMES_CHUNK_TIMEOUT_SEC": "900",
+        "POWERTOOLS_SERVICE_NAME": NAME,
+        "POWERTOOLS_METRICS_NAMESPACE": "HyperFrames",
         "LOG_LEVEL": "INFO",
     }
 

@@ -35,6 +35,10 @@ def test_defaults_are_filled_in() -> None:
         ("AllowedBuckets", "studio"),
         ("AllowedBuckets", "studio,studio-2.archive"),
         ("AlarmTopicArn", "arn:aws:sns:eu-west-1:123456789012:alarms"),
+        ("NotificationTopicArn", "own"),
+        ("CoordinatorMemoryMb", 2048),
+        ("CoordinatorMemoryMb", 10240),
+        ("KmsKeyArn", "arn:aws-cn:kms:cn-north-1:123456789012:key/0b1c2d3e-1111-2222-3333-444455556666"),
         ("LogRetentionDays", 1),
     ],
 )
@@ -59,7 +63,11 @@ def test_accepted(name: str, value: object) -> None:
         ("AllowedBuckets", "a, b", "separated by commas and nothing else"),
         ("AllowedBuckets", "*", "separated by commas"),
         ("AlarmTopicArn", "alarms", "the ARN of an SNS topic"),
-        ("CodeKey", "", "accepted: 1 to 1024 characters"),
+        ("CoordinatorMemoryMb", 1, "accepted: 0, or 2048 to 10240"),
+        ("WebhookSecretArn", "secret", "the ARN of a Secrets Manager secret"),
+        ("DashboardEnabled", "yes", "accepted: true, false"),
+        ("CodeKey", "", "CodeBucket: belongs together with CodeKey; give both or none"),
+        ("CodeKey", "x" * 1025, "accepted: 0 to 1024 characters"),
         ("LambdaMemoryMB", 4096, "LambdaMemoryMB: unknown parameter, did you mean LambdaMemoryMb?"),
         ("Colour", "red", "Colour: unknown parameter, known: AlarmTopicArn, AllowedBuckets"),
     ],
@@ -78,7 +86,7 @@ def test_all_faults_at_once() -> None:
 
 
 def test_a_value_that_is_missing() -> None:
-    with pytest.raises(InvalidStackParameter, match="CodeBucket: needs a value; Bucket with the render function's code"):
+    with pytest.raises(InvalidStackParameter, match="DefinitionBucket: needs a value; Bucket with the state machine's definition"):
         load_template().resolve({})
 
 

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
 from hyperframes_lambda.contract.errors import ERROR_TABLE, ErrorCode, Retry
-from hyperframes_lambda.contract.events import AssembleEvent, ExecutionInput, PlanEvent, PlanResult, RenderChunkEvent, RenderChunkResult
+from hyperframes_lambda.contract.events import (
+    INLINE_CHUNKS,
+    AssembleEvent,
+    ExecutionInput,
+    PlanEvent,
+    PlanResult,
+    RenderChunkEvent,
+    RenderChunkResult,
+)
+from hyperframes_provider.client.request import INPUT_LIMIT
 from hyperframes_provider.client.retry_policy import attempts, retriers
 from hyperframes_provider.client.template import cfn_folder
+from hyperframes_provider.local.state_machine import definition_problems
 
 DEFINITION: dict[str, Any] = json.loads((cfn_folder() / "render.asl.json").read_text(encoding="utf-8"))
+MAPS = ("RenderChunks", "RenderChunksDistributed")
+CHUNK_TASKS = ("RenderChunk", "RenderDistributedChunk")
 LONGEST_INVOCATION = 900
 HISTORY_LIMIT = 25_000
 
@@ -99,11 +112,48 @@ def test_the_transition_check_finds_each_fault(broken: dict[str, Any], fault: st
     assert faults(broken) == [fault]
 
 
-def test_the_three_tasks_run_in_order() -> None:
-    assert set(tasks()) == {"Plan", "RenderChunk", "Assemble"}
+def test_the_embedded_endpoint_would_refuse_nothing_of_it() -> None:
+    assert definition_problems(json.dumps(DEFINITION)) == []
+
+
+def test_the_tasks_run_in_order() -> None:
+    assert set(tasks()) == {"Plan", *CHUNK_TASKS, "Assemble"}
     states = DEFINITION["States"]
-    assert (DEFINITION["StartAt"], states["Plan"]["Next"], states["RenderChunks"]["Next"]) == ("Plan", "RenderChunks", "Assemble")
-    assert states["RenderChunks"]["ItemProcessor"]["ProcessorConfig"] == {"Mode": "INLINE"}
+    assert (DEFINITION["StartAt"], states["Plan"]["Next"]) == ("Plan", "InlineOrDistributed")
+    assert {states[name]["Next"] for name in MAPS} == {"Assemble"}
+
+
+def test_more_chunks_than_an_inline_map_runs_at_once_are_distributed() -> None:
+    choice = DEFINITION["States"]["InlineOrDistributed"]
+    assert choice["Choices"] == [{"Variable": "$.Plan.ChunkCount", "NumericGreaterThan": INLINE_CHUNKS, "Next": "RenderChunksDistributed"}]
+    assert choice["Default"] == "RenderChunks"
+
+
+def test_both_maps_do_the_same_and_only_one_of_them_with_executions_of_their_own() -> None:
+    inline, distributed = (DEFINITION["States"][name] for name in MAPS)
+    assert inline["ItemProcessor"]["ProcessorConfig"] == {"Mode": "INLINE"}
+    assert distributed["ItemProcessor"]["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
+    assert (inline["ItemsPath"], distributed["ItemReader"]["Parameters"]) == (
+        "$.Plan.Chunks",
+        {"Bucket.$": "$.Plan.ChunksBucket", "Key.$": "$.Plan.ChunksKey"},
+    )
+    assert distributed["ToleratedFailureCount"] == 0
+    for field in ("ItemSelector", "MaxConcurrencyPath", "ResultPath"):
+        assert inline[field] == distributed[field]
+    renamed = json.loads(json.dumps(distributed["ItemProcessor"]["States"]).replace("Distributed", ""))
+    for state in [*renamed.values(), *inline["ItemProcessor"]["States"].values()]:
+        state.pop("Comment", None)
+    assert renamed == inline["ItemProcessor"]["States"]
+
+
+def test_a_chunk_that_is_not_complete_is_rendered_on_with_its_retries_counted_anew() -> None:
+    for name, task in zip(MAPS, CHUNK_TASKS, strict=True):
+        states = DEFINITION["States"][name]["ItemProcessor"]["States"]
+        asked, done = states[states[task]["Next"]], states[states[states[task]["Next"]]["Default"]]
+        assert asked["Choices"] == [{"Variable": "$.Result.Complete", "BooleanEquals": False, "Next": task}]
+        # The input of the next invocation is that of the first.
+        assert states[task]["ResultPath"] == "$.Result"
+        assert (done["Type"], done["OutputPath"]) == ("Succeed", None)
 
 
 @pytest.mark.parametrize("name", tasks())
@@ -124,13 +174,33 @@ def test_an_unknown_error_gets_two_more_attempts() -> None:
     assert attempts("KeyError") == 3
 
 
-def test_throttling_waits_long_and_leaves_room_in_the_history() -> None:
-    (throttled,) = [rule for rule in retriers() if "Lambda.TooManyRequestsException" in rule["ErrorEquals"]]
+def test_throttling_is_waited_out_for_hours() -> None:
+    throttled = throttling()
     assert throttled["JitterStrategy"] == "FULL"
-    waits = [min(throttled["MaxDelaySeconds"], throttled["IntervalSeconds"] * throttled["BackoffRate"] ** n) for n in range(100)]
-    assert sum(waits[: throttled["MaxAttempts"]]) / 2 > 3600  # full jitter halves the mean
-    parallel, chunks, events_per_chunk, events_per_attempt = 40, 1000, 8, 3
-    assert chunks * events_per_chunk + parallel * throttled["MaxAttempts"] * events_per_attempt < HISTORY_LIMIT
+    attempts = range(throttled["MaxAttempts"])
+    waits = [min(throttled["MaxDelaySeconds"], throttled["IntervalSeconds"] * throttled["BackoffRate"] ** n) for n in attempts]
+    assert sum(waits) / 2 > 6 * 3600  # full jitter halves the mean
+
+
+def throttling() -> dict[str, Any]:
+    (rule,) = [rule for rule in retriers() if "Lambda.TooManyRequestsException" in rule["ErrorEquals"]]
+    return rule
+
+
+def test_the_history_has_room_for_forty_chunks_that_are_throttled_and_fail_and_go_on_again_and_again() -> None:
+    """An execution ends at 25,000 events. Events are those that Step Functions writes for this definition."""
+    attempt = 3  # TaskScheduled, TaskStarted, TaskFailed or TaskSucceeded
+    invocation = 2 + attempt + 2  # the task entered and exited, and the choice
+    failures = sum(rule["MaxAttempts"] for rule in retriers())
+    frame = 2 + 2  # the iteration begun and ended, ChunkDone entered and exited
+    checkpoints = 10
+    chunk = frame + checkpoints * invocation + failures * attempt
+    coordinator = 2 * (2 + attempt + failures * attempt)  # Plan and Assemble
+    rest = 2 + 2 + 4  # the execution, the choice of the Map, the Map
+    assert INLINE_CHUNKS * chunk + coordinator + rest < HISTORY_LIMIT
+    # A child of a distributed Map has a history to itself: a day's invocations, each throttled as long as can be, fit.
+    day = DEFINITION["TimeoutSeconds"] // LONGEST_INVOCATION
+    assert day * invocation + failures * attempt * 24 // 6 < HISTORY_LIMIT
 
 
 def test_every_task_has_a_time_limit_beyond_the_function_s_own() -> None:
@@ -138,21 +208,29 @@ def test_every_task_has_a_time_limit_beyond_the_function_s_own() -> None:
     assert DEFINITION["TimeoutSeconds"] > LONGEST_INVOCATION
 
 
-@pytest.mark.parametrize(("name", "event"), [("Plan", PlanEvent), ("RenderChunk", RenderChunkEvent), ("Assemble", AssembleEvent)])
+@pytest.mark.parametrize(
+    ("name", "event"), [("Plan", PlanEvent), *((name, RenderChunkEvent) for name in CHUNK_TASKS), ("Assemble", AssembleEvent)]
+)
 def test_payloads_carry_exactly_the_event_s_fields(name: str, event: type[PlanEvent | RenderChunkEvent | AssembleEvent]) -> None:
     payload = tasks()[name]["Parameters"]["Payload"]
     assert {key.removesuffix(".$") for key in payload} == {field.alias for field in event.model_fields.values()}
-    assert tasks()[name]["Parameters"]["FunctionName"] == "${RenderFunctionArn}"
+    function = "RenderFunctionArn" if event is RenderChunkEvent else "CoordinatorFunctionArn"
+    assert tasks()[name]["Parameters"]["FunctionName"] == f"${{{function}}}"
 
 
-def test_plan_keeps_the_whole_result_and_a_chunk_only_a_few_bytes() -> None:
+def test_the_state_keeps_of_the_plan_what_is_read_and_of_the_chunks_nothing() -> None:
     selected = tasks()["Plan"]["ResultSelector"]
-    assert {key.removesuffix(".$") for key in selected} == {field.alias for field in PlanResult.model_fields.values()}
+    fields = {key.removesuffix(".$") for key in selected}
+    assert fields <= {field.alias for field in PlanResult.model_fields.values()}
     assert all(value == f"$.Payload.{key.removesuffix('.$')}" for key, value in selected.items())
-    chunk = {key.removesuffix(".$") for key in tasks()["RenderChunk"]["ResultSelector"]}
-    assert chunk <= {field.alias for field in RenderChunkResult.model_fields.values()}
-    assert 1000 * len(json.dumps(dict.fromkeys(chunk, 123456))) < 256 * 1024
-    assert DEFINITION["States"]["RenderChunks"]["ResultPath"] is None
+    read = set(re.findall(r"\$\.Plan\.(\w+)", json.dumps(DEFINITION)))
+    assert fields == read
+    for name in CHUNK_TASKS:
+        chunk = {key.removesuffix(".$") for key in tasks()[name]["ResultSelector"]}
+        assert chunk <= {field.alias for field in RenderChunkResult.model_fields.values()}
+    # What the children of a Map hand back: one empty object each.
+    assert 10_000 * len("{},") < INPUT_LIMIT
+    assert all(DEFINITION["States"][name]["ResultPath"] is None for name in MAPS)
 
 
 def test_the_state_machine_reads_the_execution_input_that_the_client_writes() -> None:
@@ -164,7 +242,7 @@ def test_the_state_machine_reads_the_execution_input_that_the_client_writes() ->
 
 def test_a_failure_ends_the_execution_in_its_own_task_so_that_a_redrive_can_go_on_from_there() -> None:
     states = DEFINITION["States"]
-    assert list(states) == ["Plan", "RenderChunks", "Assemble"]
+    assert list(states) == ["Plan", "InlineOrDistributed", *MAPS, "Assemble"]
     assert not any("Catch" in state for state in [*states.values(), *tasks().values()])
 
 

@@ -14,11 +14,16 @@ from typing import Any
 
 import pytest
 
+from hyperframes_provider.client.calls import run
 from hyperframes_provider.client.connect import Connect
+from hyperframes_provider.client.errors import RenderFailed
+from hyperframes_provider.client.history import History, read
+from hyperframes_provider.client.renders import conclude
 from hyperframes_provider.client.stack import StackOutputs, delete_stack, deploy_stack
 
 HANDLER = '''
 import os
+import time
 from pathlib import Path
 
 COUNTS = Path(COUNTS_FOLDER)
@@ -37,18 +42,24 @@ def handler(event, context):
     with count.open("a") as file:
         file.write("x")
     error, where, times = name.split("-")
-    if where == role and event.get("ChunkIndex", 1) == 1 and count.stat().st_size <= int(times):
+    many, error = error.startswith("many"), error.removeprefix("many_")
+    if error == "slow" and role == "renderChunk":
+        time.sleep(0.3)
+    once_more = where == role and event.get("ChunkIndex", 1) == 1 and count.stat().st_size <= int(times)
+    if once_more and error not in ("checkpoint", "many"):
         if error == "exit":
             os._exit(3)
         raise globals()[error]("what was wrong")
     if role == "plan":
         numbers = dict.fromkeys(("TotalFrames", "Width", "Height", "DurationMs"), 30)
         versions = dict.fromkeys(("RendererVersion", "BrowserVersion", "FfmpegVersion", "RuntimeVersion"), "1")
-        chunks = [] if error == "no_chunks" else [0, 1, 2, 3]
-        return {"ManifestS3Uri": uri, "PlanHash": "0" * 64, "ChunkCount": len(chunks), "Chunks": chunks, "MaxParallelChunks": 2, "Fps": 30,
+        chunks = 60 if many else 0 if error == "no_chunks" else 4
+        bucket = uri.removeprefix("s3://").partition("/")[0]
+        return {"ManifestS3Uri": uri, "PlanHash": "0" * 64, "ChunkCount": chunks, "Chunks": list(range(chunks)) if chunks <= 40 else [],
+                "ChunksBucket": bucket, "ChunksKey": "renders/1/plan/chunks.json", "MaxParallelChunks": 2, "Fps": 30,
                 "Duration": 1.0, "Format": "mp4", "HasAudio": False, "Reused": False, **numbers, **versions}
     if role == "renderChunk":
-        return {"ChunkIndex": event["ChunkIndex"], "FramesEncoded": 30, "Reused": False, "SegmentS3Uri": "s3://b/s", "Sha256": "0" * 64}
+        return {"ChunkIndex": event["ChunkIndex"], "Complete": not once_more, "FramesEncoded": 30, "Reused": False}
     return {"OutputS3Uri": event["OutputS3Uri"], "FramesEncoded": 120}
 '''
 
@@ -74,7 +85,7 @@ Execute = Callable[[str], dict[str, Any]]
 def execute(connect: Connect, stack: StackOutputs, counts: Path) -> Execute:
     """Run one execution to its end; the description, and how often each task was tried as `tries`."""
 
-    def run(project: str) -> dict[str, Any]:
+    def start_and_wait(project: str) -> dict[str, Any]:
         machine = connect("stepfunctions")
         document = {
             "ProjectS3Uri": f"s3://{stack.bucket}/{project}",
@@ -90,7 +101,17 @@ def execute(connect: Connect, stack: StackOutputs, counts: Path) -> Execute:
         tries = {file.name: file.stat().st_size for file in (counts / description["name"]).iterdir()}
         return {**description, "tries": tries}
 
-    return run
+    return start_and_wait
+
+
+@pytest.fixture
+def history(connect: Connect) -> Callable[[str], History]:
+    def fold(arn: str) -> History:
+        folded = History()
+        run(connect, read(folded, arn))
+        return folded
+
+    return fold
 
 
 def test_the_output_is_what_assemble_returned(execute: Execute, stack: StackOutputs) -> None:
@@ -98,6 +119,59 @@ def test_the_output_is_what_assemble_returned(execute: Execute, stack: StackOutp
     assert done["status"] == "SUCCEEDED"
     assert json.loads(done["output"]) == {"OutputS3Uri": f"s3://{stack.bucket}/outputs/video.mp4", "FramesEncoded": 120}
     assert done["tries"] == {"plan-0": 1, **{f"renderChunk-{chunk}": 1 for chunk in range(4)}, "assemble-0": 1}
+
+
+def test_a_chunk_that_is_not_complete_is_invoked_again_until_it_is(execute: Execute, history: Callable[[str], History]) -> None:
+    done = execute("checkpoint-renderChunk-6")
+    assert done["status"] == "SUCCEEDED"
+    assert done["tries"]["renderChunk-1"] == 7
+    assert {done["tries"][f"renderChunk-{chunk}"] for chunk in (0, 2, 3)} == {1}
+    folded = history(done["executionArn"])
+    assert (folded.retries, folded.throttled, folded.invocations) == ([], 0, 2 + 3 + 7)
+    assert [attempt.number for attempt in folded.attempts if attempt.chunk == 1] == [1] * 7
+
+
+@pytest.fixture
+def chunk_list(connect: Connect, stack: StackOutputs) -> None:
+    connect("s3").put_object(Bucket=stack.bucket, Key="renders/1/plan/chunks.json", Body=json.dumps(list(range(60))).encode())
+
+
+@pytest.mark.usefixtures("chunk_list")
+def test_more_than_forty_chunks_are_executions_of_their_own_with_checkpoints_too(
+    execute: Execute, history: Callable[[str], History]
+) -> None:
+    done = execute("many-renderChunk-2")
+    assert done["status"] == "SUCCEEDED"
+    assert done["tries"] == {"plan-0": 1, **{f"renderChunk-{chunk}": 3 if chunk == 1 else 1 for chunk in range(60)}, "assemble-0": 1}
+    folded = history(done["executionArn"])
+    assert folded.map_run_arn
+    assert [attempt.state for attempt in folded.attempts] == ["Plan", "Assemble"]
+
+
+@pytest.mark.usefixtures("chunk_list")
+def test_the_failure_of_one_of_many_chunks_is_found_in_its_own_execution(execute: Execute, connect: Connect) -> None:
+    failed = execute("many_COMPOSITION_NOT_READY-renderChunk-9")
+    assert (failed["status"], failed["error"]) == ("FAILED", "States.ExceedToleratedFailureThreshold")
+    with pytest.raises(RenderFailed) as raised:
+        run(connect, conclude(failed["executionArn"], with_console=False))
+    failure = raised.value.failure
+    assert (failure.error, failure.message, failure.chunk, failure.attempts) == ("COMPOSITION_NOT_READY", "what was wrong", 1, 1)
+
+
+def test_throttled_attempts_are_waited_out_and_are_no_failures(
+    execute: Execute, history: Callable[[str], History], connect: Connect, stack: StackOutputs
+) -> None:
+    """One invocation at a time, and two chunks that want one."""
+    connect("lambda").put_function_concurrency(FunctionName=stack.function_arn, ReservedConcurrentExecutions=1)
+    try:
+        done = execute("slow-none-0")
+    finally:
+        connect("lambda").delete_function_concurrency(FunctionName=stack.function_arn)
+    assert done["status"] == "SUCCEEDED"
+    folded = history(done["executionArn"])
+    assert folded.throttled > 0
+    assert (folded.retries, folded.invocations) == ([], 6)
+    assert all(attempt.number == 1 for attempt in folded.attempts)
 
 
 def test_a_plan_without_chunks_goes_straight_to_assemble(execute: Execute) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +13,9 @@ import pytest
 from cfnlint import ManualArgs, api
 from cfnlint.decode import decode
 
+import hyperframes_lambda
 from hyperframes_lambda.contract.toolset import CHROME_SOURCE_VARIABLE, ChromeSource
+from hyperframes_lambda.telemetry import Metric
 from hyperframes_provider.client.template import cfn_folder, load_template
 
 PATH = cfn_folder() / "template.yaml"
@@ -33,11 +37,15 @@ def resources(kind: str) -> dict[str, Any]:
 
 
 def statements() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Of the roles' policies, with what stands under a condition."""
     for name, role in resources("AWS::IAM::Role").items():
         for policy in role["Properties"]["Policies"]:
             document = policy["Fn::If"][1] if "Fn::If" in policy else policy
             for statement in document["PolicyDocument"]["Statement"]:
                 yield f"{name}/{document['PolicyName']}/{statement['Sid']}", statement
+    for name, policy in resources("AWS::IAM::RolePolicy").items():
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+            yield f"{name}/{policy['Properties']['PolicyName']}/{statement['Sid']}", statement
 
 
 def test_cfn_lint_is_content() -> None:
@@ -52,7 +60,7 @@ def test_cfn_lint_is_content_with_the_definition_in_place() -> None:
     properties["Definition"] = json.loads(load_template().definition)
     for name in ("DefinitionBucket", "DefinitionKey"):
         del inlined["Parameters"][name]
-    del inlined["Metadata"]  # groups name the two parameters
+    del inlined["Metadata"]["AWS::CloudFormation::Interface"]  # its groups name the two parameters
     assert [str(match) for match in api.lint(json.dumps(inlined), config=ManualArgs(include_checks=["W", "E"]))] == []
 
 
@@ -76,24 +84,56 @@ def test_the_reference_s_parameters_keep_their_names_and_defaults() -> None:
 
 
 def test_outputs_are_exported() -> None:
-    assert set(TEMPLATE["Outputs"]) == {"RenderBucketName", "RenderStateMachineArn", "RenderFunctionArn"}
+    assert set(TEMPLATE["Outputs"]) == {
+        "RenderBucketName",
+        "RenderStateMachineArn",
+        "RenderFunctionArn",
+        "CoordinatorFunctionArn",
+        "ProviderVersion",
+        "NotificationTopicArn",
+    }
     for name, output in TEMPLATE["Outputs"].items():
         assert output["Export"]["Name"] == {"Fn::Sub": f"${{AWS::StackName}}-{name}"}
 
 
-def test_the_function() -> None:
-    (function,) = resources("AWS::Lambda::Function").values()
-    properties = function["Properties"]
-    assert (properties["Runtime"], properties["Architectures"], properties["Handler"]) == ("python3.13", ["x86_64"], "handler.handler")
+def test_the_version_is_this_one() -> None:
+    assert TEMPLATE["Outputs"]["ProviderVersion"]["Value"] == hyperframes_lambda.__version__
+
+
+NOT_IMAGE: dict[str, Any] = {"Ref": "AWS::NoValue"}
+
+
+@pytest.mark.parametrize("name", ["RenderFunction", "CoordinatorFunction"])
+def test_the_functions(name: str) -> None:
+    properties = RESOURCES[name]["Properties"]
+    assert properties["Runtime"] == {"Fn::If": ["HasImage", NOT_IMAGE, "python3.13"]}
+    assert properties["Handler"] == {"Fn::If": ["HasImage", NOT_IMAGE, "handler.handler"]}
+    assert properties["Architectures"] == ["x86_64"]
     assert properties["EphemeralStorage"] == {"Size": 10240}
-    assert properties["TracingConfig"] == {"Mode": "Active"}
     assert set(properties["Environment"]["Variables"]) == {
         "HYPERFRAMES_BUCKET",
         "HYPERFRAMES_ALLOWED_BUCKETS",
+        "HYPERFRAMES_CHUNK_MEMORY_MB",
+        "HYPERFRAMES_CHUNK_TIMEOUT_SEC",
         CHROME_SOURCE_VARIABLE,
         "POWERTOOLS_SERVICE_NAME",
+        "POWERTOOLS_METRICS_NAMESPACE",
         "LOG_LEVEL",
     }
+
+
+def test_every_function_is_traced_and_has_its_log_group_first() -> None:
+    for name, function in resources("AWS::Lambda::Function").items():
+        assert function["Properties"]["TracingConfig"] == {"Mode": "Active"}
+        group = RESOURCES[function["DependsOn"]]["Properties"]["LogGroupName"]["Fn::Sub"]
+        assert group == f"/aws/lambda/{function['Properties']['FunctionName']['Fn::Sub']}", name
+
+
+def test_the_webhook_s_handler_is_there() -> None:
+    named = RESOURCES["WebhookFunction"]["Properties"]["Handler"]["Fn::If"][2]
+    module, _, function = named.rpartition(".")
+    assert callable(getattr(importlib.import_module(module), function))
+    assert RESOURCES["WebhookFunction"]["Properties"]["ImageConfig"]["Fn::If"][1] == {"Command": [named]}
 
 
 def test_the_bucket_is_private_encrypted_and_outlives_the_stack() -> None:
@@ -107,11 +147,20 @@ def test_the_bucket_is_private_encrypted_and_outlives_the_stack() -> None:
     assert [(rule["Prefix"], rule["ExpirationInDays"]) for rule in expiring] == [("renders/", 7)]
     (policy,) = resources("AWS::S3::BucketPolicy").values()
     assert policy["DeletionPolicy"] == "Retain"
-    (deny,) = policy["Properties"]["PolicyDocument"]["Statement"]
-    assert deny["Effect"] == "Deny" and deny["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    plain, outdated, *with_key = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert plain["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert outdated["Condition"] == {"NumericLessThan": {"s3:TlsVersion": "1.2"}}
+    # Uploads that say nothing of encryption, as everybody's do, stay accepted.
+    refused = [statement["Fn::If"][1] for statement in with_key]
+    assert all("false" in statement["Condition"]["Null"].values() for statement in refused)
+    assert {statement["Effect"] for statement in (plain, outdated, *refused)} == {"Deny"}
 
 
-WITHOUT_A_RESOURCE = {"xray": "X-Ray has no resources", "logs": "log deliveries belong to the account"}
+WITHOUT_A_RESOURCE = {
+    "xray": "X-Ray has no resources",
+    "logs": "log deliveries belong to the account",
+    "ec2": "describing takes no resource, and refusing takes every one",
+}
 """Services whose actions cannot be narrowed to an ARN, and why."""
 
 
@@ -120,7 +169,7 @@ def test_roles_are_least_privilege(name: str, statement: dict[str, Any]) -> None
     actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
     assert not any("*" in action for action in actions)
     if statement["Resource"] == "*":
-        assert name.endswith(("/Tracing", "/LogDelivery"))
+        assert name.endswith(("/Tracing", "/LogDelivery", "/LookAtNetwork", "/NotFromWithin"))
         assert {action.partition(":")[0] for action in actions} <= set(WITHOUT_A_RESOURCE)
         assert not {"logs:CreateLogGroup", "logs:PutLogEvents"} & set(actions)
 
@@ -140,26 +189,71 @@ def test_the_state_machine_is_logged_and_traced() -> None:
     assert properties["StateMachineType"] == "STANDARD"
     assert properties["TracingConfiguration"] == {"Enabled": True}
     assert len(properties["LoggingConfiguration"]["Destinations"]) == 1
-    assert properties["DefinitionSubstitutions"] == {"RenderFunctionArn": {"Fn::GetAtt": ["RenderFunction", "Arn"]}}
+    assert set(properties["DefinitionSubstitutions"]) == {"RenderFunctionArn", "CoordinatorFunctionArn"}
+
+
+def test_no_partition_is_written_down_but_in_a_delimiter() -> None:
+    """A delimiter takes no function: there is one for each partition."""
+    written = [line.strip() for line in PATH.read_text().splitlines() if re.search(r"arn:aws[a-z-]*:", line.split("#")[0])]
+    assert [line for line in written if "AllowedPattern" not in line and "!Join" not in line] == []
+    joined = {re.search(r"arn:(aws[a-z-]*):", line)[1] for line in written if "!Join" in line}  # type: ignore[index]
+    assert joined == {"aws", "aws-cn", "aws-us-gov"}
 
 
 def test_logs_have_a_retention() -> None:
     groups = resources("AWS::Logs::LogGroup")
-    assert len(groups) == 2
+    assert set(groups) == {
+        "RenderFunctionLogGroup",
+        "CoordinatorFunctionLogGroup",
+        "WebhookFunctionLogGroup",
+        "RenderStateMachineLogGroup",
+    }
     assert all(group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups.values())
 
 
 def test_alarms_watch_what_can_go_wrong_and_notify_when_asked() -> None:
     alarms = {alarm["Properties"]["AlarmName"]["Fn::Sub"]: alarm["Properties"] for alarm in resources("AWS::CloudWatch::Alarm").values()}
-    assert {name: alarm["MetricName"] for name, alarm in alarms.items()} == {
-        "${ProjectName}-runaway-chunk-invocations": "Invocations",
-        "${ProjectName}-function-errors": "Errors",
-        "${ProjectName}-function-throttles": "Throttles",
-        "${ProjectName}-executions-failed": "ExecutionsFailed",
-        "${ProjectName}-executions-timed-out": "ExecutionsTimedOut",
+    assert {name: sorted(watched(alarm)) for name, alarm in alarms.items()} == {
+        "${ProjectName}-runaway-chunk-invocations": ["CoordinatorFunction Invocations", "RenderFunction Invocations"],
+        "${ProjectName}-function-errors": ["CoordinatorFunction Errors", "RenderFunction Errors"],
+        "${ProjectName}-function-error-rate": ["RenderFunction Errors", "RenderFunction Invocations"],
+        "${ProjectName}-function-throttles": ["CoordinatorFunction Throttles", "RenderFunction Throttles"],
+        "${ProjectName}-chunk-near-timeout": ["RenderFunction Duration"],
+        "${ProjectName}-renders-stalled": ["ProjectName Frames", "RenderFunction Invocations"],
+        "${ProjectName}-executions-failed": ["RenderStateMachine ExecutionsFailed"],
+        "${ProjectName}-executions-timed-out": ["RenderStateMachine ExecutionsTimedOut"],
+        "${ProjectName}-signals-lost": ["LostSignalQueue ApproximateNumberOfMessagesVisible"],
     }
+    topic = [{"Fn::If": ["AlarmsToOwnTopic", {"Ref": "SignalTopic"}, {"Ref": "AlarmTopicArn"}]}]
     for alarm in alarms.values():
-        assert alarm["AlarmActions"] == {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
+        assert alarm["AlarmActions"] == {"Fn::If": ["HasAlarmTopic", topic, {"Ref": "AWS::NoValue"}]}
         assert alarm["TreatMissingData"] == "notBreaching"
-    runaway = alarms["${ProjectName}-runaway-chunk-invocations"]
-    assert (runaway["Threshold"], runaway["Period"]) == ({"Ref": "ChunkInvocationAlarmThreshold"}, 3600)
+    assert alarms["${ProjectName}-runaway-chunk-invocations"]["Threshold"] == {"Ref": "ChunkInvocationAlarmThreshold"}
+
+
+def watched(alarm: dict[str, Any]) -> Iterator[str]:
+    """Whose metrics an alarm looks at, and which."""
+    stats = [(entry["Fn::If"][1] if "Fn::If" in entry else entry).get("MetricStat", {}).get("Metric") for entry in alarm.get("Metrics", [])]
+    for metric in [metric for metric in stats if metric] or [alarm]:
+        value = metric["Dimensions"][0]["Value"]
+        yield f"{value.get('Ref') or value['Fn::GetAtt'][0]} {metric['MetricName']}"
+
+
+def test_the_dashboard_is_json_and_names_metrics_that_are_there() -> None:
+    body = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    widgets = json.loads(body)["widgets"]
+    assert len(widgets) == 12
+    own = set(re.findall(r'"HyperFrames","(\w+)"', body)) | set(re.findall(r'\[".","(\w+)",".",".",".","?', body))
+    assert {"Frames", "EstimatedCost", "Failure", "ColdStart"} <= own
+    assert {metric.value for metric in Metric} >= {name for name in own if not name.startswith(("Executions", "Errors", "Throttles"))}
+
+
+def test_a_signal_that_is_lost_is_kept_and_alarms() -> None:
+    targets = [entry["Fn::If"][1] for entry in RESOURCES["RenderEndedRule"]["Properties"]["Targets"]]
+    queue = {"Fn::GetAtt": ["LostSignalQueue", "Arn"]}
+    assert [target["DeadLetterConfig"]["Arn"] for target in targets] == [queue, queue]
+    assert RESOURCES["WebhookRetries"]["Properties"]["DestinationConfig"]["OnFailure"]["Destination"] == queue
+    pattern = RESOURCES["RenderEndedRule"]["Properties"]["EventPattern"]["detail"]
+    assert set(pattern["status"]) == {"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"}
+    # Not the executions of a distributed map's chunks: their state machine's ARN has the map's label behind it.
+    assert pattern["stateMachineArn"] == [{"Ref": "RenderStateMachine"}]

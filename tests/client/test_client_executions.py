@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -12,11 +13,12 @@ from botocore.stub import ANY, Stubber
 
 from hyperframes_lambda.contract.events import ExecutionInput
 from hyperframes_provider.client import errors, executions
-from hyperframes_provider.client.calls import run
+from hyperframes_provider.client.calls import Steps, run
 from hyperframes_provider.client.connect import Connect
 from hyperframes_provider.client.executions import Started
 from hyperframes_provider.client.project import Project
-from hyperframes_provider.client.request import PreparedRender, RenderTarget, input_json
+from hyperframes_provider.client.reference_stack import REFERENCE
+from hyperframes_provider.client.request import PreparedRender, RenderTarget
 from hyperframes_provider.client.s3 import S3Location
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:render"
@@ -34,7 +36,6 @@ PREPARED = PreparedRender(
     RENDER,
     Project(S3Location("bucket", "sites/x/project.tar.gz"), None, None),
     REQUEST,
-    input_json(REQUEST),
     (),
 )
 MISSING = "404"
@@ -65,13 +66,13 @@ class Script:
             "stateMachineArn": MACHINE,
             "status": status,
             "startDate": NOW,
-            "input": PREPARED.input_json,
+            "input": PREPARED.input_json(1),
         }
         self.stubs["stepfunctions"].add_response("describe_execution", answer | more, wanted)
         return self
 
     def start(self, generation: int, error: str | None = None) -> Script:
-        wanted = {"stateMachineArn": MACHINE, "name": f"{RENDER}-g{generation}", "input": PREPARED.input_json}
+        wanted = {"stateMachineArn": MACHINE, "name": f"{RENDER}-g{generation}", "input": PREPARED.input_json(1)}
         if error:
             self.stubs["stepfunctions"].add_client_error("start_execution", error, expected_params=wanted)
         else:
@@ -96,11 +97,14 @@ class Script:
 
     def play(self) -> tuple[Started, list[str]]:
         begun: list[str] = []
+        return self.run(executions.start_or_adopt(PREPARED, on_begin=begun.append)), begun
+
+    def run(self, steps: Steps[Started]) -> Started:
         with self.stubs["stepfunctions"], self.stubs["s3"]:
-            started = run(self.connect, executions.start_or_adopt(PREPARED, on_begin=begun.append))
+            started = run(self.connect, steps)
             for stub in self.stubs.values():
                 stub.assert_no_pending_responses()
-        return started, begun
+        return started
 
 
 def taken(script: Script, *, taken: bool, plan: bool = True) -> Script:
@@ -197,6 +201,88 @@ def test_errors_of_aws_have_classes_of_their_own(code: str, kind: type[errors.Hy
 
     assert type(raised.value) is kind
     assert raised.value.retryable is retryable
+
+
+REDRIVES: dict[str, tuple[Callable[[Script], Script], str, int]] = {
+    "failed: where Step Functions can": (
+        lambda s: s.describe(1, "FAILED", error="BROWSER_CRASHED", redriveStatus="REDRIVABLE").redrive(1),
+        "redriven",
+        1,
+    ),
+    "refused: the next generation": (
+        lambda s: s.describe(1, "FAILED", error="X", redriveStatus="REDRIVABLE").redrive(1, "ExecutionNotRedrivable").describe(2).start(2),
+        "started",
+        2,
+    ),
+    "too old: the generation after the last": (
+        lambda s: s.describe(1, "TIMED_OUT", redriveStatus="NOT_REDRIVABLE").describe(2, "FAILED", error="X").describe(3).start(3),
+        "started",
+        3,
+    ),
+    "stopped by us: away from the cancel marker": (
+        lambda s: s.describe(1, "ABORTED", error="RENDER_CANCELLED", redriveStatus="REDRIVABLE").describe(2).start(2),
+        "started",
+        2,
+    ),
+    "a later generation runs: adopt it": (
+        lambda s: s.describe(1, "FAILED", error="X").describe(2, "RUNNING").describe(3),
+        "adopted",
+        2,
+    ),
+    "it runs": (lambda s: s.describe(1, "RUNNING"), "adopted", 1),
+}
+
+
+@pytest.mark.parametrize("case", REDRIVES)
+def test_redrive(case: str) -> None:
+    script, how, generation = REDRIVES[case]
+
+    started = script(Script()).run(executions.redrive(arn(1)))
+
+    assert (started.how, started.execution_arn) == (how, arn(generation))
+
+
+def test_a_redrive_of_a_stack_of_the_reference_has_a_prefix_of_its_own() -> None:
+    """It refuses to plan where a plan lies."""
+    script = Script()
+    given = json.loads(PREPARED.input_json(1)) | {"PlanOutputS3Prefix": f"s3://bucket/renders/{RENDER}-g1/"}
+    script.describe(1, "FAILED", error="X", input=json.dumps(given)).describe(2)
+    wanted = {"stateMachineArn": MACHINE, "name": f"{RENDER}-g2", "input": ANY}
+    script.stubs["stepfunctions"].add_response("start_execution", {"executionArn": arn(2), "startDate": NOW}, wanted)
+    sent: list[str] = []
+    script.clients["stepfunctions"].meta.events.register(
+        "before-parameter-build.sfn.StartExecution", lambda params, **_: sent.append(params["input"])
+    )
+
+    script.run(executions.redrive(arn(1), dialect=REFERENCE))
+
+    assert json.loads(sent[0]) == given | {"PlanOutputS3Prefix": f"s3://bucket/renders/{RENDER}-g2/"}
+
+
+@pytest.mark.parametrize(("status", "more"), [("SUCCEEDED", {}), ("FAILED", {"input": "{}"})])
+def test_what_cannot_be_redriven_says_why(status: str, more: dict[str, str]) -> None:
+    with pytest.raises(errors.InvalidRequest, match=r"has succeeded|is not a HyperFrames render"):
+        Script().describe(1, status, **more).run(executions.redrive(arn(1)))
+
+
+def test_what_is_admitted_is_started_and_only_when_something_is() -> None:
+    asked: list[str] = []
+
+    def admit(prepared: PreparedRender) -> Steps[PreparedRender]:
+        asked.append(prepared.render_id)
+        return prepared.limited(7)
+        yield
+
+    script = Script().describe(1)
+    limited = PREPARED.limited(7)
+    assert json.loads(limited.input_json(1))["Config"] == {"concurrencyLimit": 7}
+    assert (limited.render_id, PREPARED.limited(None)) == (PREPARED.render_id, PREPARED)
+    wanted = {"stateMachineArn": MACHINE, "name": f"{RENDER}-g1", "input": limited.input_json(1)}
+    script.stubs["stepfunctions"].add_response("start_execution", {"executionArn": arn(1), "startDate": NOW}, wanted)
+    script.run(executions.start_or_adopt(PREPARED, on_begin=lambda _: None, admit=admit))
+    Script().describe(1, "RUNNING").describe(2).run(executions.start_or_adopt(PREPARED, on_begin=lambda _: None, admit=admit))
+
+    assert asked == [RENDER]
 
 
 @pytest.fixture

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from hyperframes_lambda.contract.errors import ERROR_TABLE, Retry
-from hyperframes_provider.client.cost import PRICES, Usage, cost, usage_of
+from hyperframes_lambda.contract.events import ChunkProgress, PlanResult
+from hyperframes_lambda.contract.prices import PRICES
+from hyperframes_provider.client.cost import Usage, cost, estimate_of, usage_of
+from hyperframes_provider.client.dialect import OWN
 from hyperframes_provider.client.executions import Execution, Status
-from hyperframes_provider.client.history import History, RetryNote, failure_of, is_final, message_of
+from hyperframes_provider.client.history import History, RetryNote, failure_of, message_of
 from hyperframes_provider.client.report import failure_text
+from hyperframes_provider.client.result import result_of
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:hyperframes-render"
@@ -23,6 +27,28 @@ PLAN = {
     "HasAudio": False, "RendererVersion": "0.1.0", "BrowserVersion": "1", "FfmpegVersion": "1", "RuntimeVersion": "1", "Reused": False,
     "DurationMs": 1,
 }  # fmt: skip
+COORDINATOR = "arn:aws:lambda:us-east-1:123456789012:function:hyperframes-coordinator"
+RUN = "arn:aws:states:us-east-1:123456789012:mapRun:render/chunks:1f0c"
+ASSEMBLED = {
+    "OutputS3Uri": "s3://bucket/outputs/x.mp4", "FramesEncoded": 30, "FileSize": 9, "Duration": 1.0, "Width": 320, "Height": 180,
+    "Format": "mp4", "HasAudio": False, "ChunkCount": 2, "PlanHash": "ab" * 32, "RendererVersion": "0.1.0", "Verification": {},
+    "Workers": 5, "Sizing": "2 chunks of 15 frames: why", "DurationMs": 1,
+}  # fmt: skip
+
+
+def report(index: int, *, seconds: float = 1.0, invocations: int = 1, checkpoints: int = 0, reused: bool = False) -> ChunkProgress:
+    return ChunkProgress(
+        chunk_index=index,
+        frames_done=15,
+        frames_total=15,
+        started_at=START.timestamp(),
+        updated_at=START.timestamp() + seconds,
+        complete=True,
+        reused=reused,
+        invocations=invocations,
+        checkpoints=checkpoints,
+        billed_seconds=seconds,
+    )
 
 
 @dataclass
@@ -46,8 +72,8 @@ class Tape:
         number = self.add("MapIterationStarted", after, mapIterationStartedEventDetails={"name": "RenderChunks", "index": index})
         return self.enter("RenderChunk", number)
 
-    def begin(self, after: int) -> int:
-        parameters = json.dumps({"FunctionName": FUNCTION, "Payload": {}})
+    def begin(self, after: int, *, function: str = "", **payload: Any) -> int:
+        parameters = json.dumps({"FunctionName": function or FUNCTION, "Payload": payload})
         return self.add("TaskStarted", self.add("TaskScheduled", after, taskScheduledEventDetails={"parameters": parameters}))
 
     def succeed(self, after: int, seconds: float, **payload: Any) -> int:
@@ -170,10 +196,10 @@ def test_the_message_is_found_in_what_lambda_or_anybody_else_writes(cause: str, 
 
 
 def test_what_is_final_follows_from_the_error_table() -> None:
-    assert {code for code in ERROR_TABLE if is_final(code.value)} == {
+    assert {code for code in ERROR_TABLE if OWN.is_final(code.value)} == {
         code for code, spec in ERROR_TABLE.items() if spec.retry is Retry.NEVER
     }
-    assert not is_final("SomethingNew")
+    assert not OWN.is_final("SomethingNew")
 
 
 def test_the_cost_is_memory_by_time_plus_requests_transitions_and_puts() -> None:
@@ -196,6 +222,110 @@ def test_the_usage_counts_failed_and_running_attempts_and_not_throttled_ones() -
 
     used = usage_of(history(tape), START + timedelta(seconds=tape.second + 4))
 
-    assert used.lambda_seconds == 2 + 3 + 4
+    assert (used.coordinator_seconds, used.lambda_seconds) == (2, 3 + 4)
     assert used.invocations == 3
     assert used.transitions == 3 + 2
+
+
+def test_a_throttled_try_is_counted_on_its_own_and_never_as_a_failure() -> None:
+    tape = Tape()
+    after = tape.item(0, tape.planned())
+    for _ in range(3):
+        after = tape.fail(tape.begin(after), 0, "Lambda.TooManyRequestsException")
+    after = tape.fail(tape.begin(after), 3, "BROWSER_CRASHED")
+    after = tape.fail(tape.begin(after), 0, "Lambda.TooManyRequestsException")
+    tape.succeed(tape.begin(after), 3, ChunkIndex=0, Reused=False)
+
+    folded = history(tape)
+
+    assert (folded.throttled, folded.invocations) == (4, 3)
+    assert folded.retries == [RetryNote("RenderChunk", 0, "BROWSER_CRASHED", 2)]
+    assert [attempt.number for attempt in folded.attempts if attempt.chunk == 0 and not attempt.throttled] == [1, 2]
+
+
+def test_a_chunk_that_goes_on_in_further_invocations_is_not_retried() -> None:
+    tape = Tape()
+    after = tape.item(0, tape.planned())
+    for invocation in range(4):
+        if invocation == 2:
+            after = tape.fail(tape.begin(after), 5, "Runtime.ExitError")
+        done = tape.succeed(tape.begin(after), 60, ChunkIndex=0, Complete=invocation == 3, Reused=False)
+        choice = tape.enter("ChunkComplete", tape.add("TaskStateExited", done), "Choice")
+        after = tape.enter("RenderChunk", tape.add("ChoiceStateExited", choice)) if invocation < 3 else choice
+
+    folded = history(tape)
+
+    assert folded.retries == [RetryNote("RenderChunk", 0, "Runtime.ExitError", 2)]
+    assert [attempt.number for attempt in folded.attempts if attempt.chunk == 0] == [1, 1, 1, 2, 1]
+    assert folded.invocations == 1 + 5
+    assert usage_of(folded, START).lambda_seconds == 4 * 60 + 5
+
+
+def test_attempts_are_counted_anew_after_a_redrive() -> None:
+    tape = Tape()
+    failed = tape.fail(tape.begin(tape.item(0, tape.planned())), 3, "BROWSER_CRASHED")
+    tape.second += 60
+    tape.add("ExecutionRedriven", len(tape.events), executionRedrivenEventDetails={"redriveCount": 1})
+    tape.second += 1
+    tape.succeed(tape.begin(failed), 3, ChunkIndex=0, Reused=False)
+
+    assert history(tape).retries == []
+
+
+def test_the_chunks_of_a_distributed_map_are_not_in_the_history_and_their_reports_say_what_they_cost() -> None:
+    tape = Tape()
+    plan = tape.succeed(tape.begin(tape.enter("Plan", 0), function=COORDINATOR), 2, **PLAN)
+    chunks = tape.enter("RenderChunksDistributed", tape.add("TaskStateExited", plan), "Map")
+    run = tape.add("MapRunStarted", chunks, mapRunStartedEventDetails={"mapRunArn": RUN})
+    tape.second += 60
+    tape.succeed(tape.begin(tape.enter("Assemble", tape.add("MapRunSucceeded", run)), function=COORDINATOR), 4, FileSize=1)
+    reports = [report(0, seconds=40, invocations=1), report(1, seconds=70, invocations=3, checkpoints=1)]
+
+    folded = history(tape)
+    used = usage_of(folded, START, reports)
+
+    assert (folded.map_run_arn, folded.coordinator_arn, folded.function_arn) == (RUN, COORDINATOR, "")
+    assert (used.coordinator_seconds, used.lambda_seconds, used.invocations) == (2 + 4, 40 + 70, 2 + 4)
+    assert used.transitions == 3 + 2 * 4 + 2
+    small = cost(used, memory_mb=10_240, coordinator_memory_mb=2_048)
+    assert cost(used, memory_mb=10_240) - small == pytest.approx(6 * 8 * PRICES.lambda_gb_second)
+    assert usage_of(history(tape_of_one_chunk()), START, reports).lambda_seconds == 3
+
+
+def tape_of_one_chunk() -> Tape:
+    tape = Tape()
+    tape.succeed(tape.begin(tape.item(0, tape.planned())), 3, ChunkIndex=0, Reused=False)
+    return tape
+
+
+def test_a_child_of_a_distributed_map_knows_its_chunk_by_what_it_hands_on() -> None:
+    tape = Tape()
+    after = tape.enter("RenderDistributedChunk", tape.add("ExecutionStarted", 0))
+    after = tape.fail(tape.begin(after, ChunkIndex=17), 3, "BROWSER_CRASHED", "the page died")
+    cause = json.dumps({"errorMessage": "the page died"})
+
+    failure = failure_of(execution(Status.FAILED, 3, "BROWSER_CRASHED", cause), history(tape))
+
+    assert (failure.state, failure.chunk, failure.message) == ("RenderDistributedChunk", 17, "the page died")
+    assert failure.log_group == "/aws/lambda/hyperframes-render"
+
+
+def test_an_estimate_is_what_the_render_takes_when_nothing_goes_wrong() -> None:
+    plan = PlanResult.model_validate(PLAN | {"ChunkCount": 12, "MaxParallelChunks": 4, "EstimatedSeconds": 120.0, "DurationMs": 5000})
+
+    expected = estimate_of(plan)
+
+    assert (expected.lambda_seconds, expected.invocations) == (12 * 40, 14)
+    assert expected.transitions == 4 + 12 * 3
+    assert expected.coordinator_seconds >= 5
+
+
+def test_the_result_of_a_distributed_render_counts_by_the_reports() -> None:
+    tape = Tape()
+    tape.add("MapRunStarted", 0, mapRunStartedEventDetails={"mapRunArn": RUN})
+    done = replace(execution(Status.SUCCEEDED, 90), output=json.dumps(ASSEMBLED))
+
+    result = result_of(done, history(tape), [report(0, invocations=3, checkpoints=1), report(1, reused=True)])
+
+    assert (result.retries, result.invocations, result.chunks_reused, result.throttled) == (1, 4, 1, 0)
+    assert (result.workers, result.sizing) == (5, "2 chunks of 15 frames: why")

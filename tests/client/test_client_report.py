@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 
 from hyperframes_lambda.contract.events import ChunkProgress, PlanResult
+from hyperframes_provider.client.calls import Call
 from hyperframes_provider.client.errors import AccessDenied, ExecutionNotFound, InvalidRequest, ServiceError, Throttled
 from hyperframes_provider.client.executions import Execution, Status
 from hyperframes_provider.client.history import RetryNote
-from hyperframes_provider.client.progress import Progress, progress_of
+from hyperframes_provider.client.progress import Progress, ProgressReader, progress_of
 from hyperframes_provider.client.report import Reporter, dollars, done_line, progress_line, retry_line, size, started_line
 from hyperframes_provider.client.result import RenderResult
+from hyperframes_provider.client.s3 import S3Location
 from hyperframes_provider.client.share import check_at_least, needed, reached
-from hyperframes_provider.client.watch import Pace, Snapshot
+from hyperframes_provider.client.watch import Estimate, Pace, Snapshot
 
 NAME = "weekly-0f0e0d0c-0b0a-5908-8706-050403020100-g1"
 EXECUTION = Execution(
@@ -22,9 +24,9 @@ EXECUTION = Execution(
 )
 
 
-def plan(chunks: int = 4, frames: int = 240) -> PlanResult:
+def plan(chunks: int = 4, frames: int = 240, sizing: str = "") -> PlanResult:
     return PlanResult.model_construct(
-        chunk_count=chunks, total_frames=frames, duration=frames / 30, width=1920, height=1080, fps=30, reused=False
+        chunk_count=chunks, total_frames=frames, duration=frames / 30, width=1920, height=1080, fps=30, reused=False, sizing=sizing
     )
 
 
@@ -76,13 +78,66 @@ def test_a_line_is_said_when_something_changed_and_never_twice() -> None:
 
     assert reporter.lines(snapshot(planned=False)) == []
     (planned,) = reporter.lines(snapshot(Progress(0, 4, 0, 0, 240)))
-    assert planned.startswith("render 0f0e0d0c… planned · 4 chunks · 240 frames · 8.000 s")
+    assert planned == "render 0f0e0d0c… · 4 chunks planned · 240 frames · 8.000 s · 1920\N{MULTIPLICATION SIGN}1080 at 30 fps"
     assert reporter.lines(snapshot(half, cost=0.00213)) == ["2/4 chunks · 130/240 frames · 31 fps · ETA 4 s · $0.0021"]
     assert reporter.lines(snapshot(half, cost=0.00214)) == []
     assert reporter.lines(snapshot(Progress(2, 4, 0, 140, 240))) == []
     assert reporter.lines(snapshot(half, retries=(note,))) == ["chunk 1 retried (BROWSER_CRASHED, attempt 2 of 4)"]
     assert reporter.lines(snapshot(half, retries=(note,))) == []
     assert len(reporter.lines(snapshot(Progress(2, 4, 0, 160, 240)))) == 1
+
+
+def test_what_is_expected_and_why_is_said_with_the_plan() -> None:
+    planned = Snapshot(EXECUTION, plan(sizing="4 chunks of 60 frames: so"), Progress(), (), 0.0, estimate=Estimate(41.2, 0.031))
+
+    first, second = Reporter().lines(planned)
+
+    assert first.endswith("at 30 fps · estimated 41 s, $0.031")
+    assert second == "4 chunks of 60 frames: so"
+
+
+def test_throttling_is_said_when_it_begins_and_when_it_has_grown_and_not_as_a_retry() -> None:
+    reporter = Reporter()
+    said = [reporter.lines(Snapshot(EXECUTION, None, Progress(), (), 0.0, throttled=count)) for count in (0, 1, 1, 3, 4, 5, 19, 21)]
+
+    assert [len(lines) for lines in said] == [0, 1, 0, 0, 0, 1, 0, 1]
+    assert said[1] == ["throttled 1 time: other invocations use the concurrency, chunks wait for their turn"]
+
+
+@pytest.mark.parametrize(("completed", "done"), [(0, 1), (3, 3)])
+def test_chunks_that_are_known_to_be_complete_count_before_their_reports_are_read(completed: int, done: int) -> None:
+    assert progress_of([chunk(0, 60), chunk(1, 30)], plan(), since=99.0, completed=completed).chunks_done == done
+
+
+def test_of_many_reports_some_are_fetched_in_each_poll_and_all_in_the_last() -> None:
+    """An S3 of 2,500 reports that all change between two polls."""
+    reader, fetched, version = ProgressReader(), [], 0
+
+    def poll(most: int | None) -> int:
+        steps = reader.read(S3Location("bucket", "renders/x/"), most=most)
+        request, lists = next(steps), 0
+        while True:
+            if isinstance(request, Call):
+                lists += 1
+                start = int(request.arguments.get("ContinuationToken", 0))
+                contents = [{"Key": f"{index:06d}", "ETag": str(version)} for index in range(start, min(2500, start + 1000))]
+                more = {"IsTruncated": True, "NextContinuationToken": str(start + 1000)} if start < 2000 else {"IsTruncated": False}
+                request = steps.send({"Contents": contents, **more})
+                continue
+            fetched.append([int(call.arguments["Key"]) for call in request])
+            body = [{"Body": chunk(index, 30).model_dump_json(by_alias=True)} for index in fetched[-1]]
+            try:
+                steps.send(body)
+            except StopIteration as done:
+                assert lists == 3
+                return len(done.value)
+
+    for version in range(1, 6):
+        assert poll(1000) == min(2500, 1000 * version)
+    assert [len(keys) for keys in fetched] == [1000] * 5
+    assert {key for keys in fetched[:3] for key in keys} == set(range(2500))
+    assert poll(None) == 2500
+    assert len(fetched[-1]) == 2500 - 1000
 
 
 def test_the_lines_are_those_of_the_usage_page() -> None:

@@ -29,14 +29,14 @@ def request_of(tmp_path: Path):
 def test_the_input_is_what_the_contract_says(request_of) -> None:
     prepared: PreparedRender = request_of(config={"fps": 30, "chunk_size": 60, "variables": {"title": "Größe"}})
 
-    wire = json.loads(prepared.input_json)
+    wire = json.loads(prepared.input_json(1))
     assert wire == {
         "ProjectS3Uri": prepared.project.archive.uri,
         "PlanOutputS3Prefix": f"s3://renders-bucket/renders/{prepared.render_id}/",
         "OutputS3Uri": f"s3://renders-bucket/outputs/{prepared.render_id}.mp4",
         "Config": {"fps": 30, "chunkSize": 60, "variables": {"title": "Größe"}},
     }
-    assert "Größe" in prepared.input_json
+    assert "Größe" in prepared.input_json(1)
 
 
 def test_the_same_request_has_the_same_name_and_any_other_another(request_of) -> None:
@@ -115,16 +115,16 @@ def metadata_of(size: int) -> dict[str, Any]:
 
 
 def test_variables_leave_the_input_from_the_byte_on_with_which_it_would_be_too_large(request_of) -> None:
-    frame = len(request_of(config={"variables": {"text": ""}}).input_json.encode())
+    frame = len(request_of(config={"variables": {"text": ""}}).input_json(1).encode())
     room = INPUT_LIMIT - PLAN_RESERVE - frame
 
     fits = request_of(config=metadata_of(room))
     apart = request_of(config=metadata_of(room + 1))
 
     assert fits.variables_json is None
-    assert len(fits.input_json.encode()) == INPUT_LIMIT - PLAN_RESERVE
+    assert len(fits.input_json(1).encode()) == INPUT_LIMIT - PLAN_RESERVE
     assert json.loads(apart.variables_json) == metadata_of(room + 1)["variables"]
-    assert json.loads(apart.input_json)["Config"] == {"variablesS3Uri": f"s3://renders-bucket/renders/{apart.render_id}/variables.json"}
+    assert json.loads(apart.input_json(1))["Config"] == {"variablesS3Uri": f"s3://renders-bucket/renders/{apart.render_id}/variables.json"}
     assert apart.variables.uri == f"s3://renders-bucket/renders/{apart.render_id}/variables.json"
 
 

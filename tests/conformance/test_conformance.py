@@ -13,7 +13,7 @@ from conformance_cases import CASES, Case
 from PIL import Image
 
 from hyperframes_lambda.contract.config import RenderConfig
-from hyperframes_lambda.contract.plan import Manifest, PlannedChunk, segment_name
+from hyperframes_lambda.contract.plan import Manifest, PlannedChunk
 from hyperframes_lambda.plan import plan
 from hyperframes_lambda.plan_folder import write_manifest
 from hyperframes_lambda.render_chunk import render_chunk
@@ -56,9 +56,10 @@ def render(manifest: Manifest, plan_dir: Path, chunks: int, work: Path) -> list[
     out.mkdir()
     frames = []
     for chunk in planned:
-        render_chunk(plan_dir, chunk.index, out)
-        with tarfile.open(out / segment_name(split, chunk.index)) as archive:
-            frames += [archive.extractfile(member).read() for member in sorted(archive, key=lambda entry: entry.name)]  # type: ignore[union-attr]
+        for finished in render_chunk(plan_dir, chunk.index, out).finished:
+            with tarfile.open(finished.path) as archive:
+                members = sorted(archive, key=lambda entry: entry.name)
+                frames += [archive.extractfile(member).read() for member in members]  # type: ignore[union-attr]
     assert len(frames) == total
     return frames
 

@@ -19,7 +19,6 @@ from PIL import Image
 from hyperframes_lambda.assemble import assemble
 from hyperframes_lambda.contract.config import RenderConfig
 from hyperframes_lambda.contract.errors import RenderError
-from hyperframes_lambda.contract.plan import segment_name
 from hyperframes_lambda.plan import plan
 from hyperframes_lambda.render_chunk import render_chunk
 
@@ -45,11 +44,10 @@ def test_a_decoder_finds_the_pictures_and_the_tones(case: OutputCase, conformanc
     manifest = plan(conformance_project(case.project), config, tmp_path / "plan")
     segments = tmp_path / "segments"
     segments.mkdir()
-    for chunk in manifest.chunks:
-        render_chunk(tmp_path / "plan", chunk.index, segments)
+    rendered = [one.path for chunk in manifest.chunks for one in render_chunk(tmp_path / "plan", chunk.index, segments).finished]
     output = tmp_path / "out" / f"film{case.suffix}"
 
-    assemble(tmp_path / "plan", [segments / segment_name(manifest, chunk.index) for chunk in manifest.chunks], output)
+    assemble(tmp_path / "plan", rendered, output)
 
     found = decode(output)
     assert (found.codec, found.sound) == (case.codec, case.sound)
@@ -73,10 +71,9 @@ def test_every_sample_equals_the_formula(case: SoundCase, conformance_project: C
     manifest = plan(conformance_project(case.name), RenderConfig.model_validate({"fps": 25, "format": "wav"}), tmp_path / "plan")
     segments = tmp_path / "segments"
     segments.mkdir()
-    for chunk in manifest.chunks:
-        render_chunk(tmp_path / "plan", chunk.index, segments)
+    rendered = [one.path for chunk in manifest.chunks for one in render_chunk(tmp_path / "plan", chunk.index, segments).finished]
 
-    assemble(tmp_path / "plan", [segments / segment_name(manifest, chunk.index) for chunk in manifest.chunks], tmp_path / "mix.wav")
+    assemble(tmp_path / "plan", rendered, tmp_path / "mix.wav")
 
     samples = decode(tmp_path / "mix.wav").samples
     assert samples is not None and len(samples) == SAMPLE_RATE

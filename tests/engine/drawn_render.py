@@ -78,6 +78,7 @@ def manifest_of(config: RenderConfig, audio: Sequence[AudioTrack] = ()) -> Manif
         height=HEIGHT,
         total_frames=FRAMES,
         chunks=[PlannedChunk.of(chunk) for chunk in plan_chunks(FRAMES, CHUNK, 1000)],
+        segment_frames=CHUNK,
         audio=list(audio),
     )
 

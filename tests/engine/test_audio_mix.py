@@ -89,6 +89,7 @@ def plan_of(tracks: Sequence[AudioTrack], sources: dict[str, MediaSource], frame
         height=36,
         total_frames=frames,
         chunks=[],
+        segment_frames=1,
         sources=sources,
         audio=list(tracks),
     )

@@ -88,7 +88,7 @@ def planned(source: Path, folder: Path, **fields: Any) -> Manifest:
 
 def rendered(source: Path, folder: Path, name: str, **fields: Any) -> tuple[Path, Manifest]:
     manifest = planned(source, folder / "plan", **fields)
-    segments = [render_chunk(folder / "plan", chunk.index, folder).segment for chunk in manifest.chunks]
+    segments = [one.path for chunk in manifest.chunks for one in render_chunk(folder / "plan", chunk.index, folder).finished]
     outcome = assemble(folder / "plan", segments, folder / name)
     return outcome.output, manifest
 

@@ -134,6 +134,7 @@ def mixed(toolset: Toolset, folder: Path, source: Samples, seconds: float, **tra
         height=36,
         total_frames=round((seconds + 1) * 30),
         chunks=[],
+        segment_frames=1,
         sources={"source.wav": MediaSource(duration=len(source) / RATE, audio_codec="pcm", channels=1)},
         audio=[AudioTrack(element="<audio>", file="source.wav", start=0.5, end=0.5 + seconds, **track)],
     )

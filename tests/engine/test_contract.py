@@ -18,7 +18,7 @@ from hyperframes_lambda.contract.config import RenderConfig, parse_config
 from hyperframes_lambda.contract.errors import ERROR_TABLE, ErrorCode, RenderError, Retry
 from hyperframes_lambda.contract.events import AssembleEvent, PlanEvent, RenderChunkEvent, parse_event
 from hyperframes_lambda.contract.formats import FRAME_RATES, OutputFormat
-from hyperframes_lambda.contract.plan import Build, Canvas, Manifest, PlannedChunk, parse_manifest, segment_name
+from hyperframes_lambda.contract.plan import Build, Canvas, Manifest, PlannedChunk, parse_manifest
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,9 @@ def test_a_duration_of_whole_frames_has_that_many(frames: int, fps: Fraction) ->
         ({"format": "png-sequence", "crf": 20}, ["png-sequence", "lossless"]),
         ({"chunkSize": 0}, ["config.chunkSize", "0"]),
         ({"chunkSize": 3601}, ["config.chunkSize", "3601"]),
-        ({"maxParallelChunks": 1001}, ["config.maxParallelChunks", "1001"]),
+        ({"targetChunkFrames": 0}, ["config.targetChunkFrames", "0"]),
+        ({"targetChunkFrames": 30, "chunkSize": 30}, ["config.targetChunkFrames", "chunkSize and targetChunkFrames exclude each other"]),
+        ({"maxParallelChunks": 10_001}, ["config.maxParallelChunks", "10001"]),
         ({"runtimeCap": "forever"}, ["config.runtimeCap", "forever"]),
         ({"variables": [1]}, ["config.variables"]),
         ({"strictVariables": "yes"}, ["config.strictVariables"]),
@@ -220,6 +222,7 @@ def manifest(**changes: Any) -> Manifest:
         "height": 360,
         "total_frames": 25,
         "chunks": [PlannedChunk.of(chunk) for chunk in plan_chunks(25, 10, 8)],
+        "segment_frames": 5,
     }
     return Manifest.model_validate(fields | changes).sealed()
 
@@ -232,7 +235,7 @@ def test_a_manifest_survives_its_file_and_notices_every_change() -> None:
         (json.dumps(altered), ErrorCode.PLAN_HASH_MISMATCH),
         ("{", ErrorCode.PLAN_HASH_MISMATCH),
         (json.dumps(json.loads(written.to_json()) | {"unknown": 1}), ErrorCode.PLAN_HASH_MISMATCH),
-        (json.dumps({"protocol": 2}), ErrorCode.PLAN_PROTOCOL_UNSUPPORTED),
+        (json.dumps({"protocol": 1}), ErrorCode.PLAN_PROTOCOL_UNSUPPORTED),
         ("[]", ErrorCode.PLAN_PROTOCOL_UNSUPPORTED),
     ):
         with pytest.raises(RenderError) as caught:
@@ -241,14 +244,8 @@ def test_a_manifest_survives_its_file_and_notices_every_change() -> None:
 
 
 def test_the_plan_hash_depends_on_content_alone() -> None:
-    assert manifest().plan_hash == manifest().plan_hash
+    measured = {"workers": 4, "sizing": "as measured", "estimated_seconds": 8.5, "max_parallel_chunks": 3}
+    assert manifest().plan_hash == manifest(**measured).plan_hash
+    assert manifest().plan_hash != manifest(segment_frames=6).plan_hash
     assert manifest().plan_hash != manifest(config=RenderConfig(crf=20)).plan_hash
     assert manifest().plan_hash != manifest(build=Build(renderer="1", browser="2", ffmpeg="3", runtime="5")).plan_hash
-
-
-def test_segments_are_named_by_chunk_and_frames() -> None:
-    assert [segment_name(manifest(), index) for index in range(3)] == ["000000-0-9.mp4", "000001-10-19.mp4", "000002-20-24.mp4"]
-    assert segment_name(manifest(format=OutputFormat.PNG_SEQUENCE), 2) == "000002-20-24.tar"
-    with pytest.raises(RenderError, match="chunks 0 to 2") as caught:
-        segment_name(manifest(), 3)
-    assert caught.value.code is ErrorCode.INVALID_EVENT

@@ -23,18 +23,19 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from hyperframes_lambda import render_chunk
 from hyperframes_lambda.assemble import AssembleOutcome, assemble
 from hyperframes_lambda.contract.config import METADATA_NAMES, parse_config
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.formats import FRAME_RATES, GIF_RATES, Kind, OutputFormat
 from hyperframes_lambda.contract.media import AudioTrack, MediaSource
-from hyperframes_lambda.contract.plan import Canvas, Manifest, PlanFile, blob_path, segment_name
+from hyperframes_lambda.contract.plan import Canvas, Manifest, PlanFile, blob_path
+from hyperframes_lambda.contract.segments import Segment
 from hyperframes_lambda.contract.toolset import Toolset
 from hyperframes_lambda.media.gate_record import ChunkRecord, digest, packets_of, record_path
 from hyperframes_lambda.media.png import tagged_srgb
 from hyperframes_lambda.plan import planned_chunks
 from hyperframes_lambda.plan_folder import file_sha256, write_manifest
+from hyperframes_lambda.segment_writer import segment_writer
 from hyperframes_lambda.tools import find_tools
 from hyperframes_provider.local.toolset.pins import FFPROBE
 from hyperframes_provider.local.toolset.setup import ensure_part
@@ -139,15 +140,17 @@ def render(tmp_path: Path, tone: Path) -> Render:
             height=HEIGHT,
             total_frames=total,
             chunks=chunks,
+            segment_frames=total,
             **extra,
         ).sealed()
         write_manifest(plan_dir, manifest)
         segments = []
         for chunk in manifest.chunks:
-            segment = tmp_path / f"segments-{name}" / segment_name(manifest, chunk.index)
+            planned = Segment(chunk.index, chunk.first, chunk.last)
+            segment = tmp_path / f"segments-{name}" / planned.name(settings.format.spec.segment_suffix)
             segment.parent.mkdir(exist_ok=True)
             captured = [png(picture(frame)) for frame in range(chunk.first, chunk.last + 1)]
-            with render_chunk._segment_writer(manifest, chunk, segment, tools) as writer:
+            with segment_writer(manifest, planned, segment, tools) as writer:
                 for capture in captured:
                     writer.write(capture)
             packets = packets_of(tools.ffmpeg.path, segment) if settings.format.spec.kind is Kind.VIDEO else []

@@ -42,6 +42,7 @@ CONTEXT = SimpleNamespace(
     memory_limit_in_mb=3008,
     invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:hyperframes-render",
     aws_request_id="request-1",
+    get_remaining_time_in_millis=lambda: 900_000,
 )
 PAGE = """<!doctype html><html><body style="margin:0;background:#fff">
 <div data-composition-id="page" data-start="0" data-no-timeline data-width="160" data-height="90" data-duration="1">
@@ -131,7 +132,13 @@ def test_a_render_from_archive_to_video(bucket: Bucket, tmp_path: Path, packets:
         "PlanHash": "",
         "ChunkCount": 2,
         "Chunks": [0, 1],
+        "ChunksBucket": BUCKET,
+        "ChunksKey": "renders/r1/plan/chunks.json",
         "MaxParallelChunks": 8,
+        "Workers": 1,
+        "SegmentFrames": 12,
+        "Sizing": planned["Sizing"],
+        "EstimatedSeconds": planned["EstimatedSeconds"],
         "TotalFrames": 24,
         "Fps": 24,
         "Duration": 1.0,
@@ -144,21 +151,36 @@ def test_a_render_from_archive_to_video(bucket: Bucket, tmp_path: Path, packets:
         "FfmpegVersion": planned["FfmpegVersion"],
         "RuntimeVersion": planned["RuntimeVersion"],
         "Reused": False,
+        "ColdStart": planned["ColdStart"],
         "DurationMs": 0,
     }
-    assert handler(plan_event(), CONTEXT) | {"DurationMs": 0} == planned | {"DurationMs": 0, "Reused": True}
+    assert planned["Sizing"].startswith("2 chunks of 12 frames, 1 worker each: as chunkSize 12 asks")
+    assert json.loads(bucket.get(f"{PREFIX}plan/chunks.json")) == [0, 1]
+    again = handler(plan_event(), CONTEXT)
+    assert again | {"DurationMs": 0} == planned | {"DurationMs": 0, "Reused": True, "ColdStart": False}
 
     chunks = [handler(chunk_event(plan_hash, index), CONTEXT) for index in (0, 1)]
     assert [chunk["FramesEncoded"] for chunk in chunks] == [12, 12]
-    assert chunks[1]["SegmentS3Uri"] == f"{PREFIX}chunks/{plan_hash}/000001-12-23.mp4"
-    assert not any(chunk["Reused"] for chunk in chunks)
+    measured = {name: chunks[1][name] for name in ("CaptureMs", "EncodeMs", "DurationMs")}
+    assert all(milliseconds > 0 for milliseconds in measured.values())
+    assert chunks[1] == measured | {
+        "ChunkIndex": 1,
+        "Complete": True,
+        "FramesEncoded": 12,
+        "FramesRendered": 12,
+        "SegmentS3Uris": [f"{PREFIX}chunks/{plan_hash}/000001-12-23.mp4"],
+        "Reused": False,
+        "Workers": 1,
+        "ColdStart": False,
+    }
     progress = json.loads(bucket.get(f"{PREFIX}progress/000001.json"))
     assert (progress["FramesDone"], progress["FramesTotal"], progress["Complete"], progress["Reused"]) == (12, 12, True, False)
 
     segments = bucket.etags(f"{PREFIX}chunks/")
     assert sorted(segments) == [name + ending for name in ("000000-0-11.mp4", "000001-12-23.mp4") for ending in ("", ".frames", ".json")]
     again = handler(chunk_event(plan_hash, 1), CONTEXT)
-    assert again | {"DurationMs": 0} == chunks[1] | {"Reused": True, "DurationMs": 0}
+    nothing = {"FramesRendered": 0, "SegmentS3Uris": [], "Workers": 0, "CaptureMs": 0, "EncodeMs": 0}
+    assert again | {"DurationMs": 0} == chunks[1] | nothing | {"Reused": True, "DurationMs": 0}
     assert bucket.etags(f"{PREFIX}chunks/") == segments
     assert json.loads(bucket.get(f"{PREFIX}progress/000001.json"))["Reused"] is True
 
@@ -177,7 +199,7 @@ def test_a_render_from_archive_to_video(bucket: Bucket, tmp_path: Path, packets:
     assert refused(chunk_event(plan_hash, 2))[0] == "INVALID_EVENT"
     bucket.s3.delete_object(Bucket=BUCKET, Key=f"renders/r1/chunks/{plan_hash}/000001-12-23.mp4")
     name, text = refused(assemble_event(plan_hash))
-    assert (name, "000001-12-23.mp4" in text) == ("S3_OBJECT_NOT_FOUND", True)
+    assert (name, "frames 12 to 23 of chunk 1 are not in" in text) == ("VERIFICATION_FAILED", True)
     for key in bucket.s3.list_objects_v2(Bucket=BUCKET, Prefix="renders/r1/plan/blobs/")["Contents"]:
         bucket.s3.put_object(Bucket=BUCKET, Key=key["Key"], Body=b"not what its name says")
     name, text = refused(chunk_event(plan_hash, 1))
@@ -388,7 +410,7 @@ def test_progress_is_written_from_the_start_to_the_end(bucket: Bucket, signals: 
         assert [entry["FramesDone"] for entry in written] == [0]
         signals.report(4)
         assert done.wait(10)
-        signals.complete()
+        signals.end(10)
     assert [(entry["FramesDone"], entry["Complete"]) for entry in written] == [(0, False), (4, False), (10, True)]
     assert len({entry["StartedAt"] for entry in written}) == 1
 
@@ -406,7 +428,7 @@ def test_signals_that_cannot_be_sent_do_not_end_the_render(signals: ChunkSignals
         tried.clear()
         signals.report(3)
         assert tried.wait(10)
-        signals.complete()
+        signals.end(10)
     assert not signals.cancelled.is_set()
 
 

@@ -15,7 +15,7 @@ from hyperframes_lambda.assemble import assemble
 from hyperframes_lambda.composition import Declaration
 from hyperframes_lambda.contract.config import RenderConfig
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
-from hyperframes_lambda.contract.plan import Manifest, blob_path, segment_name
+from hyperframes_lambda.contract.plan import Manifest, blob_path
 from hyperframes_lambda.contract.toolset import Toolset
 from hyperframes_lambda.media.verify import verify_video
 from hyperframes_lambda.plan import output_size, plan, project_digest, reusable, sampled_frames
@@ -173,13 +173,15 @@ def test_looks_are_spread_from_the_first_frame_to_the_last(total: int, frames: l
 def test_chunks_become_a_verified_video(planned: tuple[Path, Path, Manifest], tmp_path: Path, toolset: Toolset) -> None:
     _, plan_dir, manifest = planned
     reports: list[int] = []
+    segments: list[Path] = []
     for chunk in manifest.chunks:
         outcome = render_chunk(plan_dir, chunk.index, tmp_path, plan_hash=manifest.plan_hash, on_progress=reports.append)
-        assert outcome.segment.name == segment_name(manifest, chunk.index)
-        assert outcome.sha256 == hashlib.sha256(outcome.segment.read_bytes()).hexdigest()
-        assert (outcome.frames, reports[-1]) == (chunk.frames, chunk.frames)
-        assert outcome.capture_ms > 0
-    segments = [tmp_path / segment_name(manifest, index) for index in range(3)]
+        (finished,) = outcome.finished
+        assert finished.sha256 == hashlib.sha256(finished.path.read_bytes()).hexdigest()
+        assert (outcome.complete, outcome.frames, reports[-1], outcome.workers) == (True, chunk.frames, chunk.frames, 1)
+        assert outcome.effort.capture > 0 and outcome.effort.encode > 0
+        segments.append(finished.path)
+    assert [path.name for path in segments] == ["000000-0-9.mp4", "000001-10-19.mp4", "000002-20-23.mp4"]
     out = tmp_path / "videos" / "out.mp4"
     joined = assemble(plan_dir, segments, out)
     assert (joined.frames, joined.duration, joined.size) == (24, 1.0, out.stat().st_size)
@@ -189,9 +191,9 @@ def test_chunks_become_a_verified_video(planned: tuple[Path, Path, Manifest], tm
     # A wrong set of segments is refused by name, and the finished video stays.
     before = out.read_bytes()
     message = refusal(ErrorCode.VERIFICATION_FAILED, assemble, plan_dir, segments[:2], out)
-    assert "2 segments for 3 chunks: chunk 2 is nothing, planned is 000002-20-23.mp4" in message
+    assert "chunk 2 wants a segment of frames 20 to at most 23 and gets nothing" in message
     message = refusal(ErrorCode.VERIFICATION_FAILED, assemble, plan_dir, [segments[1], segments[0], segments[2]], out)
-    assert "chunk 0 is 000001-10-19.mp4" in message
+    assert "chunk 0 wants a segment of frames 0 to at most 9 and gets 000001-10-19.mp4" in message
     segments[2].write_bytes(segments[1].read_bytes())
     assert "30 frames, planned are 24" in refusal(ErrorCode.VERIFICATION_FAILED, assemble, plan_dir, segments, out)
     segments[2].unlink()

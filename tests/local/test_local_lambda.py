@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -175,3 +176,8 @@ def test_missing_code_is_the_callers_error(local_aws: Deployed) -> None:
             Code={"S3Bucket": local_aws.bucket, "S3Key": "absent.zip"},
         )
     assert refused.value.response["Error"]["Code"] == "InvalidParameterValueException"
+
+
+def test_the_quota_of_concurrent_executions_is_what_this_machine_runs_at_once(local_aws: Deployed) -> None:
+    limits = local_aws.connect("lambda").get_account_settings()["AccountLimit"]
+    assert limits == {"ConcurrentExecutions": os.cpu_count(), "UnreservedConcurrentExecutions": os.cpu_count()}

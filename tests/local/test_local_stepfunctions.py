@@ -50,6 +50,9 @@ def retried(error: str, **fields: Any) -> dict[str, Any]:
     return {"ErrorEquals": [error], "IntervalSeconds": 1, "BackoffRate": 1.0, **fields}
 
 
+INNER = {"StartAt": "Inner", "States": {"Inner": {"Type": "Pass", "End": True}}}
+
+
 def one(state: dict[str, Any]) -> dict[str, Any]:
     return {"StartAt": "Only", "States": {"Only": state}}
 
@@ -239,6 +242,12 @@ def test_an_update_does_not_touch_running_executions(local_aws: Deployed) -> Non
             "States.ALL must stand alone and last",
         ),
         (one(task("f", {}, Catch=[{"ErrorEquals": ["E"], "Next": "Nowhere"}])), "Missing 'Next' target: Nowhere"),
+        (one({"Type": "Map", "ItemProcessor": one({"Type": "Pass", "End": True}), "End": True}), "Duplicate State name: Only"),
+        (
+            one({"Type": "Map", "ItemProcessor": {**INNER, "ProcessorConfig": {"Mode": "DISTRIBUTED"}}, "End": True}),
+            "ExecutionType must be STANDARD or EXPRESS",
+        ),
+        (one({"Type": "Map", "Label": "x", "ItemProcessor": INNER, "End": True}), "'Label' is not supported by Mode INLINE"),
     ],
 )
 def test_a_broken_definition_is_refused(local_aws: Deployed, definition: dict[str, Any], problem: str) -> None:
@@ -264,10 +273,41 @@ def test_a_wrong_start_is_refused(local_aws: Deployed, options: dict[str, str], 
     assert refused.value.response["Error"]["Code"] == code
 
 
-def test_redrive_is_refused_cleanly(local_aws: Deployed) -> None:
+def test_a_redrive_goes_on_with_the_state_that_failed_and_keeps_the_history(local_aws: Deployed, function: str) -> None:
     sfn = local_aws.connect("stepfunctions")
-    execution = local_aws.start(local_aws.machine("redriven", one({"Type": "Fail", "Error": "E", "Cause": "C"})))
+    payload = {"do": "count_and_fail", "bucket": local_aws.bucket, "prefix": "redriven/", "succeed_on": 3, "given.$": "$.given"}
+    states = {"First": {"Type": "Pass", "Result": {"given": 1}, "Next": "Only"}, "Only": task(function, payload, OutputPath="$.Payload")}
+    execution = local_aws.start(local_aws.machine("redriven", {"StartAt": "First", "States": states}), input='{"a": 1}')
+    failed = local_aws.finished(execution)
+    assert (failed["error"], failed["redriveStatus"], failed["redriveCount"]) == ("FlakyError", "REDRIVABLE", 0)
+    before = local_aws.events(execution)
+
+    sfn.redrive_execution(executionArn=execution)
+    assert local_aws.finished(execution)["redriveCount"] == 1
+    redriven = sfn.redrive_execution(executionArn=execution)["redriveDate"]
     ended = local_aws.finished(execution)
-    assert (ended["error"], ended["cause"], ended["redriveStatus"]) == ("E", "C", "NOT_REDRIVABLE")
-    with pytest.raises(sfn.exceptions.ExecutionNotRedrivable, match="start a new one"):
+
+    assert (ended["status"], ended["output"], ended["input"]) == ("SUCCEEDED", '{"tried":3}', '{"a": 1}')
+    assert (ended["redriveDate"], ended["startDate"], "error" in ended) == (redriven, failed["startDate"], False)
+    events = local_aws.events(execution)
+    assert events[: len(before)] == before
+    assert [event["id"] for event in events] == list(range(1, len(events) + 1))
+    assert all(event["previousEventId"] < event["id"] for event in events)
+    kinds = Counter(event["type"] for event in events)
+    assert (kinds["ExecutionStarted"], kinds["ExecutionRedriven"], kinds["PassStateEntered"], kinds["TaskScheduled"]) == (1, 2, 1, 3)
+    with pytest.raises(sfn.exceptions.ExecutionNotRedrivable, match="SUCCEEDED"):
         sfn.redrive_execution(executionArn=execution)
+
+
+def test_what_was_stopped_goes_on_when_redriven_and_its_old_invocation_means_nothing(local_aws: Deployed) -> None:
+    sfn = local_aws.connect("stepfunctions")
+    name = local_aws.function("stopped-and-redriven")
+    execution = local_aws.start(local_aws.machine("redriven-stopped", one(task(name, {"do": "sleep", "seconds": 1}))))
+    eventually(lambda: any(event["type"] == "TaskStarted" for event in local_aws.events(execution)))
+    sfn.stop_execution(executionArn=execution, error="E")
+    sfn.redrive_execution(executionArn=execution)
+    assert local_aws.describe(execution)["status"] == "RUNNING"
+    ended = local_aws.finished(execution)
+    assert (ended["status"], "error" in ended) == ("SUCCEEDED", False)
+    kinds = Counter(event["type"] for event in local_aws.events(execution))
+    assert (kinds["ExecutionAborted"], kinds["TaskScheduled"], kinds["TaskSucceeded"]) == (1, 2, 1)

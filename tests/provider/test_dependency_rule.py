@@ -61,6 +61,14 @@ def test_the_client_knows_neither_airflow_nor_the_rest_of_the_provider(path: Pat
     assert {module for module in seen if not within(module, "hyperframes_provider.client")} == set()
 
 
+@pytest.mark.parametrize("path", sources(PROVIDER / "evaluation"), ids=module_name)
+def test_the_evaluation_stands_on_the_client_and_on_the_tools_of_this_machine(path: Path) -> None:
+    seen = {module for module in imports(path) if within(module, "airflow", "hyperframes_provider") and module != "hyperframes_provider"}
+    allowed = [f"hyperframes_provider.{room}" for room in ("client", "evaluation", "local.toolset")]
+
+    assert {module for module in seen if not within(module, *allowed)} == set()
+
+
 @pytest.mark.parametrize("path", sources(ENGINE), ids=module_name)
 def test_the_engine_knows_neither_airflow_nor_the_provider(path: Path) -> None:
     assert {module for module in imports(path) if within(module, "airflow", "hyperframes_provider")} == set()
@@ -86,7 +94,14 @@ def test_the_engines_rooms_do_not_import_each_other(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", sources(ENGINE), ids=module_name)
-def test_only_the_handler_sees_the_storage(path: Path) -> None:
-    if module_name(path) in ("hyperframes_lambda.handler", "hyperframes_lambda.storage"):
-        return
-    assert {module for module in imports(path) if within(module, "hyperframes_lambda.storage", "boto3", "botocore")} == set()
+def test_only_the_entries_see_aws(path: Path) -> None:
+    """`handler` the storage; `webhook`, a function of its own, the secret that it signs with."""
+    secret = "aws_lambda_powertools.utilities.parameters"
+    allowed = {
+        "hyperframes_lambda.handler": {"hyperframes_lambda.storage"},
+        "hyperframes_lambda.storage": {"boto3", "botocore"},
+        "hyperframes_lambda.webhook": {secret},
+    }.get(module_name(path), set())
+    seen = {module for module in imports(path) if within(module, "hyperframes_lambda.storage", "boto3", "botocore", secret)}
+
+    assert {module for module in seen if not within(module, *allowed)} == set()

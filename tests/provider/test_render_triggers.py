@@ -185,7 +185,7 @@ def test_a_deferred_sensor_resumes_with_the_result(started, context) -> None:
 
 
 def test_the_chunk_sensor_returns_how_far_the_render_is(started, context) -> None:
-    arn = started(chunks=4, seconds=0.5)
+    arn = started(chunks=4, seconds=1.0)
 
     found = HyperFramesChunkSensor(task_id="half", execution_arn=arn, at_least=0.5, deferrable=False, poke_interval=0.2).execute(context())
 

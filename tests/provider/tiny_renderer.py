@@ -32,6 +32,8 @@ def plan(event: dict[str, Any]) -> dict[str, Any]:
         "PlanHash": HASH,
         "ChunkCount": count,
         "Chunks": list(range(count)),
+        "ChunksBucket": bucket,
+        "ChunksKey": f"{prefix}plan/chunks.json",
         "MaxParallelChunks": 2,
         "TotalFrames": count * FRAMES,
         "Fps": 30,
@@ -64,11 +66,15 @@ def render_chunk(event: dict[str, Any]) -> dict[str, Any]:
     put(bucket, f"{prefix}progress/{index:06d}.json", progress(index, FRAMES, started, complete=True, reused=reused))
     return {
         "ChunkIndex": index,
-        "SegmentS3Uri": f"s3://{bucket}/{segment}",
-        "Sha256": HASH,
+        "Complete": True,
         "FramesEncoded": FRAMES,
+        "FramesRendered": 0 if reused else FRAMES,
+        "SegmentS3Uris": [] if reused else [f"s3://{bucket}/{segment}"],
         "Reused": reused,
+        "Workers": 1,
         "CaptureMs": 1,
+        "EncodeMs": 1,
+        "ColdStart": False,
         "DurationMs": 1,
     }
 

@@ -15,7 +15,10 @@ GROUPS = (
     "authoring",
     "local",
     "stack",
+    "policies",
+    "sandbox",
     "renders",
+    "evaluation",
     "demo",
 )
 """The modules with a `register`, in the order of the help."""

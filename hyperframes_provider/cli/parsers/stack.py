@@ -15,11 +15,20 @@ def register(verbs: Verbs) -> None:
 
 
 def _build(verbs: Verbs) -> None:
-    build = verbs.add("build", "stack.build", "write the slim code ZIP, which runs on the embedded endpoint", verbs.quiet)
+    build = verbs.add(
+        "build", "stack.build", "build the function's code: a ZIP with its own browser, ffmpeg and Python packages", verbs.quiet
+    )
     build.add_argument("-o", "--output", type=Path, default=Path("handler.zip"), metavar="ZIP", help="default: handler.zip")
+    kinds = build.add_mutually_exclusive_group()
+    kinds.add_argument("--slim", action="store_true", help="the engine alone, for the embedded endpoint with the tools of this machine")
+    kinds.add_argument("--image", type=Path, metavar="DIR", help="in place of a ZIP, the context of a container image")
 
 
 def _deploy(verbs: Verbs) -> None:
     deploy = verbs.add("deploy", "stack.deploy", "create or update the stack; the second time nothing changes", verbs.stack)
-    deploy.add_argument("--code", metavar="ZIP", help="path or s3://bucket/key of the code; default on the embedded endpoint: the slim one")
+    deploy.add_argument(
+        "--code",
+        metavar="ZIP",
+        help="path or s3://bucket/key of the code; default: what build makes, on the embedded endpoint what build --slim makes",
+    )
     deploy.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE", help="a stack parameter; may be repeated")

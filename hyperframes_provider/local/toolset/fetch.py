@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from hyperframes_provider.local.toolset.errors import ToolsetError
-from hyperframes_provider.local.toolset.pins import WHEEL_PLATFORM, Part, Registry
+from hyperframes_provider.local.toolset.pins import WHEEL_PLATFORMS, Part, Registry
 from hyperframes_provider.local.toolset.report import Phase, SetupReporter
 
 INSTALL = 'Install it with the rest: pip install "hyperframes-provider[local]"'
@@ -34,7 +34,8 @@ def fetch(part: Part, scratch: Path, reporter: SetupReporter) -> Path:
     target.mkdir(parents=True)
     reporter.phase(part, Phase.FETCH)
     with _Growth(part, scratch, reporter):
-        _run(part, _npm(part, scratch, target) if part.registry is Registry.NPM else _pip(part, target), scratch)
+        command = _npm(part, scratch, target) if part.registry is Registry.NPM else [*pip_download(target), *_python(part), part.spec]
+        run_client(command, scratch, name=part.name, what=part.spec, registry=part.registry)
     found = [path for path in target.iterdir() if path.is_file()]
     if len(found) != 1:
         raise ToolsetError(
@@ -89,21 +90,27 @@ def _npm(part: Part, scratch: Path, target: Path) -> list[str]:
     ]
 
 
-def _pip(part: Part, target: Path) -> list[str]:
+def pip_download(target: Path) -> list[str]:
+    """The command that puts wheels for the parts' platform into `target`, without what is to be fetched. `ToolsetError` without pip."""
     if find_spec("pip") is None:
         raise ToolsetError("pip is missing in this environment", hint=INSTALL)
     options = [
         "--no-deps",
         "--only-binary=:all:",
-        f"--platform={WHEEL_PLATFORM}",
+        *(f"--platform={platform}" for platform in WHEEL_PLATFORMS),
         "--no-cache-dir",
         "--quiet",
         "--disable-pip-version-check",
     ]
-    return [sys.executable, "-m", "pip", "download", part.spec, f"--dest={target}", *options]
+    return [sys.executable, "-m", "pip", "download", f"--dest={target}", *options]
 
 
-def _run(part: Part, command: list[str], scratch: Path) -> None:
+def _python(part: Part) -> list[str]:
+    return [f"--python-version={part.python}"] if part.python else []
+
+
+def run_client(command: list[str], scratch: Path, *, name: str, what: str, registry: Registry) -> None:
+    """Run a package manager to its end, in the folder `scratch`; `ToolsetError` with its last lines when it fails."""
     temporary = scratch / "tmp"
     temporary.mkdir()
     try:
@@ -120,16 +127,16 @@ def _run(part: Part, command: list[str], scratch: Path) -> None:
             check=False,
         )
     except OSError as error:
-        raise ToolsetError(f"{part.name}: {command[0]} cannot be run: {error}", hint=INSTALL) from error
+        raise ToolsetError(f"{name}: {command[0]} cannot be run: {error}", hint=INSTALL) from error
     except subprocess.TimeoutExpired as error:
         raise ToolsetError(
-            f"{part.name}: {part.spec} was not there after {_FETCH_SECONDS / 60:.0f} minutes", hint="Try again: hyperframes-airflow setup"
+            f"{name}: {what} was not there after {_FETCH_SECONDS / 60:.0f} minutes", hint="Try again: hyperframes-airflow setup"
         ) from error
     if done.returncode:
         said = "\n".join(f"  {line}" for line in (done.stderr or done.stdout).strip().splitlines()[-6:])
         raise ToolsetError(
-            f"{part.name}: {part.registry.value} could not deliver {part.spec} (exit {done.returncode}):\n{said}",
-            hint=f"Check the network and {part.registry.value}'s registry, proxy and certificate settings, then: hyperframes-airflow setup",
+            f"{name}: {registry.value} could not deliver {what} (exit {done.returncode}):\n{said}",
+            hint=f"Check the network and {registry.value}'s registry, proxy and certificate settings, then: hyperframes-airflow setup",
         )
 
 

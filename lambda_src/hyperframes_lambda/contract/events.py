@@ -18,6 +18,12 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 VARIABLES_REFERENCE = "variablesS3Uri"
 """Stands in an execution's `Config` in the place of `variables` that are too large for it: the S3 URI of their JSON object."""
 
+CONCURRENCY_LIMIT = "concurrencyLimit"
+"""May stand in an execution's `Config`: how many invocations of the function may run at once, as the client found out before it started."""
+
+INLINE_CHUNKS = 40
+"""Most chunks that Plan lists in its result; an inline Map runs no more at once. Of more, `plan/chunks.json` holds the list."""
+
 _WRAPPERS = ("Payload", "Input")
 _MAX_WRAPPING = 4
 
@@ -73,14 +79,26 @@ class AssembleEvent(EventModel):
 
 
 class PlanResult(EventModel):
-    """What Plan returns: sizes, never data. `Chunks` is the Map state's item list."""
+    """What Plan returns: sizes, never data. What has a default is not in the result of a function that is older than it."""
 
     manifest_s3_uri: S3Uri = Field(alias="ManifestS3Uri")
     plan_hash: Sha256
     chunk_count: int
     chunks: list[int]
-    """The chunk indices `0 … ChunkCount - 1`."""
+    """The chunk indices `0 … ChunkCount - 1`, the items of the inline Map; empty when they are more than `INLINE_CHUNKS`."""
+    chunks_bucket: str = ""
+    chunks_key: str = ""
+    """With `ChunksBucket`: the object that holds all of the indices as a JSON array, the items of the distributed Map."""
     max_parallel_chunks: int
+    """How many chunks the Map may render at once."""
+    workers: int = 1
+    """How many processes draw within one invocation."""
+    segment_frames: int = 0
+    """Frames in a segment; a chunk consists of such, the last may be shorter."""
+    sizing: str = ""
+    """Why there are so many chunks and workers, as a sentence."""
+    estimated_seconds: float = 0.0
+    """How long all chunks are expected to take, `MaxParallelChunks` at a time."""
     total_frames: int
     fps: int | str
     duration: float
@@ -95,6 +113,8 @@ class PlanResult(EventModel):
     runtime_version: str
     reused: bool
     """A plan for the same project, configuration and build was there already."""
+    cold_start: bool = False
+    """This was the first invocation of its sandbox."""
     duration_ms: int
 
 
@@ -102,12 +122,26 @@ class RenderChunkResult(EventModel):
     """What RenderChunk returns; small, because it lands in the execution history."""
 
     chunk_index: int
-    segment_s3_uri: S3Uri = Field(alias="SegmentS3Uri")
-    sha256: Sha256
+    complete: bool
+    """Every segment of the chunk is in its place. If not, time ran short: the same invocation again goes on where this one stopped."""
+    next_frame: int | None = None
+    """The first frame that is missing; absent when the chunk is complete."""
     frames_encoded: int
+    """Frames of the whole chunk that are in their place, whoever rendered them."""
+    frames_rendered: int
+    """Those that this invocation rendered."""
+    segment_s3_uris: list[S3Uri] = Field(alias="SegmentS3Uris")
+    """What this invocation rendered, in order."""
     reused: bool
-    """The segment of this plan hash was there already and was not rendered again."""
+    """All segments of this plan hash were there already and nothing had to be rendered."""
+    workers: int
+    """How many processes drew at the same time; 0 when nothing had to be."""
     capture_ms: int
+    """Time spent drawing, of all workers together."""
+    encode_ms: int
+    """Time in which encoders took frames in, ended and were verified, of all workers together; it overlaps with the drawing."""
+    cold_start: bool
+    """This was the first invocation of its sandbox."""
     duration_ms: int
 
 
@@ -129,8 +163,14 @@ class AssembleResult(EventModel):
     renderer_version: str
     verification: dict[str, Any]
     """What the verification found, in numbers; a render that fails it has no result."""
+    workers: int = 1
+    """How many processes drew within one invocation, at most."""
+    sizing: str = ""
+    """Why there were so many chunks and workers, as a sentence."""
     sidecars: dict[str, S3Uri] = Field(default_factory=dict)
     """URIs of what was made beside the output: `poster`, `contact-sheet`, `report`, `captions.vtt`, `captions.de.srt`…"""
+    cold_start: bool = False
+    """This was the first invocation of its sandbox."""
     duration_ms: int
 
 
@@ -139,17 +179,28 @@ _EVENT: TypeAdapter[PlanEvent | RenderChunkEvent | AssembleEvent] = TypeAdapter(
 
 
 class ChunkProgress(EventModel):
-    """`progress/NNNNNN.json`: how far one chunk is. Written while it renders, last when it is complete."""
+    """`progress/NNNNNN.json`: how far one chunk is. Written while it renders, and when its invocation ends."""
 
     chunk_index: int
     frames_done: int
+    """Those of finished segments, and those that are drawn for the next ones."""
     frames_total: int
     started_at: float
     """Unix seconds."""
     updated_at: float
     complete: bool
     reused: bool = False
-    """The segment was there already; this invocation rendered nothing."""
+    """All segments were there already; this invocation rendered nothing."""
+    execution_name: str | None = None
+    """Whose invocations the next fields count."""
+    invocations: int = 1
+    """How many have worked on the chunk, this one included."""
+    checkpoints: int = 0
+    """How many of them ended in good order, with frames left for the next; the others before the last one failed."""
+    billed_seconds: float = 0.0
+    """Of all these invocations; of one that was lost as far as it reported."""
+    memory_mb: int | None = None
+    """Of the function."""
 
 
 class CancelMarker(EventModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import Field, ValidationError
@@ -14,10 +15,14 @@ from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.formats import OutputFormat
 from hyperframes_lambda.contract.media import AudioTrack, CaptionFile, MediaSource, RemoteResponse, VideoClip
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Version of the manifest. A worker refuses any other with `PLAN_PROTOCOL_UNSUPPORTED`."""
 
 MANIFEST_NAME = "manifest.json"
+
+
+_MEASURED = ("workers", "max_parallel_chunks", "sizing", "estimated_seconds")
+"""Fields of the manifest that say how a render is to be carried out, and nothing of what comes out of it."""
 
 
 class Build(WireModel):
@@ -76,7 +81,7 @@ class Sample(WireModel):
 
 
 class Manifest(WireModel):
-    """`plan/manifest.json`, written last. `plan_hash` is the digest of everything else in it."""
+    """`plan/manifest.json`, written last. `plan_hash` is the digest of all that decides what is drawn and which segment is which."""
 
     protocol: int = PROTOCOL
     plan_hash: str = ""
@@ -96,6 +101,16 @@ class Manifest(WireModel):
     """Output size in pixels."""
     total_frames: int
     chunks: list[PlannedChunk]
+    segment_frames: int
+    """Chunks are encoded as segments of so many frames, counted from the chunk's first; the last of a chunk may be shorter."""
+    workers: int = 1
+    """How many processes draw a chunk, at most."""
+    max_parallel_chunks: int = 1
+    """How many chunks were meant to be rendered at once when the sizes were chosen."""
+    sizing: str = ""
+    """Why there are so many chunks and workers, as a sentence."""
+    estimated_seconds: float = 0.0
+    """How long all chunks are expected to take."""
     sources: dict[str, MediaSource] = Field(default_factory=dict)
     """Probed media files, by their key in `files`."""
     clips: list[VideoClip] = Field(default_factory=list)
@@ -120,8 +135,8 @@ class Manifest(WireModel):
         return self.model_copy(update={"plan_hash": self.digest()})
 
     def digest(self) -> str:
-        """SHA-256 of the canonical JSON of every field but `plan_hash`."""
-        body = self.model_dump(mode="json", by_alias=True, exclude={"plan_hash"})
+        """SHA-256 of the canonical JSON of every field but `plan_hash` and the measured ones, which are never twice the same."""
+        body = self.model_dump(mode="json", by_alias=True, exclude={"plan_hash", *_MEASURED})
         return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
 
     def to_json(self) -> str:
@@ -135,11 +150,15 @@ class Manifest(WireModel):
         return self.chunks[index]
 
     def files_of(self, index: int) -> set[str]:
-        """Keys of `files` that chunk `index` needs: all but sources of media that are only heard, or not shown in its frames."""
+        """Keys of `files` that chunk `index` needs."""
         chunk = self.chunk(index)
+        return self.files_shown([(chunk.first, chunk.last)])
+
+    def files_shown(self, frames: Iterable[tuple[int, int]]) -> set[str]:
+        """Keys of `files` that runs of frames (first, last) need: all but sources of media that are only heard, or not shown in them."""
         # A frame more on both sides: how the ends of a clip are rounded is not decided here.
-        first, after = (chunk.first - 1) / self.fps, (chunk.last + 2) / self.fps
-        shown = {clip.file for clip in self.clips if clip.start < after and clip.end > first}
+        windows = [((first - 1) / self.fps, (last + 2) / self.fps) for first, last in frames]
+        shown = {clip.file for clip in self.clips if any(clip.start < after and clip.end > first for first, after in windows)}
         return {key for key in self.files if key not in self.sources or key in shown or self.sources[key].read_by_page}
 
 
@@ -165,9 +184,3 @@ def parse_manifest(text: str | bytes) -> Manifest:
 def blob_path(sha256: str) -> str:
     """Path of a blob below the plan folder or prefix: `blobs/sha256/xx/<sha>`."""
     return f"blobs/sha256/{sha256[:2]}/{sha256}"
-
-
-def segment_name(manifest: Manifest, index: int) -> str:
-    """Deterministic file name of a chunk's segment: `NNNNNN-<first>-<last>.<ext>`."""
-    chunk = manifest.chunk(index)
-    return f"{index:06d}-{chunk.first}-{chunk.last}{manifest.format.spec.segment_suffix}"

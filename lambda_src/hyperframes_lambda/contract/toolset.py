@@ -34,6 +34,8 @@ class Browser(BaseModel):
     """Added to `LD_LIBRARY_PATH`."""
     fontconfig: Path | None = None
     """A `fonts.conf`, passed as `FONTCONFIG_FILE`. Without a usable one Chromium draws no text and reports no error."""
+    driver_node: Path | None = None
+    """The Node that runs Playwright's driver; None for the one that its Python package brings."""
 
 
 class Tool(BaseModel):

@@ -1,9 +1,10 @@
-"""Encode one chunk's frames into one closed-GOP segment while the next frames are still being captured."""
+"""Encode frames into one closed-GOP segment while the next frames are still being captured."""
 
 from __future__ import annotations
 
 import queue
 import threading
+import time
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -53,7 +54,8 @@ class SegmentEncoder:
             encoder.write(png)
 
     A thread feeds ffmpeg from a short queue. When ffmpeg dies, the thread goes on emptying the queue, so `write` never waits for a
-    reader that is gone: it raises ENCODER_CRASHED, ENCODER_FAILED or DISK_FULL at the next call or at the end of the block.
+    reader that is gone: it raises ENCODER_CRASHED, ENCODER_FAILED or DISK_FULL at the next call or at the end of the block. Who wants the
+    end elsewhere than at the end of a block calls `open`, and then `finish` or `abandon`, from any thread.
 
     The segment: limited-range bt709, converted and tagged as such; one GOP that starts with the only keyframe, but for those that the
     ffmpeg expression `keyframes` asks for; parameter sets repeated in the stream. No B-frames: they would make timestamps across joins
@@ -86,15 +88,21 @@ class SegmentEncoder:
         self._command = _command(ffmpeg_path, self._part, fps, frames, rate, keyframes, self._thumbnails)
         self._queue: queue.Queue[bytes | None] = queue.Queue(maxsize=_QUEUED_FRAMES)
         self._reader_gone = threading.Event()
+        self.seconds = 0.0
+        """How long ffmpeg took to take the frames in and to end."""
 
     def __enter__(self) -> SegmentEncoder:
+        self.open()
+        return self
+
+    def open(self) -> None:
+        """Start ffmpeg."""
         self._ffmpeg = RunningFfmpeg(self._command, purpose=f"encoding {self._out.name}", feed=True)
         stdin = self._ffmpeg.process.stdin
         if stdin is None:
             raise ValueError("ffmpeg was started without a pipe to feed it")
         self._writer = threading.Thread(target=self._feed, args=(stdin,), name="ffmpeg-feed", daemon=True)
         self._writer.start()
-        return self
 
     def write(self, png: bytes) -> None:
         """Hand over the next frame; returns at once unless the encoder is behind by the length of the queue."""
@@ -105,29 +113,42 @@ class SegmentEncoder:
         self._written += 1
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            self.finish()
+        else:
+            self.abandon()
+
+    def finish(self, *, early: bool = False) -> None:
+        """Wait for the segment; `VERIFICATION_FAILED` when it got other than the planned frames, unless it is to end `early`."""
         try:
-            if kind is None:
-                self._finish()
+            self._queue.put(None)
+            self._writer.join()
+            started = time.monotonic()
+            self._ffmpeg.wait()
+            self.seconds += time.monotonic() - started
+            if self._reader_gone.is_set():
+                raise RenderError(ErrorCode.ENCODER_FAILED, f"encoding {self._out.name}: ffmpeg ended before it had read every frame")
+            if self._written != self._frames and not early:
+                message = f"{self._out.name} got {self._written} frames, planned are {self._frames}"
+                raise RenderError(ErrorCode.VERIFICATION_FAILED, message)
+            self.thumbnails = read_thumbnails(self._thumbnails, alpha=self._alpha)
+            self._part.replace(self._out)
         finally:
             # On the good way everything has ended and the part file has its final name; else this is the clean-up.
-            self._ffmpeg.kill()
-            if self._writer.is_alive():
-                self._queue.put(None)
-                self._writer.join()
-            self._part.unlink(missing_ok=True)
-            self._thumbnails.unlink(missing_ok=True)
+            self.abandon()
 
-    def _finish(self) -> None:
-        self._queue.put(None)
-        self._writer.join()
-        self._ffmpeg.wait()
-        if self._reader_gone.is_set():
-            raise RenderError(ErrorCode.ENCODER_FAILED, f"encoding {self._out.name}: ffmpeg ended before it had read every frame")
-        if self._written != self._frames:
-            message = f"{self._out.name} got {self._written} frames, planned are {self._frames}"
-            raise RenderError(ErrorCode.VERIFICATION_FAILED, message)
-        self.thumbnails = read_thumbnails(self._thumbnails, alpha=self._alpha)
-        self._part.replace(self._out)
+    def abandon(self) -> None:
+        """End ffmpeg at once and leave nothing but a segment that is finished."""
+        self._ffmpeg.kill()
+        if self._writer.is_alive():
+            self._queue.put(None)
+            self._writer.join()
+        self._part.unlink(missing_ok=True)
+        self._thumbnails.unlink(missing_ok=True)
+
+    def stop(self) -> None:
+        """End ffmpeg, so that a `finish` that waits for it in another thread fails."""
+        self._ffmpeg.process.kill()
 
     def _ended_early(self) -> RenderError:
         try:
@@ -140,10 +161,12 @@ class SegmentEncoder:
         while (png := self._queue.get()) is not None:
             if self._reader_gone.is_set():
                 continue
+            started = time.monotonic()
             try:
                 stdin.write(png)
             except BrokenPipeError:
                 self._reader_gone.set()
+            self.seconds += time.monotonic() - started
         close_quietly(stdin)
 
 

@@ -130,7 +130,7 @@ def _check_frames(
         "LargestDifference": max(map(difference, captured, measured.thumbnails), default=0),
         "ToleratedDifference": tolerance_of(noise),
         "BlankFrames": sum(is_blank(thumbnail, alpha=alpha) for thumbnail in captured),
-        "Seams": len(manifest.chunks) - 1,
+        "Seams": len(records) - 1,
         "PacketsIdentical": bool(packets),
         **determinism(manifest, digests),
         "FramesUnlikePlan": unlike_plan(planned, captured),
@@ -150,15 +150,16 @@ def determinism(manifest: Manifest, digests: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def gate_pictures(manifest: Manifest, digests: Sequence[str]) -> dict[str, Any]:
+def gate_pictures(manifest: Manifest, records: Sequence[ChunkRecord]) -> dict[str, Any]:
     """The report for frames that stay as captured: joining them compares each with its digest, so only their number is left to check."""
+    digests = [digest for record in records for digest in record.digests]
     if len(digests) != manifest.total_frames:
         text = f"{len(digests)} frames were recorded, planned are {manifest.total_frames}"
         raise RenderError(ErrorCode.VERIFICATION_FAILED, text)
     return {
         "FramesCompared": len(digests),
         "DistinctFrames": len(set(digests)),
-        "Seams": len(manifest.chunks) - 1,
+        "Seams": len(records) - 1,
         **determinism(manifest, digests),
     }
 

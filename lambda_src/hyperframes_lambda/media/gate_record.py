@@ -19,12 +19,12 @@ from hyperframes_lambda.contract.plan import Sample
 from hyperframes_lambda.media.process import compile_command, run
 from hyperframes_lambda.media.thumbnails import thumbnail_bytes, thumbnails_of
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
 class ChunkRecord:
-    """One entry for each frame of a chunk, in order."""
+    """One entry for each frame of a segment, in order."""
 
     digests: list[str]
     """Checksum of the captured PNG: equal ones are the same picture to the last bit."""
@@ -34,6 +34,8 @@ class ChunkRecord:
     """Size and checksum of each packet of the segment; empty where joining does not copy packets."""
     alpha: bool = False
     """Whether the thumbnails have a fourth value, opacity."""
+    sha256: str = ""
+    """Of the segment's file, by which one that was damaged on its way is found out; empty for one that goes nowhere."""
 
     def to_json(self) -> str:
         """Some dozens of bytes a frame: thumbnails of neighbouring frames compress well."""
@@ -43,6 +45,7 @@ class ChunkRecord:
                 "digests": self.digests,
                 "packets": self.packets,
                 "alpha": self.alpha,
+                "sha256": self.sha256,
                 "thumbnails": pack(self.thumbnails),
             },
             separators=(",", ":"),
@@ -55,7 +58,8 @@ class ChunkRecord:
             data = json.loads(path.read_text("utf-8"))
             if data["version"] != _VERSION:
                 raise ValueError(f"version {data['version']!r} is not {_VERSION}")
-            record = cls(data["digests"], unpack(data["thumbnails"], alpha=data["alpha"]), data["packets"], data["alpha"])
+            thumbnails = unpack(data["thumbnails"], alpha=data["alpha"])
+            record = cls(data["digests"], thumbnails, data["packets"], data["alpha"], data["sha256"])
         except FileNotFoundError as error:
             raise RenderError(ErrorCode.VERIFICATION_FAILED, f"{path.name} is missing", hint="Render its chunk again.") from error
         except (ValueError, KeyError, TypeError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import tarfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -36,25 +37,50 @@ class PngSegment:
         self.thumbnails: list[bytes] = []
         """None: frames stay as captured, so their checksums tell all that thumbnails could."""
 
+        self.seconds = 0.0
+        """How long writing took."""
+
     def __enter__(self) -> PngSegment:
-        self._tar = tarfile.open(self._part, "w", format=tarfile.USTAR_FORMAT)
+        self.open()
         return self
+
+    def open(self) -> None:
+        """Begin the tar."""
+        self._tar = tarfile.open(self._part, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 - `abandon` closes it
 
     def write(self, png: bytes) -> None:
         """Add the next frame."""
         frame = self._first + self._written
         png_format.require_size(png, frame, *self._size)
+        started = time.monotonic()
         _add(self._tar, frame, png)
+        self.seconds += time.monotonic() - started
         self._written += 1
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            self.finish()
+        else:
+            self.abandon()
+
+    def finish(self, *, early: bool = False) -> None:
+        """Complete the tar; `VERIFICATION_FAILED` when it got other than the planned frames, unless it is to end `early`."""
         try:
             self._tar.close()
-            if kind is None:
-                if self._written != self._frames:
-                    message = f"{self._out.name} got {self._written} frames, planned are {self._frames}"
-                    raise RenderError(ErrorCode.VERIFICATION_FAILED, message)
-                self._part.replace(self._out)
+            if self._written != self._frames and not early:
+                message = f"{self._out.name} got {self._written} frames, planned are {self._frames}"
+                raise RenderError(ErrorCode.VERIFICATION_FAILED, message)
+            self._part.replace(self._out)
+        finally:
+            self.abandon()
+
+    def stop(self) -> None:
+        """Nothing: a tar is never waited for."""
+
+    def abandon(self) -> None:
+        """Leave nothing but a tar that is complete."""
+        try:
+            self._tar.close()
         finally:
             self._part.unlink(missing_ok=True)
 

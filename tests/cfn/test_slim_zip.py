@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import hyperframes_lambda
-from hyperframes_provider.client import bundle
-from hyperframes_provider.client.bundle import HANDLER_SOURCE, build_slim_zip
+from hyperframes_provider.client import slim_zip
+from hyperframes_provider.client.slim_zip import HANDLER_SOURCE, build_slim_zip
 
 ENGINE = Path(hyperframes_lambda.__file__).parent
 
@@ -34,7 +34,7 @@ def test_neither_time_nor_mode_nor_order_of_the_files_matters(tmp_path: Path, mo
             (root / name).write_text(name)
             (root / name).chmod(mode)
             os.utime(root / name, (stamp, stamp))
-        monkeypatch.setattr(bundle, "_package_folder", lambda root=root: root)
+        monkeypatch.setattr(slim_zip, "_package_folder", lambda root=root: root)
         digests.append(build_slim_zip(tmp_path / f"{stamp}.zip"))
     assert digests[0] == digests[1]
 
@@ -42,7 +42,7 @@ def test_neither_time_nor_mode_nor_order_of_the_files_matters(tmp_path: Path, mo
 def test_a_changed_source_changes_the_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tmp_path / "package"
     root.mkdir()
-    monkeypatch.setattr(bundle, "_package_folder", lambda: root)
+    monkeypatch.setattr(slim_zip, "_package_folder", lambda: root)
     (root / "a.py").write_text("1")
     before = build_slim_zip(tmp_path / "a.zip")
     (root / "a.py").write_text("2")
@@ -78,6 +78,6 @@ def test_the_handler_s_text_is_that_of_the_checkout() -> None:
 
 
 def test_a_missing_engine_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundle, "PACKAGE", "hyperframes_nowhere")
-    with pytest.raises(bundle.EngineMissing, match="hyperframes_nowhere is not installed"):
-        bundle._package_folder()
+    monkeypatch.setattr(slim_zip, "PACKAGE", "hyperframes_nowhere")
+    with pytest.raises(slim_zip.EngineMissing, match="hyperframes_nowhere is not installed"):
+        slim_zip._package_folder()

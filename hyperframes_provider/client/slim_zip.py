@@ -6,13 +6,12 @@ make the same bytes, so that a deploy without a change finds nothing to do.
 
 from __future__ import annotations
 
-import hashlib
-import zipfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 from hyperframes_provider.client.errors import HyperFramesClientError
+from hyperframes_provider.client.zips import Entry, write_zip
 
 PACKAGE = "hyperframes_lambda"
 
@@ -26,9 +25,6 @@ __all__ = ["handler"]
 '''
 """The top of the ZIP. Written here because an installed wheel has the package only."""
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The earliest time that a ZIP can hold: real ones would differ from checkout to checkout."""
-
 
 class EngineMissing(HyperFramesClientError):
     """The installation lacks the engine's sources."""
@@ -39,25 +35,19 @@ class EngineMissing(HyperFramesClientError):
 def build_slim_zip(path: Path) -> str:
     """Write the ZIP to `path`, making its folder, and return the file's SHA-256 in hexadecimal.
 
-    Entries are sorted and stored, not compressed: zlib's output differs between its versions.
+    Entries are stored, not compressed: zlib's output differs between its versions.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for name, content in sorted(_entries()):
-            entry = zipfile.ZipInfo(name, _EPOCH)
-            entry.create_system = 3  # Unix, wherever it is built: the mode below is a Unix one
-            entry.external_attr = 0o100644 << 16
-            archive.writestr(entry, content)
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return write_zip(path, engine_entries())
 
 
-def _entries() -> Iterator[tuple[str, bytes]]:
-    yield HANDLER_NAME, HANDLER_SOURCE.encode()
+def engine_entries() -> Iterator[Entry]:
+    """The handler and every file of the engine's package."""
+    yield Entry(HANDLER_NAME, HANDLER_SOURCE.encode())
     root = _package_folder()
     for file in root.rglob("*"):
         relative = file.relative_to(root)
         if file.is_file() and file.suffix != ".pyc" and not any(part.startswith((".", "__pycache__")) for part in relative.parts):
-            yield f"{PACKAGE}/{relative.as_posix()}", file.read_bytes()
+            yield Entry(f"{PACKAGE}/{relative.as_posix()}", file.read_bytes())
 
 
 def _package_folder() -> Path:

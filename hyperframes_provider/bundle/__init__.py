@@ -1,0 +1,7 @@
+"""The Lambda ZIP that brings its own browser, ffmpeg and Python packages, built from the package registries alone."""
+
+from hyperframes_provider.bundle.build import BundleReport, build_bundle
+from hyperframes_provider.bundle.errors import BundleError
+from hyperframes_provider.bundle.kept import ensure_bundle
+
+__all__ = ["BundleError", "BundleReport", "build_bundle", "ensure_bundle"]

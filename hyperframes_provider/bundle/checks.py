@@ -1,0 +1,46 @@
+"""What Lambda would refuse or fail on, said while the bundle is built: a newer C library than the runtime's, and too many bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from hyperframes_provider.bundle.elf import Version
+from hyperframes_provider.bundle.errors import BundleTooLarge, GlibcTooNew
+from hyperframes_provider.client.zips import Entry
+
+RUNTIME_GLIBC: Version = (2, 34)
+"""Of Amazon Linux 2023, which the Python 3.13 runtime is made of."""
+
+MOST_UNZIPPED = 240_000_000
+"""Bytes. Lambda takes 250 MB, layers included."""
+
+MOST_ZIPPED = 150_000_000
+"""Bytes."""
+
+_NAMED = 8
+
+
+def check_glibc(files: Mapping[str, Version | None]) -> None:
+    """Raise `GlibcTooNew` with the names of the native files that the runtime could not load."""
+    newer = {name: needed for name, needed in files.items() if needed is not None and needed > RUNTIME_GLIBC}
+    if newer:
+        lines = [f"  {name} needs glibc {_text(needed)}" for name, needed in sorted(newer.items())]
+        raise GlibcTooNew(
+            "\n".join([f"the function's runtime has glibc {_text(RUNTIME_GLIBC)}:", *lines]),
+            hint="Pin a build for an older Linux (manylinux_2_28) in its place.",
+        )
+
+
+def check_sizes(zipped: int, unzipped: int, entries: Iterable[Entry]) -> None:
+    """Raise `BundleTooLarge` with the largest entries when either size, in bytes, is over its limit."""
+    for what, size, most in (("zipped", zipped, MOST_ZIPPED), ("unzipped", unzipped, MOST_UNZIPPED)):
+        if size > most:
+            largest = sorted(entries, key=lambda entry: entry.size, reverse=True)[:_NAMED]
+            lines = [f"  {entry.name}: {entry.size / 1e6:.1f} MB" for entry in largest]
+            raise BundleTooLarge(
+                "\n".join([f"the bundle has {size / 1e6:.1f} MB {what}, the most is {most / 1e6:.0f} MB; its largest files are:", *lines])
+            )
+
+
+def _text(version: Version) -> str:
+    return ".".join(map(str, version))

@@ -1,0 +1,82 @@
+"""The bundle of this installation, built once and kept in the user cache: what a deploy to AWS uploads when no code is named."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+
+from hyperframes_provider.bundle.build import build_bundle
+from hyperframes_provider.bundle.errors import BundleError
+from hyperframes_provider.bundle.tools import BUNDLED_PARTS
+from hyperframes_provider.bundle.wheels import lock_text
+from hyperframes_provider.client.slim_zip import engine_entries
+from hyperframes_provider.local.toolset.paths import cache_home
+from hyperframes_provider.local.toolset.report import SetupReporter
+
+_KEPT = 2
+"""Older ones are removed: each has 150 MB."""
+
+
+def ensure_bundle(progress: SetupReporter | None = None) -> Path:
+    """The path of the ZIP, which is built when this installation has not built it yet; raises `BundleError`."""
+    folder = cache_home() / "bundle" / "zips"
+    path = folder / f"{_key()}.zip"
+    with _locked(folder):
+        if not _is_sound(path):
+            report = build_bundle(path, progress)
+            _digest(path).write_text(report.sha256, encoding="ascii")
+        _remove_older(folder, path)
+    return path
+
+
+def _key() -> str:
+    """Digest of everything that the bytes of the ZIP follow from."""
+    digest = hashlib.sha256(f"{zlib.ZLIB_RUNTIME_VERSION}\n{BUNDLED_PARTS}\n{lock_text()}".encode())
+    for entry in sorted(engine_entries(), key=lambda entry: entry.name):
+        digest.update(f"{entry.name} {entry.size}\n".encode())
+        digest.update(entry.content if isinstance(entry.content, bytes) else entry.content.read_bytes())
+    for package in ("hyperframes_provider.bundle", "hyperframes_provider.local.toolset"):
+        for source in sorted(files(package).iterdir(), key=lambda found: found.name):
+            if source.name.endswith(".py"):
+                digest.update(source.read_bytes())
+    return digest.hexdigest()[:32]
+
+
+def _is_sound(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == _digest(path).read_text(encoding="ascii")
+    except OSError:
+        return False
+
+
+def _digest(path: Path) -> Path:
+    return path.with_suffix(".sha256")
+
+
+def _remove_older(folder: Path, used: Path) -> None:
+    others = sorted((path for path in folder.glob("*.zip") if path != used), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in others[_KEPT - 1 :]:
+        path.unlink(missing_ok=True)
+        _digest(path).unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One build at a time: a second one would only do the same again."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "build.lock").open("w")
+    except OSError as error:
+        raise BundleError(
+            f"the cache folder {folder} cannot be written: {error.strerror}",
+            hint="Choose another: XDG_CACHE_HOME=/some/where hyperframes-airflow build",
+        ) from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,134 @@
+"""The tools of the bundle: which parts they are made of, what of them is packed, and how the function finds them.
+
+The folders in the ZIP, and those that are unpacked, are named as in the user cache: so the catalogue of fonts is the same text, and a
+bundle has the same identity as a local toolset of the same pins.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hyperframes_lambda.contract.bundle import FONTS_CONF, IN_PLACE, UNPACKED, Bundle, Packing
+from hyperframes_lambda.contract.toolset import Browser, ChromeSource, Tool, Toolset
+from hyperframes_provider.bundle.payloads import PackedPayload, Source
+from hyperframes_provider.client.zips import Entry
+from hyperframes_provider.local.toolset.fonts import font_catalogue, fonts_conf, fonts_version
+from hyperframes_provider.local.toolset.parts import InstalledPart
+from hyperframes_provider.local.toolset.pins import CHROMIUM, CHROMIUM_PACKED, CHROMIUM_VERSION, NODE, PARTS, Part, Role
+
+BUNDLED_PARTS: tuple[Part, ...] = (CHROMIUM_PACKED, NODE, *(part for part in PARTS if part.role not in (Role.BROWSER, Role.LIBRARY)))
+"""What is fetched. Libraries are for authors; a render has those that its project brings."""
+
+FONTS = "fonts.json"
+
+_PACKED_FONTS = ("font-cjk", "font-emoji")
+"""Those that are worth it: xz makes them a third smaller than a ZIP can, and web fonts are packed already."""
+_DESCRIPTION = ("LICENSE", "README.md", "package.json", "metadata.json", "unicode.json")
+
+
+@dataclass(frozen=True)
+class BundledTools:
+    """The parts, as they lie in the user cache."""
+
+    parts: Sequence[InstalledPart]
+
+    def part(self, part: Part) -> InstalledPart:
+        """One of them."""
+        return next(found for found in self.parts if found.part == part)
+
+    def sources(self) -> list[Source]:
+        """What is packed, in the order in which it is to be unpacked: what takes longest and what is needed first."""
+        browser, node = self.part(CHROMIUM_PACKED), self.part(NODE)
+        ffmpeg = next(found for found in self.parts if found.part.role is Role.FFMPEG)
+        fonts = [found for found in self.parts if found.part.name in _PACKED_FONTS]
+        home = _folder(CHROMIUM)
+        return [
+            Source(browser, home, "chromium.br", "chromium", Packing.BROTLI, executable=True),
+            # Chromium looks for the GL libraries beside itself.
+            Source(browser, home, "swiftshader.tar.br", ".", Packing.BROTLI_TAR),
+            Source(browser, home, "al2023.tar.br", "libraries", Packing.BROTLI_TAR),
+            Source(node, _folder(NODE), "node", "node", Packing.XZ, executable=True),
+            *(Source(font, _folder(font.part), font.part.main, font.part.main, Packing.XZ) for font in fonts),
+            Source(ffmpeg, _folder(ffmpeg.part), "ffmpeg", "ffmpeg", Packing.XZ, executable=True),
+        ]
+
+    def bundle(self, packed: Sequence[PackedPayload]) -> Bundle:
+        """What `bundle.json` says."""
+        digest = hashlib.sha256("".join(described.model_dump_json() for described in packed).encode()).hexdigest()
+        return Bundle(digest=digest, payloads=tuple(described.payload for described in packed), toolset=self._toolset())
+
+    def entries(self) -> Iterator[Entry]:
+        """The files that are used in place, below the bundle's folder, and those that say how fonts are found."""
+        for found in self.parts:
+            if found.part.role in (Role.FONT, Role.RUNTIME) and found.part.name not in _PACKED_FONTS:
+                yield from _in_place(found, found.part.folder)
+        browser = self.part(CHROMIUM_PACKED)
+        yield from (entry for entry in _in_place(browser, CHROMIUM.folder) if entry.name.endswith(".ttf"))
+        yield Entry(FONTS, font_catalogue(self._as_set_up(), self._cache()).model_dump_json(indent=1).encode(), deflate=True)
+        yield Entry(FONTS_CONF, fonts_conf(self._as_unpacked(), Path(UNPACKED, "fontconfig")).encode(), deflate=True)
+
+    def licences(self) -> Iterator[Entry]:
+        """What the parts say of their licences."""
+        for found in self.parts:
+            for name in ("LICENSE", "README.md", "package.json"):
+                if name in found.record.files:
+                    yield Entry(f"{found.part.name}-{found.part.version}/{name}", found.folder / name, deflate=True)
+
+    def origin(self, name: str) -> InstalledPart | None:
+        """The part that an entry comes from, by its name below the bundle's folder; None for one that the build makes."""
+        return next((found for found in self.parts if any(name.startswith(f"{place}/") for place in _places(found.part))), None)
+
+    def _as_set_up(self) -> list[InstalledPart]:
+        """The parts as a set-up has them, and in its order."""
+        found = {found.part: found for found in self.parts}
+        found[CHROMIUM] = replace(self.part(CHROMIUM_PACKED), part=CHROMIUM)
+        return [found[part] for part in PARTS if part in found]
+
+    def _cache(self) -> Path:
+        return self.part(NODE).folder.parent.parent
+
+    def _as_unpacked(self) -> list[InstalledPart]:
+        """The parts where the function has them."""
+        return [replace(found, folder=Path(_root(found.part), "parts", found.part.folder)) for found in self._as_set_up()]
+
+    def _toolset(self) -> Toolset:
+        unpacked = {found.part.role: found for found in self._as_unpacked()}
+        ffmpeg, runtime = unpacked[Role.FFMPEG], unpacked[Role.RUNTIME]
+        home = Path(UNPACKED, _folder(CHROMIUM))
+        browser = Browser(
+            path=home / "chromium",
+            version=CHROMIUM_VERSION,
+            library_path=home / "libraries" / "lib",
+            fontconfig=Path(UNPACKED, FONTS_CONF),
+            driver_node=Path(UNPACKED, _folder(NODE), "node"),
+        )
+        return Toolset(
+            browsers={ChromeSource.SPARTICUZ: browser},
+            ffmpeg=Tool(path=ffmpeg.main, version=ffmpeg.record.version),
+            runtime=Tool(path=runtime.main, version=runtime.record.version),
+            fonts=Tool(path=Path(IN_PLACE, FONTS), version=fonts_version(self._as_set_up(), self._cache())),
+        )
+
+
+def _folder(part: Part) -> str:
+    """Relative to either root."""
+    return f"parts/{part.folder}"
+
+
+def _places(part: Part) -> tuple[str, str]:
+    return _folder(CHROMIUM if part == CHROMIUM_PACKED else part), f"licenses/{part.name}-{part.version}"
+
+
+def _root(part: Part) -> str:
+    packed = part.role is Role.FFMPEG or part.name in _PACKED_FONTS
+    return UNPACKED if packed else IN_PLACE
+
+
+def _in_place(found: InstalledPart, folder: str) -> Iterator[Entry]:
+    for name in found.record.files:
+        if name not in _DESCRIPTION:
+            # Web fonts are packed already.
+            yield Entry(f"parts/{folder}/{name}", found.folder / name, deflate=not name.endswith(".woff2"))

@@ -1,0 +1,169 @@
+"""What EventBridge makes of the end of an execution: rules of the default bus that match, and their targets, told in the background.
+
+Targets are Lambda functions (with the retries and the failure destination of their asynchronous invocation), topics and queues.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from botocore.exceptions import BotoCoreError, ClientError
+from moto.events.models import events_backends
+from moto.events.utils import EventMessageType
+
+from hyperframes_provider.local import requirements  # noqa: F401  (refuses any other moto before its internals are touched)
+from hyperframes_provider.local.connections import ACCOUNT_ID, Connections
+
+_RETRY_PAUSES = (1.0, 2.0)
+"""Seconds before the second and the third attempt at a function; Lambda waits as many minutes."""
+
+_PLACEHOLDER = re.compile(r"<([A-Za-z0-9._-]+)>")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ExecutionEnd:
+    """An execution that has ended."""
+
+    arn: str
+    state_machine_arn: str
+    name: str
+    status: str
+    started: datetime
+    stopped: datetime
+    input: str
+    output: str | None
+    error: str | None
+    cause: str | None
+
+    @property
+    def region(self) -> str:
+        """Where it ran."""
+        return self.arn.split(":")[3]
+
+    def event(self) -> dict[str, Any]:
+        """As EventBridge gets it from Step Functions."""
+        return {
+            "version": "0",
+            "id": str(uuid.uuid4()),
+            "detail-type": "Step Functions Execution Status Change",
+            "source": "aws.states",
+            "account": ACCOUNT_ID,
+            "time": self.stopped.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "region": self.region,
+            "resources": [self.arn],
+            "detail": {
+                "executionArn": self.arn,
+                "stateMachineArn": self.state_machine_arn,
+                "name": self.name,
+                "status": self.status,
+                "startDate": int(self.started.timestamp() * 1000),
+                "stopDate": int(self.stopped.timestamp() * 1000),
+                "input": self.input,
+                "inputDetails": {"included": True},
+                "output": self.output,
+                "outputDetails": {"included": True} if self.output is not None else None,
+                "error": self.error,
+                "cause": self.cause,
+            },
+        }
+
+
+def announce(connections: Connections, end: ExecutionEnd) -> None:
+    """Tell every target of every rule that matches; returns at once."""
+    threading.Thread(target=_announce, args=(connections, end), name=f"events-{end.name}", daemon=True).start()
+
+
+def _announce(connections: Connections, end: ExecutionEnd) -> None:
+    event = end.event()
+    rules = events_backends[ACCOUNT_ID][end.region].event_buses["default"].rules
+    for rule in list(rules.values()):
+        if rule.state == "ENABLED" and rule.event_pattern.matches_event(cast(EventMessageType, event)):
+            for target in list(rule.targets):
+                try:
+                    _deliver(connections, end.region, target, _input_of(target, event))
+                except (ClientError, BotoCoreError) as error:
+                    _log.warning("the event of %s did not reach %s: %s", end.arn, target["Arn"], error)
+                    _dead_letter(connections, end.region, target.get("DeadLetterConfig", {}).get("Arn"), json.dumps(event))
+
+
+def _input_of(target: Mapping[str, Any], event: Mapping[str, Any]) -> str:
+    """What the target gets: the event, or what its transformer makes of it. A path that leads nowhere gives nothing, as on AWS."""
+    transformer = target.get("InputTransformer")
+    if transformer is None:
+        return json.dumps(event)
+    values = {name: _at(path, event) for name, path in transformer.get("InputPathsMap", {}).items()}
+
+    def value(match: re.Match[str]) -> str:
+        found = values.get(match.group(1))
+        text = "" if found is None else found if isinstance(found, str) else json.dumps(found)
+        return json.dumps(text)[1:-1]
+
+    return _PLACEHOLDER.sub(value, transformer["InputTemplate"])
+
+
+def _at(path: str, event: Mapping[str, Any]) -> Any:
+    found: Any = event
+    for name in path.removeprefix("$.").split("."):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found
+
+
+def _deliver(connections: Connections, region: str, target: Mapping[str, Any], text: str) -> None:
+    arn = target["Arn"]
+    match arn.split(":")[2]:
+        case "lambda":
+            _invoke(connections, region, arn, text)
+        case "sns":
+            # A quoted template is a string, and that is what subscribers read.
+            parsed = json.loads(text)
+            connections.client("sns", region).publish(TopicArn=arn, Message=parsed if isinstance(parsed, str) else text)
+        case "sqs":
+            _dead_letter(connections, region, arn, text)
+        case service:
+            _log.warning("the embedded endpoint delivers no events to %s: %s", service, arn)
+
+
+def _invoke(connections: Connections, region: str, arn: str, event: str) -> None:
+    """As an asynchronous invocation goes: repeated after errors, then handed to the function's failure destination."""
+    client = connections.client("lambda", region)
+    attempts, destination = 3, None
+    try:
+        configured = client.get_function_event_invoke_config(FunctionName=arn)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceNotFoundException":
+            raise
+    else:
+        attempts = 1 + int(configured.get("MaximumRetryAttempts", 2))
+        destination = configured.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
+    for attempt in range(attempts):
+        if attempt:
+            time.sleep(_RETRY_PAUSES[attempt - 1])
+        answer = client.invoke(FunctionName=arn, Payload=event.encode())
+        payload = answer["Payload"].read()
+        if "FunctionError" not in answer:
+            return
+    failure = {
+        "version": "1.0",
+        "requestContext": {"functionArn": f"{arn}:$LATEST", "condition": "RetriesExhausted", "approximateInvokeCount": attempts},
+        "requestPayload": json.loads(event),
+        "responsePayload": json.loads(payload),
+    }
+    _dead_letter(connections, region, destination, json.dumps(failure))
+
+
+def _dead_letter(connections: Connections, region: str, queue_arn: str | None, message: str) -> None:
+    if queue_arn is not None:
+        sqs = connections.client("sqs", region)
+        url = sqs.get_queue_url(QueueName=queue_arn.rpartition(":")[2])["QueueUrl"]
+        sqs.send_message(QueueUrl=url, MessageBody=message)

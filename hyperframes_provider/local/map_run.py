@@ -1,0 +1,213 @@
+"""Distributed Maps as the service runs them: an execution of its own for every item, and a map run that counts them.
+
+moto evaluates the items within the parent, leaves no trace of them, and lets the failure of one pass unseen.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from botocore.exceptions import ClientError
+from moto.stepfunctions.parser.api import HistoryEventType, MapRunStatus
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent, FailureEventException
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import StatesErrorName
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import StatesErrorNameType
+from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.distributed_iteration_component import (
+    DistributedIterationComponent,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.itemprocessor.map_run_record import MapRunRecord
+from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.job import JobPool
+
+_EXCEEDED = "The specified tolerated failure threshold was exceeded"
+_COUNTS = {"RUNNING": "running", "SUCCEEDED": "succeeded", "FAILED": "failed", "TIMED_OUT": "timed_out", "ABORTED": "aborted"}
+
+
+class Child(Protocol):
+    """The execution of one item."""
+
+    ended: threading.Event
+    output: Any
+
+    @property
+    def status(self) -> str:
+        """As DescribeExecution has it."""
+
+    def stop(self, stop_date: datetime, error: str | None, cause: str | None) -> None:
+        """End it as ABORTED, unless it has ended."""
+
+
+class Parent(Protocol):
+    """The execution with the Map state."""
+
+    @property
+    def definition(self) -> str:
+        """Of the state machine that it runs."""
+
+    def begin_map_run(self, run: MapRun) -> None:
+        """Take note of the run, so that it can be found, and ends with the execution."""
+
+    def start_child(self, run: MapRun, definition: str, content: Any) -> Child:
+        """Start the execution of one item, with `content` as its input."""
+
+
+class MapRun:
+    """One distributed Map in one execution: its items, and how far they are."""
+
+    def __init__(self, record: MapRunRecord, definition: str, inputs: list[Any]) -> None:
+        self.record = record
+        self.definition = definition
+        self.children: list[Child] = []
+        self._outputs: list[Any] = [None] * len(inputs)
+        self._waiting = iter(enumerate(inputs))
+        self._total = len(inputs)
+        self._lock = threading.Lock()
+        self._aborted = False
+        self._failed = False
+
+    @property
+    def arn(self) -> str:
+        """`…:mapRun:<machine>/<label>:<id>`."""
+        return str(self.record.map_run_arn)
+
+    def work(self, parent: Parent) -> list[Any]:
+        """Run all items, at most one a core at a time; their outputs in order.
+
+        Raises `MapRunFailedError` once a child has failed, which ends the others, and `MapRunAbortedError`.
+        """
+        cores = os.cpu_count() or 1
+        workers = [
+            threading.Thread(target=self._work, args=(parent,), name="map-run", daemon=True)
+            for _ in range(min(self.record.max_concurrency or cores, cores, self._total))
+        ]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        if self._aborted:
+            raise MapRunAbortedError
+        if self._failed:
+            raise MapRunFailedError
+        return self._outputs
+
+    def abort(self) -> None:
+        """End the running children and start no more."""
+        with self._lock:
+            self._aborted = self._aborted or not self._failed
+            running = [child for child in self.children if child.status == "RUNNING"]
+        self._stop(running)
+
+    def describe(self) -> dict[str, Any]:
+        """DescribeMapRun."""
+        counts = dict.fromkeys(("pending", *_COUNTS.values()), 0)
+        with self._lock:
+            children = list(self.children)
+        for child in children:
+            counts[_COUNTS[child.status]] += 1
+        done = self._aborted or self._failed
+        wire = {"timedOut" if name == "timed_out" else name: count for name, count in counts.items()}
+        wire |= {"total": self._total, "resultsWritten": 0, "pending": 0 if done else self._total - len(children)}
+        return {**self.record.describe(), "itemCounts": wire, "executionCounts": wire, "redriveCount": 0}
+
+    def _work(self, parent: Parent) -> None:
+        while True:
+            with self._lock:
+                item = None if self._aborted or self._failed else next(self._waiting, None)
+                if item is None:
+                    return
+                index, content = item
+                child = parent.start_child(self, self.definition, content)
+                self.children.append(child)
+            child.ended.wait()
+            if child.status == "SUCCEEDED":
+                self._outputs[index] = child.output
+                continue
+            with self._lock:
+                self._failed = True
+                running = [other for other in self.children if other.status == "RUNNING"]
+            self._stop(running)
+
+    def _stop(self, children: list[Child]) -> None:
+        now = datetime.now(UTC)
+        for child in children:
+            child.stop(now, None, None)
+
+
+class MapRunFailedError(Exception):
+    """A child failed, and none is tolerated."""
+
+
+class MapRunAbortedError(Exception):
+    """The parent has ended."""
+
+
+def evaluate(component: DistributedIterationComponent, env: Any, parent: Parent) -> None:
+    """In the place of moto's `DistributedIterationComponent._eval_body`."""
+    work = env.stack.pop()
+    record: MapRunRecord = work.map_run_record
+    add = env.event_manager.add_event
+    started: Any = {"mapRunStartedEventDetails": {"mapRunArn": record.map_run_arn}}
+    add(env.event_history_context, HistoryEventType.MapRunStarted, started)
+    try:
+        items = _items(env, work)
+    except ClientError as error:
+        raise _failure(env, record, StatesErrorNameType.StatesItemReaderFailed, str(error)) from error
+    definition = _processor(json.loads(parent.definition), work.state_name)
+    run = MapRun(record, json.dumps(definition), list(_inputs(component, env, work, items)))
+    parent.begin_map_run(run)
+    try:
+        outputs = run.work(parent)
+    except MapRunAbortedError:
+        record.set_stop(status=MapRunStatus.ABORTED)
+        add(env.event_history_context, HistoryEventType.MapRunAborted)
+        outputs = []
+    except MapRunFailedError:
+        raise _failure(env, record, StatesErrorNameType.StatesExceedToleratedFailureThreshold, _EXCEEDED) from None
+    else:
+        record.set_stop(status=MapRunStatus.SUCCEEDED)
+        add(env.event_history_context, HistoryEventType.MapRunSucceeded)
+    env.stack.append(outputs)
+
+
+def _failure(env: Any, record: MapRunRecord, kind: StatesErrorNameType, cause: str) -> FailureEventException:
+    """The run ends as FAILED, and with it the state."""
+    record.set_stop(status=MapRunStatus.FAILED)
+    name = StatesErrorName(typ=kind)
+    details: Any = {"mapRunFailedEventDetails": {"error": name.error_name, "cause": cause}}
+    env.event_manager.add_event(env.event_history_context, HistoryEventType.MapRunFailed, details)
+    return FailureEventException(FailureEvent(env, name, HistoryEventType.MapRunFailed, details))
+
+
+def _items(env: Any, work: Any) -> list[Any]:
+    if work.item_reader:
+        work.item_reader.eval(env=env)
+    else:
+        env.stack.append(work.input_items)
+    items: list[Any] = env.stack.pop()
+    return items
+
+
+def _inputs(component: DistributedIterationComponent, env: Any, work: Any, items: list[Any]) -> Iterator[Any]:
+    """What each child is given: the item, or what ItemSelector makes of it and of the state's input."""
+    worker: Any = component._create_worker(env=env, eval_input=work, job_pool=JobPool(job_program=None, job_inputs=[]))  # type: ignore[arg-type]
+    for index, item in enumerate(items):
+        frame = env.open_inner_frame()
+        frame.states.context_object.context_object_data["Map"] = {"Item": {"Index": index, "Value": item}}
+        frame.states.reset(item)
+        worker._eval_input(env_frame=frame)
+        yield frame.states.get_input()
+        env.delete_frame(frame)
+
+
+def _processor(machine: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The definition of a Map state's children; names of states are unique within a definition."""
+    for candidate, state in machine["States"].items():
+        if candidate == name:
+            return {field: value for field, value in state["ItemProcessor"].items() if field != "ProcessorConfig"}
+        if "ItemProcessor" in state and (inner := _processor(state["ItemProcessor"], name)):
+            return inner
+    return {}

@@ -1,0 +1,66 @@
+"""What a function in a jail has changed outside its /tmp: two looks at the files that it can see, compared.
+
+Nothing should be possible there. This is how it is shown, instead of being concluded from how the jail is made. The programs and libraries
+of this machine, which are many and everybody's, are not compared: of them it is looked up whether the jail has them read-only.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+
+_ITS_OWN = ("tmp", "proc")
+"""What is the function's to write, and the kernel's to make up."""
+
+_THE_MACHINES = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
+
+Stamp = tuple[int, ...]
+
+
+class Outside:
+    """A look at the jail behind the descriptor `root`, which is copied: the jail may be over when the second look is taken."""
+
+    def __init__(self, root: int) -> None:
+        self._root = os.dup(root)
+        self._before = dict(_look(self._root))
+
+    def __enter__(self) -> Outside:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._root)
+
+    @property
+    def count(self) -> int:
+        """How many files and folders there were."""
+        return len(self._before)
+
+    def changed(self) -> list[str]:
+        """What is new, gone or different now, and what of the machine's could have been."""
+        now = dict(_look(self._root))
+        changed = {path for path in self._before.keys() | now.keys() if self._before.get(path) != now.get(path)}
+        return sorted(changed | set(_writable(self._root)))
+
+
+def _look(root: int) -> Iterator[tuple[str, Stamp]]:
+    for folder, folders, names, descriptor in os.fwalk(".", dir_fd=root, follow_symlinks=False):
+        if folder == ".":
+            folders[:] = [name for name in folders if name not in _ITS_OWN and name not in _THE_MACHINES]
+        for name in (*folders, *names):
+            found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+            if not stat.S_ISCHR(found.st_mode):  # writing to /dev/null is no change
+                yield f"{folder[1:]}/{name}", (found.st_ino, found.st_size, found.st_mode, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def _writable(root: int) -> Iterator[str]:
+    for name in ("usr/bin", "usr/sbin", "usr/lib", "usr/lib64", *_THE_MACHINES):
+        try:
+            descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY, dir_fd=root)
+        except OSError:
+            continue  # this machine has none
+        try:
+            if not os.fstatvfs(descriptor).f_flag & os.ST_RDONLY:
+                yield f"/{name}"
+        finally:
+            os.close(descriptor)

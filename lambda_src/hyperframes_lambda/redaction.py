@@ -1,0 +1,110 @@
+"""What must never be read in a log line or an error message: values of variables, and credentials in URLs.
+
+Applied where text leaves the function: to every log line as it is written, and to every error as it is raised.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+MASK = "***"
+
+_SHORTEST_TEXT, _SHORTEST_NUMBER = 4, 6
+"""Characters. Anything shorter (`red`, `42`) says nothing, and hiding it would garble every message that happens to have it."""
+_OPENING = 12
+"""A long value is known by its first characters, since messages shorten what they quote."""
+
+_END = r"\s\"'<>\\"
+_USER_INFO = re.compile(rf"(?<=://)[^{_END}/?#]+@")
+_QUERY = re.compile(rf"\?(?=[^{_END}?#=&]+=)[^{_END}]*")
+_QUERY_VALUE = re.compile(r"=[^&#]*")
+_CREDENTIAL = re.compile(rf"(?i)\b(x-amz-\w+|signature|awsaccesskeyid|\w*token|\w*secret|\w*password|api_?key|sig)=[^&#{_END}]+")
+_AUTHORIZATION = re.compile(r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{8,}")
+_ACCESS_KEY = re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")
+
+
+class Redactor:
+    """Knows the variables of one invocation. Values are hidden behind the name of the variable that holds them."""
+
+    def __init__(self) -> None:
+        self._values: list[tuple[str, str]] = []
+
+    def forget(self) -> None:
+        """Begin anew, for the next invocation of the sandbox."""
+        self._values = []
+
+    def learn(self, variables: object) -> None:
+        """Hide the values of `variables`, whatever their form, from now on."""
+        values: dict[str, str] = {}
+        for path, value in _leaves("variables", variables):
+            for form in (value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], repr(value)[1:-1]):
+                values.setdefault(form, path)
+            values.setdefault(html.escape(value), path)
+            values.setdefault(quote(value), path)
+            values.setdefault(quote(value, safe=""), path)
+        # The longest first: a value may be part of another one.
+        self._values = sorted(values.items(), key=lambda known: -len(known[0]))
+
+    def text(self, text: str) -> str:
+        """`text` without what must not be read."""
+        for value, path in self._values:
+            text = _hide(text, value, f"[{path}]")
+        text = _USER_INFO.sub(f"{MASK}@", text)
+        text = _QUERY.sub(lambda query: _QUERY_VALUE.sub(f"={MASK}", query.group()), text)
+        text = _CREDENTIAL.sub(lambda found: f"{found.group(1)}={MASK}", text)
+        text = _AUTHORIZATION.sub(lambda found: f"{found.group(1)} {MASK}", text)
+        return _ACCESS_KEY.sub(MASK, text)
+
+
+redactor = Redactor()
+"""That of this process, which has one invocation at a time."""
+
+
+def redacted_json(record: Mapping[str, Any]) -> str:
+    """One log line."""
+    return redactor.text(json.dumps(record, default=str))
+
+
+def redact_other_loggers() -> None:
+    """The same for what libraries log, through the handlers that the runtime has put in place."""
+    for handler in logging.getLogger().handlers:
+        if not any(isinstance(known, _Filter) for known in handler.filters):
+            handler.addFilter(_Filter())
+
+
+class _Filter(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = redactor.text(record.getMessage()), ()
+        return True
+
+
+def _leaves(path: str, value: object) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _leaves(f"{path}.{name}", item)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _leaves(f"{path}.{index}", item)
+    elif isinstance(value, str):
+        if len(value) >= _SHORTEST_TEXT:
+            yield path, value
+    elif not isinstance(value, bool) and value is not None and len(str(value)) >= _SHORTEST_NUMBER:
+        yield path, str(value)
+
+
+def _hide(text: str, value: str, name: str) -> str:
+    """`text` with every occurrence of `value`, or of a beginning of it that is long enough to be one, replaced by `name`."""
+    opening, pieces, rest = value[:_OPENING], [], text
+    while (start := rest.find(opening)) >= 0:
+        end = start + len(opening)
+        while end < len(rest) and end - start < len(value) and rest[end] == value[end - start]:
+            end += 1
+        pieces += [rest[:start], name]
+        rest = rest[end:]
+    return "".join(pieces) + rest
