@@ -17,8 +17,8 @@ from cfnlint.decode import cfn_yaml
 from hyperframes_provider import cdk
 from hyperframes_provider.cdk import HyperFramesRender
 from hyperframes_provider.client import template as templates
-from hyperframes_provider.client.bundle import build_slim_zip
 from hyperframes_provider.client.errors import InvalidRequest
+from hyperframes_provider.client.slim_zip import build_slim_zip
 from hyperframes_provider.client.template import PLACED_BY_DEPLOY, InvalidStackParameter, cfn_folder, load_template
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hyperframes_provider.client.bundle import build_slim_zip
 from whole_path import WholePath, archive
 
 from hyperframes_lambda.contract.config import parse_config
 from hyperframes_lambda.contract.segments import parse_segment
 from hyperframes_lambda.plan import sampled_frames
-from hyperframes_provider.client.bundle import build_slim_zip
 from hyperframes_provider.client.connect import connect_local
 from hyperframes_provider.client.errors import RenderFailed
 from hyperframes_provider.client.renders import RenderClient
