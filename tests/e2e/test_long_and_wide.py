@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hyperframes_provider.client.bundle import build_slim_zip
 from whole_path import WholePath, archive
 
 from hyperframes_lambda.contract.config import parse_config
@@ -20,6 +19,7 @@ from hyperframes_provider.client.connect import connect_local
 from hyperframes_provider.client.errors import RenderFailed
 from hyperframes_provider.client.renders import RenderClient
 from hyperframes_provider.client.request import PLAN_RESERVE, PreparedRender
+from hyperframes_provider.client.slim_zip import build_slim_zip
 from hyperframes_provider.client.stack import deploy_stack
 from hyperframes_provider.client.watch import RenderWatch
 
