@@ -78,6 +78,7 @@ def deploy(options: argparse.Namespace, console: Console) -> int:
             parameters=parameters,
             code=options.code,
             build_code=code,
+            role_arn=options.service_role,
             on_event=lambda event: line.show(f"stack {options.stack_name}  {event}"),
         )
     console.line(

@@ -14,20 +14,19 @@ from whole_path import WholePath, archive
 
 from hyperframes_lambda.contract.config import parse_config
 from hyperframes_lambda.contract.segments import parse_segment
-from hyperframes_lambda.plan import sampled_frames
+from hyperframes_provider.client.bundle import build_slim_zip
 from hyperframes_provider.client.connect import connect_local
 from hyperframes_provider.client.errors import RenderFailed
 from hyperframes_provider.client.renders import RenderClient
 from hyperframes_provider.client.request import PLAN_RESERVE, PreparedRender
-from hyperframes_provider.client.slim_zip import build_slim_zip
 from hyperframes_provider.client.stack import deploy_stack
 from hyperframes_provider.client.watch import RenderWatch
 
 STACK, SPLIT = "hyperframes-e2e", "hyperframes-e2e-split"
-UNSEEN = 41
-"""A frame that Plan does not look at."""
-WORK = 60_000_000
-"""Rounds of a frame's arithmetic: about a tenth of a second."""
+UNSEEN = 45
+"""A frame of 620 that Plan, which visits 300 of them, passes over."""
+WORK = 8_000_000
+"""Rounds of arithmetic with which a frame takes several times as long as without."""
 
 PAGE = """<!doctype html>
 <html data-composition-variables='[{"id": "work", "type": "number", "label": "Rounds of arithmetic a frame", "default": 0}]'>
@@ -204,8 +203,7 @@ def test_ten_thousand_chunks_are_planned_with_a_result_that_stays_small(stack: W
 
 def test_the_failing_chunk_of_many_is_named_with_its_own_error(client: RenderClient, stack: WholePath, prepared) -> None:
     page = PAGE.replace("let sum = 0;", f"if (Math.round(time / 40) === {UNSEEN}) lost(); let sum = 0;")
-    assert UNSEEN not in sampled_frames(120)
-    render = prepared(stack, "failing", 120, {"chunkSize": 2, "maxParallelChunks": 60}, page)
+    render = prepared(stack, "failing", 620, {"chunkSize": 10, "maxParallelChunks": 62}, page)
     arn = client.start(render).execution_arn
     client.wait(arn)
 
@@ -214,6 +212,6 @@ def test_the_failing_chunk_of_many_is_named_with_its_own_error(client: RenderCli
 
     failure = raised.value.failure
     assert (failure.error, failure.state, failure.attempts) == ("COMPOSITION_ERROR", "RenderDistributedChunk", 1)
-    assert failure.chunk == UNSEEN // 2
+    assert failure.chunk == UNSEEN // 10
     assert "lost" in failure.message
     assert failure.log_tail

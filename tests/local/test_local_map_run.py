@@ -84,6 +84,17 @@ def test_every_item_is_an_execution_with_a_history_of_its_own(local_aws: Deploye
     assert [item["name"] for item in sfn.list_executions(stateMachineArn=ended["stateMachineArn"])["executions"]] == ["sixty-1"]
 
 
+def test_a_thousand_items_keep_their_order_and_are_listed_in_pages(local_aws: Deployed, chunks) -> None:
+    execution = start(local_aws, "thousand-run", {"Type": "Pass", "End": True}, chunks(1000))
+    ended = local_aws.finished(execution, 120)
+
+    assert [chunk["chunk"] for chunk in json.loads(ended["output"])["chunks"]] == list(range(1000)), ended
+    sfn = local_aws.connect("stepfunctions")
+    run = sfn.list_map_runs(executionArn=execution)["mapRuns"][0]["mapRunArn"]
+    pages = sfn.get_paginator("list_executions").paginate(mapRunArn=run, statusFilter="SUCCEEDED", maxResults=300)
+    assert [len(page["executions"]) for page in pages] == [300, 300, 300, 100]
+
+
 def test_no_more_at_once_than_the_cores_and_the_path_allow(local_aws: Deployed, function: str, chunks) -> None:
     cores = os.cpu_count() or 1
     body = task(function, {"do": "sleep", "seconds": 0.4}, OutputPath="$.Payload", TimeoutSeconds=1)
