@@ -14,11 +14,11 @@ from whole_path import WholePath, archive
 
 from hyperframes_lambda.contract.config import parse_config
 from hyperframes_lambda.contract.segments import parse_segment
-from hyperframes_provider.client.bundle import build_slim_zip
 from hyperframes_provider.client.connect import connect_local
 from hyperframes_provider.client.errors import RenderFailed
 from hyperframes_provider.client.renders import RenderClient
 from hyperframes_provider.client.request import PLAN_RESERVE, PreparedRender
+from hyperframes_provider.client.slim_zip import build_slim_zip
 from hyperframes_provider.client.stack import deploy_stack
 from hyperframes_provider.client.watch import RenderWatch
 
