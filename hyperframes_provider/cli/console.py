@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from types import TracebackType
 from typing import Any
 
@@ -116,3 +117,12 @@ def seconds(duration: float) -> str:
         return f"{duration:.1f}s"
     whole = round(duration)
     return f"{whole}s" if whole < 60 else f"{whole // 60}m {whole % 60:02d}s"
+
+
+def age(moment: datetime, now: datetime) -> str:
+    """How long ago: `41s`, `12m`, `5h`, `3d`."""
+    passed = max(0, round((now - moment).total_seconds()))
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if passed >= length:
+            return f"{passed // length}{unit}"
+    return f"{passed}s"

@@ -1,30 +1,30 @@
-"""`progress`, `cancel`, `download`: renders that are under way or done."""
+"""`progress`, `cancel`, `download`, `list`, `redrive`: renders that are under way or done."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
+from datetime import UTC, datetime
 
+from hyperframes_lambda.contract.config import parse_config
 from hyperframes_provider.cli.aws import connect
-from hyperframes_provider.cli.console import Console
+from hyperframes_provider.cli.console import Console, age, seconds
 from hyperframes_provider.cli.faults import FAILED
 from hyperframes_provider.cli.follow import follow
-from hyperframes_provider.cli.objects import fetch_object
-from hyperframes_provider.client.connect import Connect
-from hyperframes_provider.client.errors import ExecutionNotFound, typed_errors
-from hyperframes_provider.client.names import render_id_of, short_id
+from hyperframes_provider.cli.render import show_fetched
+from hyperframes_provider.client.executions import Status, output_format
+from hyperframes_provider.client.names import short_id
+from hyperframes_provider.client.objects import fetch_object, fetch_render
+from hyperframes_provider.client.output_paths import check_output_path
 from hyperframes_provider.client.renders import RenderClient
-from hyperframes_provider.client.report import done_line, progress_line, size
+from hyperframes_provider.client.report import done_line, progress_line, size, started_line
 from hyperframes_provider.client.watch import RenderWatch, Snapshot
-
-LATEST = "latest"
 
 
 def progress(options: argparse.Namespace, console: Console) -> int:
     """Say how far a render is."""
-    reach = connect(options)
-    client = RenderClient(reach)
-    execution_arn = find_execution(reach, client, options.stack_name, options.id)
+    client = RenderClient(connect(options))
+    execution_arn = find_execution(client, options.stack_name, options.id)
     snapshot = follow(client, execution_arn, console) if options.watch else client.snapshot(RenderWatch(execution_arn))
     status = snapshot.execution.status
     if options.watch:
@@ -41,37 +41,63 @@ def progress(options: argparse.Namespace, console: Console) -> int:
 
 def cancel(options: argparse.Namespace, console: Console) -> int:
     """Stop a render."""
-    reach = connect(options)
-    client = RenderClient(reach)
-    execution_arn = find_execution(reach, client, options.stack_name, options.id)
+    client = RenderClient(connect(options))
+    execution_arn = find_execution(client, options.stack_name, options.id)
     done = client.cancel(execution_arn, cause="Stopped with hyperframes-airflow cancel")
     console.result({"execution_arn": execution_arn, **asdict(done)}, "stopped" if done.stopped else f"not stopped: {done.detail}")
     return 0 if done.stopped else FAILED
 
 
 def download(options: argparse.Namespace, console: Console) -> int:
-    """Fetch an object."""
-    path = fetch_object(connect(options), options.uri, options.output)
-    count = path.stat().st_size
-    console.result({"path": path, "bytes": count}, f"{path} · {size(count)}")
+    """Fetch an object, or what a render made."""
+    reach = connect(options)
+    if options.what.startswith("s3://"):
+        path = fetch_object(reach, options.what, options.output)
+        count = path.stat().st_size
+        console.result({"path": path, "bytes": count}, f"{path} · {size(count)}")
+        return 0
+    client = RenderClient(reach)
+    execution_arn = find_execution(client, options.stack_name, options.what)
+    result = client.conclude(execution_arn)
+    made = output_format(client.describe(execution_arn))
+    check_output_path(str(options.output), parse_config({"format": made.value}))
+    fetched = fetch_render(reach, result, options.output, made)
+    show_fetched(fetched, made, console)
+    console.result({"execution_arn": execution_arn, "path": fetched.files[0], "files": fetched.files, "sidecar_paths": fetched.sidecars})
     return 0
 
 
-def find_execution(reach: Connect, client: RenderClient, stack_name: str, wanted: str) -> str:
-    """The ARN of the execution that `wanted` names: newest first where it names several. `ExecutionNotFound` when there is none."""
-    if wanted.startswith("arn:"):
-        return wanted
-    machine = client.target(stack_name).state_machine_arn
-    with typed_errors():
-        for page in reach("stepfunctions").get_paginator("list_executions").paginate(stateMachineArn=machine):
-            for execution in page["executions"]:
-                name = str(execution["name"])
-                if wanted in (LATEST, name, render_id_of(name), short_id(name)):
-                    return str(execution["executionArn"])
-    raise ExecutionNotFound(
-        f"stack {stack_name!r} has no render {wanted!r}",
-        hint="The newest one is shown by: hyperframes-airflow progress latest. A restarted embedded endpoint has forgotten its renders.",
-    )
+def list_(options: argparse.Namespace, console: Console) -> int:
+    """Say which renders there are, newest first."""
+    client = RenderClient(connect(options))
+    status = Status(options.status) if options.status else None
+    found = client.recent(options.stack_name, status=status, limit=options.limit)
+    now = datetime.now(UTC)
+    if not console.as_json:
+        for item in found:
+            frames = f"{item.frames} frames" if item.frames is not None else item.error or "-"
+            when = f"{age(item.started, now):>4} ago {seconds(item.seconds):>8}"
+            console.line(item.id, f"{item.status:9} {when}  {frames:>12}  {item.output_uri}")
+        if not found:
+            console.line("renders", "none; hyperframes-airflow render PROJECT -o OUT.mp4 starts one")
+    console.result({"renders": [asdict(item) | {"status": item.status.value} for item in found]})
+    return 0
+
+
+def redrive(options: argparse.Namespace, console: Console) -> int:
+    """Go on with a render that was not successful."""
+    client = RenderClient(connect(options))
+    started = client.redrive(find_execution(client, options.stack_name, options.id))
+    console.line("render", started_line(started.execution_arn, started.how, started.because).removeprefix("render "))
+    if not console.as_json:
+        console.line("next", f"hyperframes-airflow progress {started.execution_arn} --watch")
+    console.result(asdict(started))
+    return 0
+
+
+def find_execution(client: RenderClient, stack_name: str, wanted: str) -> str:
+    """The ARN of the execution that `wanted` names; `ExecutionNotFound` when there is none."""
+    return wanted if wanted.startswith("arn:") else client.find(stack_name, wanted)
 
 
 def _document(snapshot: Snapshot) -> dict[str, object]:

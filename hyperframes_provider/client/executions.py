@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from hyperframes_lambda.contract.errors import ErrorCode
 from hyperframes_lambda.contract.events import CancelMarker, ExecutionInput
+from hyperframes_lambda.contract.formats import OutputFormat
 from hyperframes_provider.client import names
 from hyperframes_provider.client.calls import Call, Steps
 from hyperframes_provider.client.dialect import OWN, Dialect
@@ -106,18 +107,30 @@ class Stopped:
     detail: str = ""
 
 
+def output_format(execution: Execution) -> OutputFormat:
+    """What the execution makes; `InvalidRequest` when it is not a render."""
+    if execution.request is None:
+        raise InvalidRequest(f"{execution.arn} is not a HyperFrames render: its input has no OutputS3Uri")
+    return OutputFormat(execution.request.config.get("format", OutputFormat.MP4))
+
+
 def describe(execution_arn: str) -> Steps[Execution]:
     """The execution; `ExecutionNotFound` when there is none."""
     try:
         answer = yield Call("stepfunctions", "describe_execution", {"executionArn": execution_arn})
     except ClientError as error:
-        if error_code(error) in ("ExecutionDoesNotExist", "InvalidArn"):
+        if says_gone(error):
             raise ExecutionNotFound(
                 f"there is no execution {execution_arn}",
                 hint="Check account, region and ARN. A restarted embedded endpoint has forgotten its executions.",
             ) from error
         raise
-    return _execution(answer)
+    return execution_of(answer)
+
+
+def says_gone(error: ClientError) -> bool:
+    """Whether Step Functions says that there is no such execution."""
+    return error_code(error) in ("ExecutionDoesNotExist", "InvalidArn")
 
 
 def _as_it_is(prepared: PreparedRender) -> Steps[PreparedRender]:
@@ -293,7 +306,8 @@ def stop(execution_arn: str, *, cause: str, prefix: S3Location | None = None, di
     return Stopped(stopped=True, marked=marked, detail=detail)
 
 
-def _execution(answer: dict[str, Any]) -> Execution:
+def execution_of(answer: dict[str, Any]) -> Execution:
+    """What an answer of DescribeExecution says."""
     return Execution(
         arn=answer["executionArn"],
         status=Status(answer["status"]),

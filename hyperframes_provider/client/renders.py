@@ -7,12 +7,13 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from hyperframes_lambda.contract.config import RenderConfig
-from hyperframes_provider.client import concurrency, executions, logs, map_runs
+from hyperframes_provider.client import concurrency, executions, listing, logs, map_runs
 from hyperframes_provider.client import history as histories
 from hyperframes_provider.client.calls import Call, Steps, run
 from hyperframes_provider.client.connect import Connect, is_loopback
@@ -28,7 +29,8 @@ from hyperframes_provider.client.errors import (
     error_code,
 )
 from hyperframes_provider.client.executions import Execution, Started, Status, Stopped
-from hyperframes_provider.client.project import Upload, upload
+from hyperframes_provider.client.listing import RenderSummary
+from hyperframes_provider.client.project import Project, Upload, upload
 from hyperframes_provider.client.reference_stack import dialect_of_definition
 from hyperframes_provider.client.report import Reporter, cancelled_text, failure_text
 from hyperframes_provider.client.request import PreparedRender, RenderTarget, prepare
@@ -76,7 +78,7 @@ class RenderClient:
         self,
         target: RenderTarget,
         *,
-        project: str | os.PathLike[str],
+        project: str | os.PathLike[str] | Project,
         config: RenderConfig,
         output: str | None = None,
         label: str,
@@ -123,6 +125,15 @@ class RenderClient:
     def describe(self, execution_arn: str) -> Execution:
         """The execution as it stands; `ExecutionNotFound` when there is none."""
         return run(self._connect, executions.describe(execution_arn))
+
+    def find(self, stack_name: str, wanted: str) -> str:
+        """The ARN of the render of this name or id on the stack, or of the `latest`; see `client.listing.find_execution`."""
+        return run(self._connect, listing.find_execution(self.target(stack_name).state_machine_arn, wanted))
+
+    def recent(self, stack_name: str, *, status: Status | None = None, limit: int = 20) -> list[RenderSummary]:
+        """The newest renders of a stack, newest first."""
+        machine = self.target(stack_name).state_machine_arn
+        return run(self._connect, listing.list_renders(machine, now=datetime.now(UTC), status=status, limit=limit))
 
     def snapshot(self, watch: RenderWatch) -> Snapshot:
         """Poll once."""

@@ -109,7 +109,7 @@ def merge_variables(config: Mapping[str, Any], variables: Mapping[str, Any] | No
 def prepare(
     target: RenderTarget,
     *,
-    project: str | os.PathLike[str],
+    project: str | os.PathLike[str] | Project,
     config: RenderConfig,
     output: str | None,
     label: str,
@@ -117,7 +117,7 @@ def prepare(
 ) -> PreparedRender:
     """Name and size a render; reads a local project, calls nothing and uploads nothing.
 
-    :param project: a local folder, or the `s3://….tar.gz` of a packed one
+    :param project: a local folder, or the `s3://….tar.gz` of a packed one, or what `locate` made of it, for many renders of one project
     :param output: an S3 URI, or a key in the stack's bucket; default `outputs/<renderId>.mp4` there, ending as the format does, for HLS
         `outputs/<renderId>/index.m3u8`
     :param label: what the name begins with, for people
@@ -126,7 +126,7 @@ def prepare(
     :raises RenderError: `INVALID_CONFIG`: the target is a stack of another kind, which cannot render what the configuration asks
     """
     _check_finite(config.variables)
-    located = locate(project, bucket=target.bucket, entry=config.entry_file)
+    located = project if isinstance(project, Project) else locate(project, bucket=target.bucket, entry=config.entry_file)
     wire = target.dialect.config(config)
     render = names.render_id(label, *identity, located.archive.uri, output, wire)
     destination = _output(output, target=target, config=config, render=render)

@@ -101,6 +101,11 @@ class StackOutputs:
     """The stack's own topic; empty when it has none."""
 
     @property
+    def functions(self) -> tuple[str, ...]:
+        """ARNs of the functions that a render runs in."""
+        return (self.function_arn,)
+
+    @property
     def memory_mb(self) -> int:
         """Memory of the render function; what an invocation costs follows from it."""
         return int(self.parameters.get("LambdaMemoryMb", DEFAULT_MEMORY_MB))

@@ -30,7 +30,7 @@ from hyperframes_lambda.contract.events import RenderChunkEvent, parse_event
 from hyperframes_lambda.handler import ChunkSignals, handler
 from hyperframes_lambda.storage import S3Location, Storage
 from hyperframes_lambda.workspace import as_disk_full, workspace
-from hyperframes_provider.cli.objects import fetch_package
+from hyperframes_provider.client.objects import fetch_package
 
 BUCKET = "render-bucket"
 PREFIX = f"s3://{BUCKET}/renders/r1/"

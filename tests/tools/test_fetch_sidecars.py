@@ -11,7 +11,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from hyperframes_provider.cli.objects import fetch_frames, fetch_package, fetch_sidecars
+from hyperframes_provider.client.objects import fetch_frames, fetch_package, fetch_sidecars
 
 BUCKET = "sidecars-bucket"
 

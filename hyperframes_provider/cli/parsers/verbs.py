@@ -61,6 +61,14 @@ class Verbs:
         return Verbs(made.add_subparsers(metavar="VERB", required=True), self.quiet, self.aws, self.stack)
 
 
+def positive(text: str) -> int:
+    """A whole number from 1, as argparse reads one."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 1")
+    return number
+
+
 def identity(parser: argparse.ArgumentParser) -> None:
     """Which render is meant."""
     parser.add_argument("id", metavar="ID", help="the execution's ARN, its name, the id that the log shows, or: latest")

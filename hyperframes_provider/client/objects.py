@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hyperframes_lambda.contract.formats import base_name
+from hyperframes_lambda.contract.formats import OutputFormat, base_name
 from hyperframes_provider.client.archives import tarfile
 from hyperframes_provider.client.connect import Connect
 from hyperframes_provider.client.errors import InvalidRequest, error_code
+from hyperframes_provider.client.result import RenderResult
 from hyperframes_provider.client.s3 import parse_s3_uri
 
 _FRAME_NAME = re.compile(r"[0-9]{6,}\.png")
@@ -35,6 +36,30 @@ def fetch_object(connect: Connect, uri: str, path: Path) -> Path:
     finally:
         partial.unlink(missing_ok=True)
     return path
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What `fetch_render` wrote."""
+
+    files: list[Path]
+    """What the path names, then what lies beside it; for frames, their folder."""
+    sidecars: dict[str, Path]
+    """By name, as in `RenderResult.sidecars`."""
+
+
+def fetch_render(connect: Connect, result: RenderResult, path: Path, made: OutputFormat) -> Fetched:
+    """Download what a render made to `path`, and its sidecars to beside it.
+
+    A png-sequence is unpacked into the folder `path`, unless that ends in `.tar`; an HLS package has its files side by side.
+    """
+    if made is OutputFormat.PNG_SEQUENCE and path.suffix != ".tar":
+        files = [fetch_frames(connect, result.output_uri, path)]
+    elif made is OutputFormat.HLS:
+        files = fetch_package(connect, result.output_uri, path)
+    else:
+        files = [fetch_object(connect, result.output_uri, path)]
+    return Fetched(files, fetch_sidecars(connect, result.sidecars, result.output_uri, files[0]))
 
 
 def fetch_sidecars(connect: Connect, sidecars: Mapping[str, str], output_uri: str, path: Path) -> dict[str, Path]:

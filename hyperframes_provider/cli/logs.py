@@ -1,0 +1,55 @@
+"""`logs`: what the functions of a render said."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+
+from hyperframes_provider.cli.aws import connect
+from hyperframes_provider.cli.console import Console
+from hyperframes_provider.cli.executions import find_execution
+from hyperframes_provider.client.calls import run
+from hyperframes_provider.client.log_lines import LogLine, LogReader, log_text, of_chunk
+from hyperframes_provider.client.renders import RenderClient
+from hyperframes_provider.client.stack import describe_stack
+
+_FOLLOW_SECONDS = 2.0
+_LATE = timedelta(seconds=10)
+"""For lines that reach CloudWatch after the execution has ended."""
+
+
+def logs(options: argparse.Namespace, console: Console) -> int:
+    """Print the log of a render, and with `--follow` what is added until it ends."""
+    reach = connect(options)
+    client = RenderClient(reach)
+    execution = client.describe(find_execution(client, options.stack_name, options.id))
+    reader = LogReader(execution, describe_stack(reach, options.stack_name).functions)
+    end = datetime.now(UTC) if execution.stopped is None else execution.stopped + _LATE
+    kept: deque[LogLine] = deque(of_chunk(run(reach, reader.read(end)), options.chunk), maxlen=options.tail)
+    _show(kept, console)
+    count = len(kept)
+    while options.follow and not execution.status.terminal:
+        time.sleep(_FOLLOW_SECONDS)
+        execution = client.describe(execution.arn)
+        more = of_chunk(run(reach, reader.read(datetime.now(UTC))), options.chunk)
+        _show(more, console)
+        kept.extend(more)
+        count += len(more)
+    if not count and not console.as_json:
+        console.line("logs", f"nothing yet of {execution.name}, which is {execution.status}")
+    console.result({"execution_arn": execution.arn, "status": execution.status.value, "lines": [_document(line) for line in kept]})
+    return 0
+
+
+def _show(lines: Iterable[LogLine], console: Console) -> None:
+    if not console.as_json:
+        for line in lines:
+            console.say(f"{line.time:%H:%M:%S.%f}"[:-3] + f"  {log_text(line)}")
+
+
+def _document(line: LogLine) -> dict[str, object]:
+    return asdict(line) | {"time": line.time.isoformat(timespec="milliseconds")}
