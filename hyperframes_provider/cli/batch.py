@@ -35,8 +35,12 @@ def render_batch(options: argparse.Namespace, console: Console) -> int:
     client = RenderClient(reach)
     label = Path(options.project.removesuffix(".tar.gz")).name or "render"
     items = prepare_batch(client.target(options.stack_name), rows, project=options.project, label=label)
-    memory = describe_stack(reach, options.stack_name).memory_mb
-    batch = Batch(reach, items, max_running=options.max_running, memory_mb=memory)
+    stack = describe_stack(reach, options.stack_name)
+    memory = {"memory_mb": stack.memory_mb, "coordinator_memory_mb": stack.coordinator_memory_mb}
+    batch = Batch(reach, items, max_running=options.max_running, memory=memory)
+    decision = batch.admit()
+    if decision is not None:
+        console.line("warning" if decision.warning else "chunks", decision.text)
     upload = batch.upload()
     console.line("project", f"{upload.archive.uri} · {size(upload.size)}", "uploaded" if upload.uploaded else "was there already")
     results = options.results or options.rows.with_name(f"{options.rows.stem}.results.jsonl")

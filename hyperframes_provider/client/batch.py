@@ -18,12 +18,13 @@ from typing import Any, Literal, TypeVar
 from botocore.exceptions import ClientError
 
 from hyperframes_lambda.contract.errors import ErrorCode
-from hyperframes_provider.client import executions, names
+from hyperframes_lambda.contract.events import ChunkProgress
+from hyperframes_provider.client import concurrency, executions, map_runs, names, renders
 from hyperframes_provider.client import history as histories
 from hyperframes_provider.client.batch_rows import InvalidBatch, PlannedRow, RowFault
 from hyperframes_provider.client.calls import Call, Steps, run
+from hyperframes_provider.client.concurrency import Decision
 from hyperframes_provider.client.connect import Connect
-from hyperframes_provider.client.cost import DEFAULT_MEMORY_MB
 from hyperframes_provider.client.errors import (
     AccessDenied,
     EndpointUnreachable,
@@ -35,6 +36,7 @@ from hyperframes_provider.client.errors import (
 from hyperframes_provider.client.executions import Execution, Started, Status
 from hyperframes_provider.client.history import History, failure_of
 from hyperframes_provider.client.listing import Listed, list_executions
+from hyperframes_provider.client.progress import ProgressReader, reports_of
 from hyperframes_provider.client.project import Project, Upload, locate, upload
 from hyperframes_provider.client.request import PreparedRender, RenderTarget, prepare
 from hyperframes_provider.client.result import RenderResult, result_of
@@ -180,7 +182,8 @@ class Batch:
     connect: Connect
     items: Sequence[BatchItem]
     max_running: int = MAX_RUNNING
-    memory_mb: int = DEFAULT_MEMORY_MB
+    memory: Mapping[str, int] = field(default_factory=dict)
+    """`memory_mb` and `coordinator_memory_mb` of the stack, for the cost."""
     on_outcome: Callable[[BatchItem, Outcome], None] = lambda _item, _outcome: None
     on_progress: Callable[[BatchProgress], None] = lambda _progress: None
     sleep: Callable[[float], None] = time.sleep
@@ -193,10 +196,25 @@ class Batch:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _since: float = field(default_factory=time.monotonic)
     _rendered: int = 0
+    _share: int | None = None
+    """Chunks that each render has at once, of those that the function may have."""
 
     def upload(self) -> Upload:
         """Put the project on S3, once for all rows."""
         return upload(self.connect, self.items[0].prepared.project)
+
+    def admit(self) -> Decision | None:
+        """Find out how many chunks may be rendered at once, and give every render its share; None where the stack takes no limit.
+
+        `NoConcurrency` when nothing could run.
+        """
+        target = self.items[0].prepared.target
+        if not target.takes_limit:
+            return None
+        decision = run(self.connect, concurrency.reconcile(target.function_arn, asked=None))
+        if decision.limit is not None:
+            self._share = max(1, decision.limit // min(self.max_running, len(self.items)))
+        return decision
 
     def run(self, *, poll_interval: float = 5.0) -> list[Outcome]:
         """Start, follow and conclude all rows; returns their outcomes in the order of the rows.
@@ -230,7 +248,7 @@ class Batch:
         self._waiting.clear()
         with self._lock:
             begun = dict(self._begun)
-        stopped = self._each(lambda arn: run(self.connect, executions.stop(arn, cause=cause, prefix=begun[arn].prepared.prefix)), begun)
+        stopped = self._each(lambda arn: run(self.connect, renders.stop(arn, cause=cause, prepared=begun[arn].prepared)), begun)
         count = 0
         for (arn, item), done in zip(begun.items(), stopped, strict=True):
             if done.stopped:
@@ -284,7 +302,7 @@ class Batch:
         try:
             if prepared.variables_json is not None and (known is None or known.status is not Status.SUCCEEDED):
                 run(self.connect, write_object(prepared.variables, prepared.variables_json, content_type="application/json"))
-            started = run(self.connect, start_or_skip(prepared, known, on_begin=note))
+            started = run(self.connect, start_or_skip(prepared.limited(self._share), known, on_begin=note))
             return self._conclude(item, started) if started.how == "finished" else started
         except (AccessDenied, EndpointUnreachable):
             raise
@@ -313,16 +331,17 @@ class Batch:
         """The row's outcome; one that is still `RUNNING` when its execution is."""
         row, uri = item.row.number, item.prepared.output_uri
         base = Outcome(row, RowState.RUNNING, started.how, started.execution_arn, uri)
-        execution, history = run(self.connect, _ended(started.execution_arn))
+        end = run(self.connect, _ended(started.execution_arn))
+        execution, child = end.execution, end.child
         if not execution.status.terminal:
             return base
-        if execution.cancelled:
+        if execution.cancelled or (child is not None and child.execution.cancelled):
             return _with(base, RowState.CANCELLED, code=_CANCELLED, message=execution.cause)
         if execution.status is not Status.SUCCEEDED:
-            failure = failure_of(execution, history)
+            failure = failure_of(execution, end.history) if child is None else failure_of(child.execution, child.history)
             return _with(base, RowState.FAILED, code=failure.error, message=failure.message)
         try:
-            return _with(base, RowState.SUCCEEDED, result=result_of(execution, history, memory_mb=self.memory_mb))
+            return _with(base, RowState.SUCCEEDED, result=result_of(execution, end.history, end.reports, **self.memory))
         except HyperFramesClientError as error:
             return _with(base, RowState.FAILED, code=type(error).__name__, message=error.message)
 
@@ -348,17 +367,32 @@ class _Running:
     since: float
 
 
+@dataclass(frozen=True)
+class _End:
+    execution: Execution
+    history: History
+    reports: Sequence[ChunkProgress]
+    child: map_runs.Child | None
+    """The chunk that failed, where it is an execution of its own."""
+
+
 def _with(outcome: Outcome, state: RowState, **changes: Any) -> Outcome:
     return Outcome(**{**outcome.__dict__, "state": state, **changes})
 
 
-def _ended(execution_arn: str) -> Steps[tuple[Execution, History]]:
+def _ended(execution_arn: str) -> Steps[_End]:
     """The execution, and what happened in it when nothing more does."""
     execution = yield from executions.describe(execution_arn)
-    history = History()
+    history, child = History(), None
+    reports: list[ChunkProgress] = []
     if execution.status.terminal:
         yield from histories.read(history, execution_arn)
-    return execution, history
+        if history.map_run_arn and execution.status is Status.SUCCEEDED:
+            # The chunks of a distributed Map are executions of their own: what they used, only they say.
+            read = yield from ProgressReader().read(execution.prefix)
+            reports = [] if history.plan is None else reports_of(read, history.plan, since=execution.started.timestamp())
+        child = yield from map_runs.failing_child(execution)
+    return _End(execution, history, reports, child)
 
 
 def start_or_skip(prepared: PreparedRender, known: Listed | None, *, on_begin: Callable[[str], None]) -> Steps[Started]:
@@ -384,7 +418,9 @@ def start_or_skip(prepared: PreparedRender, known: Listed | None, *, on_begin: C
         arn = names.execution_arn(machine, name)
         on_begin(arn)
         try:
-            yield Call("stepfunctions", "start_execution", {"stateMachineArn": machine, "name": name, "input": prepared.input_json})
+            yield Call(
+                "stepfunctions", "start_execution", {"stateMachineArn": machine, "name": name, "input": prepared.input_json(generation + 1)}
+            )
         except ClientError as error:
             if error_code(error) != "ExecutionAlreadyExists":
                 raise

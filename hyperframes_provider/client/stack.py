@@ -103,7 +103,7 @@ class StackOutputs:
     @property
     def functions(self) -> tuple[str, ...]:
         """ARNs of the functions that a render runs in."""
-        return (self.function_arn,)
+        return tuple(dict.fromkeys(arn for arn in (self.function_arn, self.coordinator_arn) if arn))
 
     @property
     def memory_mb(self) -> int:

@@ -18,7 +18,8 @@ PAGE = """<!doctype html>
 body {{ margin: 0 }} #box {{ width: 16px; height: 16px; background: #f00; animation: slide {seconds}s linear both }}
 @keyframes slide {{ from {{ transform: translateX(0) }} to {{ transform: translateX(16px) }} }}
 </style></head><body>
-<div data-composition-id="tiny" data-no-timeline data-start="0" data-duration="{seconds}" data-width="32" data-height="32"><div id="box"></div></div>
+<div data-composition-id="tiny" data-no-timeline data-start="0" data-duration="{seconds}" data-width="32" data-height="32">
+<div id="box"></div></div>
 </body></html>
 """
 
