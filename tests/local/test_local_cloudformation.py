@@ -89,7 +89,7 @@ class Stacks:
         return self.settled(name)
 
     def settled(self, name: str) -> str:
-        status: str = eventually(lambda: not (status := self.stack(name)["StackStatus"]).endswith("_IN_PROGRESS") and status)
+        status: str = eventually(lambda: not (status := self.stack(name)["StackStatus"]).endswith("_IN_PROGRESS") and status, 60.0)
         return status
 
     def stack(self, name: str) -> dict[str, Any]:
