@@ -9,6 +9,7 @@ import json
 import signal
 import tarfile
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import boto3
 import psutil
+from botocore.config import Config
 from fault_proxy import FaultProxy
 
 from hyperframes_provider.client.connect import Connect
@@ -62,16 +65,26 @@ class Bench:
     proxy: FaultProxy
     planned: str = ""
     """The render whose plan the others take."""
+    cold_seconds: float = 0.0
+    """What that one's render took, from the start of a first environment."""
     expected: str = ""
     """SHA-256 of the video of an undisturbed render."""
     settings: dict[str, Any] = field(default_factory=dict)
 
-    def configure(self, *, memory_mb: int = 3008, timeout: int = 120, tmp_mb: int = 2048, cold: bool = False) -> None:
+    def configure(self, *, memory_mb: int = 3008, timeout: int = 120, tmp_mb: int = 512, cold: bool = False) -> None:
         """What the function has from its next start on; `cold` ends the environments that wait even when nothing else changes."""
         wanted = {"MemorySize": memory_mb, "Timeout": timeout, "EphemeralStorage": {"Size": tmp_mb}}
         if wanted == self.settings and not cold:
             return
-        client = self.connect("lambda")
+        # Lambda has no /tmp below 512 MB, and the tools find room in that.
+        client = boto3.client(
+            "lambda",
+            endpoint_url=f"http://127.0.0.1:{self.proxy.endpoint_port}",
+            region_name="us-east-1",
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+            config=Config(parameter_validation=False),
+        )
         found = client.get_function_configuration(FunctionName=self.function)["Environment"]["Variables"]
         variables = found | {
             "AWS_ENDPOINT_URL": self.proxy.url,
@@ -90,7 +103,9 @@ class Bench:
             tar.addfile(member, io.BytesIO(PAGE.encode()))
         self.connect("s3").put_object(Bucket=self.bucket, Key="sites/faults/project.tar.gz", Body=archive.getvalue())
         self.planned = "undisturbed"
+        started = time.monotonic()
         done = self.run(self.planned)
+        self.cold_seconds = time.monotonic() - started
         assert (done.status, done.failures) == ("SUCCEEDED", []), done.cause
         self.expected = self.video(self.planned)
         return done

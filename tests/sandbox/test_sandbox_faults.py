@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,11 +56,13 @@ MOMENTS = ["unpacking the tools", "starting the browser", "between two segments"
     ("number", "code", "moment"),
     [
         *((signal.SIGKILL, "Runtime.ExitError", moment) for moment in MOMENTS),
-        *((signal.SIGSTOP, "Sandbox.Timedout", moment) for moment in MOMENTS if moment != MOMENTS[1]),
+        *((signal.SIGSTOP, "Sandbox.Timedout", moment) for moment in MOMENTS[::2]),
     ],
 )
 def test_killed_or_out_of_time_at_any_moment(bench: Bench, number: signal.Signals, code: str, moment: str) -> None:
-    bench.configure(timeout=120 if number is signal.SIGKILL else 12, cold=moment == MOMENTS[0])
+    # A time limit within which a machine as busy as this one can do the work from the start.
+    limit = 120 if number is signal.SIGKILL else max(12, math.ceil(bench.cold_seconds))
+    bench.configure(timeout=limit, cold=moment == MOMENTS[0])
     render = bench.render()
 
     def act() -> None:
@@ -90,13 +92,13 @@ def test_out_of_memory(bench: Bench) -> None:
 
 
 def test_too_small_a_tmp_for_the_tools(bench: Bench) -> None:
-    bench.configure(tmp_mb=512)
+    bench.configure(tmp_mb=300)
     render = bench.render()
     failed = bench.run(render)
     bench.configure()
 
     assert (failed.status, failed.error, len(failed.failures)) == ("FAILED", "DISK_FULL", 1), failed
-    assert "hyperframes-tools" in failed.cause or "the tools need" in failed.cause
+    assert "the tools need" in failed.cause
     assert bench.run(render).status == "SUCCEEDED"
     require_same(bench, render)
 
@@ -209,9 +211,8 @@ def test_s3_on_a_bad_day_delays_the_render_and_nothing_else(bench: Bench, rule: 
 def test_s3_that_stays_away_fails_the_attempt_and_the_next_goes_on(bench: Bench) -> None:
     bench.configure()
     render = bench.render()
-    with bench.proxy.ruled(Rule(SEGMENT, times=6, status=500)):
+    with bench.proxy.ruled(Rule(r"PUT .*/chunks/.*/000000-0-[0-9]+\.mp4$", times=5, status=500)):
         done = bench.run(render)
 
     assert (done.status, set(done.failures)) == ("SUCCEEDED", {"S3_ACCESS_FAILED"}), done
-    assert "S3_ACCESS_FAILED" in json.dumps(done.failures)
-    require_same(bench, render, sent_twice=6)
+    require_same(bench, render, sent_twice=5)
