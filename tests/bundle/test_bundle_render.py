@@ -122,8 +122,8 @@ def test_it_renders_what_the_tools_of_this_machine_render(sandbox: Sandbox, s3: 
     browser = next((tmp_path / "tmp").glob("hyperframes-tools-*/parts/chromium-*/chromium"))
     size = browser.stat().st_size
     with browser.open("r+b") as file:
-        file.seek(size // 4)
-        file.write(bytes(size // 2))
+        file.seek(4096)
+        file.write(bytes(size - 4096))
     failed = sandbox(Action="renderChunk", ChunkIndex=0, **common)
     assert failed["error"] == "CHROME_UNAVAILABLE", failed
     assert not browser.exists(), "the next try has to start from a sound copy"
@@ -137,7 +137,7 @@ def test_it_renders_what_the_tools_of_this_machine_render(sandbox: Sandbox, s3: 
 
     local = tmp_path / "local.mp4"
     command = [sys.executable, "-m", "hyperframes_lambda", "render", str(tmp_path / "project"), "-o", str(local)]
-    subprocess.run([*command, "--fps", "24", "--quality", "draft", "--set", "chunkSize=6"], check=True, capture_output=True)
+    subprocess.run([*command, "--fps", "24", "--quality", "draft", "--chunk-size", "6"], check=True, capture_output=True)
     assert pictures(s3.get_object(Bucket=BUCKET, Key="out.mp4")["Body"].read()) == pictures(local.read_bytes())
     written = {path.name.partition("-tools-")[0] for path in (tmp_path / "tmp").iterdir()}
     assert written == {"hyperframes"}

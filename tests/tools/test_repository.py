@@ -48,6 +48,13 @@ def test_the_lock_has_a_hash_for_every_pin_and_no_address(name: str) -> None:
     assert "--index" not in text
 
 
+def test_the_functions_lock_has_the_same_versions_and_no_address() -> None:
+    text = (ROOT / "hyperframes_provider" / "bundle" / "requirements.txt").read_text()
+    locked = set(re.findall(r"^[a-z0-9-]+==[^ \n;]+", (ROOT / "constraints/airflow-3.3.txt").read_text(), re.MULTILINE))
+    assert set(re.findall(r"^[a-z0-9-]+==[^ \n;]+", text, re.MULTILINE)) <= locked
+    assert "://" not in text
+
+
 def test_the_lock_holds_what_the_project_asks_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
