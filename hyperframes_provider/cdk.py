@@ -47,7 +47,7 @@ class HyperFramesRender(Construct):
     """Everything that renders, in the stack that the construct is put into; one for each stack, since names are the template's.
 
     :param code: the function's code: the path of a ZIP that `hyperframes-airflow build` wrote, or `s3://bucket/key` of one in the stack's
-        region. Not needed where a parameter says that the function comes from an image
+        region. Left out with `image_uri`, which names a container image in its place
     :param parameters: the template's parameters in lower case with underscores, as `lambda_memory_mb=4096`; `help(HyperFramesRender)` lists
         them. Each has the template's default, `project_name` the stack's name. Values of other constructs, such as `topic.topic_arn`, are
         taken as they are; all else is checked against the template at once
@@ -59,6 +59,8 @@ class HyperFramesRender(Construct):
         super().__init__(scope, construct_id)
         template = load_template()
         given = {"ProjectName": Stack.of(self).stack_name, **_by_template_name(template, parameters)}
+        if code is None and not given.get("ImageUri"):
+            raise InvalidRequest("code: the function needs its code", hint="Build it: hyperframes-airflow build -o handler.zip")
         values = _resolved(template, {**given, **self._places(code)})
         self.template = CfnInclude(self, "Template", template_file=str(cfn_folder() / "template.yaml"), parameters=values)
         """The included template, for `get_resource("RenderFunction")` and its like."""
@@ -88,8 +90,6 @@ class HyperFramesRender(Construct):
         definition = Asset(self, "Definition", path=str(cfn_folder() / "render.asl.json"))
         places = {"DefinitionBucket": definition.s3_bucket_name, "DefinitionKey": definition.s3_object_key}
         if code is None:
-            if all(load_template().parameters[name].default is None for name in ("CodeBucket", "CodeKey")):
-                raise InvalidRequest("code: the function needs its code", hint="Build it: hyperframes-airflow build -o handler.zip")
             return places
         source = parse_code(os.fspath(code))
         if isinstance(source, CodeLocation):

@@ -17,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hyperframes_lambda.contract.toolset import TOOLSET_VARIABLE, Toolset
+from hyperframes_provider.bundle import build_bundle
 from hyperframes_provider.local.toolset import toolset_path
 
 # Airflow reads its home when it is first imported, and would otherwise make one in the user's.
@@ -34,6 +35,12 @@ def toolset() -> Toolset:
     assert path.exists(), f"{path} is missing: type ./scripts/test, or hyperframes-airflow setup"
     os.environ[TOOLSET_VARIABLE] = str(path)
     return Toolset.model_validate_json(path.read_text())
+
+
+@pytest.fixture(scope="session")
+def full_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Lambda ZIP that brings everything; what it is made of is packed once for each content, in the user cache."""
+    return build_bundle(tmp_path_factory.mktemp("bundle") / "handler.zip").path
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from hyperframes_provider.cli.aws import connect
 from hyperframes_provider.cli.console import Console
@@ -24,6 +25,7 @@ def smoke(options: argparse.Namespace, console: Console) -> int:
         fixture=find(options.fixture),
         output=options.output,
         code=options.code,
+        build_code=None if options.slim else _bundle,
         chunk_counts=_counts(options.chunk_counts),
         psnr_threshold=options.psnr_threshold,
         parameters=parameters,
@@ -55,6 +57,12 @@ def evaluate(options: argparse.Namespace, console: Console) -> int:
     console.line("eval", str(options.output / "results.json"))
     console.result(document)
     return 0 if document["passed"] else FAILED
+
+
+def _bundle() -> Path:
+    from hyperframes_provider.bundle import ensure_bundle
+
+    return ensure_bundle()
 
 
 def _counts(text: str) -> list[int]:

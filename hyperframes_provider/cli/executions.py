@@ -106,5 +106,6 @@ def _document(snapshot: Snapshot) -> dict[str, object]:
         "status": snapshot.execution.status.value,
         **asdict(snapshot.progress),
         "retries": len(snapshot.retries),
+        "throttled": snapshot.throttled,
         "cost_usd": round(snapshot.cost_usd, 6),
     }

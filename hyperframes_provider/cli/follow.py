@@ -25,9 +25,10 @@ def follow(client: RenderClient, execution_arn: str, console: Console) -> Snapsh
 
 
 def summary(snapshot: Snapshot) -> str:
-    """The progress, and how often something had to be tried again."""
+    """The progress, how often something had to be tried again, and how often a chunk had to wait for its turn."""
     retried = f" · {len(snapshot.retries)} retried" if snapshot.retries else ""
-    return progress_line(snapshot.progress, snapshot.cost_usd) + retried
+    throttled = f" · {snapshot.throttled} throttled" if snapshot.throttled else ""
+    return progress_line(snapshot.progress, snapshot.cost_usd) + retried + throttled
 
 
 def share(snapshot: Snapshot) -> float:

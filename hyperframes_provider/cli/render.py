@@ -71,7 +71,7 @@ def _run(client: RenderClient, prepared: PreparedRender, console: Console) -> Re
         execution_arn = arn
 
     try:
-        started = client.start(prepared, on_begin=begin)
+        started = client.start(prepared, on_begin=begin, say=lambda line: console.line("capacity", line))
         execution_arn = started.execution_arn
         console.line("render", started_line(started.execution_arn, started.how, started.because).removeprefix("render "))
         if started.how != "finished":

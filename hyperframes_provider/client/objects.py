@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import re
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,6 +59,8 @@ def fetch_render(connect: Connect, result: RenderResult, path: Path, made: Outpu
         files = [fetch_frames(connect, result.output_uri, path)]
     elif made is OutputFormat.HLS:
         files = fetch_package(connect, result.output_uri, path)
+    elif made is OutputFormat.PNG_SEQUENCE and result.output_uri.endswith(".gz"):
+        files = [_fetch_unpacked(connect, result.output_uri, path)]
     else:
         files = [fetch_object(connect, result.output_uri, path)]
     return Fetched(files, fetch_sidecars(connect, result.sidecars, result.output_uri, files[0]))
@@ -83,6 +87,17 @@ def fetch_frames(connect: Connect, uri: str, folder: Path) -> Path:
         if _FRAME_NAME.fullmatch(stale.name) and stale.name not in names:
             stale.unlink()
     return folder
+
+
+def _fetch_unpacked(connect: Connect, uri: str, path: Path) -> Path:
+    """A `.tar.gz`, as a stack of the reference makes it, as the `.tar` that was asked for."""
+    partial = fetch_object(connect, uri, path.with_name(f".{path.name}.gz"))
+    try:
+        with gzip.open(partial) as compressed, partial.with_suffix(".part").open("wb") as archive:
+            shutil.copyfileobj(compressed, archive)
+        return partial.with_suffix(".part").replace(path)
+    finally:
+        partial.unlink()
 
 
 def fetch_package(connect: Connect, uri: str, path: Path) -> list[Path]:

@@ -187,6 +187,8 @@ def _stack_needs(scope: Scope) -> list[Need]:
             ("s3:PutObject", "s3:AbortMultipartUpload"),
             (scope.bucket(f"{scope.own_code_bucket}/*"),),
         ),
+        # To say of a deleted stack that its bucket is still there.
+        Need("KeptBucket", ("s3:ListBucket",), (scope.bucket(scope.render_bucket),)),
     ]
 
 

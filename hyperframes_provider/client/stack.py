@@ -161,7 +161,7 @@ def deploy_stack(
     :param build_code: brings the whole ZIP and returns its path; called after everything else has been checked
     :param tags: tags of the stack and its resources; None leaves those of an existing stack
     :param role_arn: role that CloudFormation takes for this and every later operation on the stack, with the policy that
-        `client.policies.service_role_policy` gives; None: the caller's own permissions, or the role of an earlier deploy
+        `hyperframes-airflow policies role` prints; None: the caller's own permissions, or the role of an earlier deploy
     :param on_event: called with each resource's progress
     :param timeout: seconds; an operation of somebody else that is still running is waited for within them
 

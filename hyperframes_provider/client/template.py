@@ -103,7 +103,7 @@ class StackTemplate:
             if fault is not None:
                 faults.append(f"{name}: {value!r} is not accepted; {fault}")
             values[name] = value
-        faults += _contradictions(values)
+        faults += _contradictions({**values, **dict.fromkeys(later, "given later")})
         if faults:
             raise InvalidStackParameter("\n".join(faults), hint="Nothing was created or changed. Correct the stack's parameters.")
         return values

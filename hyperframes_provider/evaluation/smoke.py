@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import Any
 from hyperframes_provider.client.connect import Connect
 from hyperframes_provider.client.errors import HyperFramesClientError, InvalidRequest
 from hyperframes_provider.client.renders import RenderClient
-from hyperframes_provider.client.report import dollars
+from hyperframes_provider.client.report import dollars, size
 from hyperframes_provider.client.request import RenderTarget
 from hyperframes_provider.client.stack_events import StackEvent
 from hyperframes_provider.evaluation import report
@@ -35,7 +36,9 @@ class SmokeOptions:
     output: Path
     """Folder of `results.json`, `renders/` and `histories/`."""
     code: Path | str | None = None
-    """The function's code; None: what `client.stack.deploy_stack` takes by default."""
+    """The function's code."""
+    build_code: Callable[[], Path] | None = None
+    """Brings the code where `code` is None. None as well: the slim ZIP, which only the embedded endpoint runs."""
     chunk_counts: Sequence[int] = CHUNK_COUNTS
     psnr_threshold: float = PSNR_THRESHOLD
     parameters: dict[str, object] = field(default_factory=dict)
@@ -67,8 +70,13 @@ def run_smoke(connect: Connect, options: SmokeOptions, *, say: Say, on_event: Ca
         say(f"in-process · {reference.frames} frames · {reference.seconds:.1f} s")
         document["in_process"] = {"frames": reference.frames, "seconds": reference.seconds, "render": "renders/in-process.mp4"}
         _check_counts(counts, reference.frames)
+        code = options.code
+        if code is None and options.build_code is not None:
+            code, took = _built(options.build_code)
+            document["build"] = {"seconds": round(took, 1), "bytes": code.stat().st_size}
+            say(f"code {code.name} · {size(code.stat().st_size)} · {took:.1f} s")
         with own_stack(
-            connect, stack, parameters=options.parameters, code=options.code, keep=options.keep_stack, say=say, on_event=on_event
+            connect, stack, parameters=options.parameters, code=code, keep=options.keep_stack, say=say, on_event=on_event
         ) as deployed:
             say(f"stack {name} · {deployed.resources} resources · {deployed.seconds:.1f} s")
             document["deploy"] = {"seconds": round(deployed.seconds, 1), "code": str(deployed.code)}
@@ -85,6 +93,11 @@ def run_smoke(connect: Connect, options: SmokeOptions, *, say: Say, on_event: Ca
         document["stack"] = {"name": name, **stack.teardown.to_json()}
         report.write(options.output, document)
     return document
+
+
+def _built(build: Callable[[], Path]) -> tuple[Path, float]:
+    started = time.monotonic()
+    return build(), time.monotonic() - started
 
 
 def _one(

@@ -234,16 +234,16 @@ def _start_jailed(wanted: Wanted, runtime_api: str, interpreter: Interpreter) ->
     """The function in a jail, or why there is none."""
     folder = wanted.code.folder
     site = f"{_LANGUAGE}/{interpreter.sites[-1]}"
-    mounts = [(str(interpreter.prefix), _LANGUAGE), *(("", f"{_LANGUAGE}/{name}") for name in interpreter.sites)]
-    mounts += [(str(path), f"{site}/{path.name}") for path in interpreter.client]
+    mounts = [(str(interpreter.prefix.resolve()), _LANGUAGE), *(("", f"{_LANGUAGE}/{name}") for name in interpreter.sites)]
+    mounts += [(str(path.resolve()), f"{site}/{path.name}") for path in interpreter.client]
     substitutes = interpreter.substitutes(folder)
     for path in substitutes.found:
         # A package has to take the place of the one in the ZIP, which is found first; a single module is found by its name's ending.
-        mounts.append((str(path), f"{TASK_ROOT if path.is_dir() else site}/{path.name}"))
+        mounts.append((str(path.resolve()), f"{TASK_ROOT if path.is_dir() else site}/{path.name}"))
     spec = jail.Spec(
         command=[f"{_LANGUAGE}/{interpreter.program}", "-m", "awslambdaric", wanted.handler],
         variables={**wanted.variables, "AWS_LAMBDA_RUNTIME_API": runtime_api},
-        code=str(folder),
+        code=str(folder.resolve()),
         mounts=mounts,
         tmp_bytes=wanted.tmp_mb << 20,
         doors=sorted({int(runtime_api.rpartition(":")[2]), *_endpoint_ports(wanted.variables)}),
@@ -260,9 +260,13 @@ def _start_jailed(wanted: Wanted, runtime_api: str, interpreter: Interpreter) ->
             start_new_session=True,
         )
     link.settimeout(_START_SECONDS)
-    link.send(json.dumps(spec).encode())
-    data, descriptors, _, _ = socket.recv_fds(link, jail.LONGEST_MESSAGE, 1)
-    answer: jail.Message = json.loads(data) if data else jail.Message(refused="the first process ended early")
+    try:
+        link.send(json.dumps(spec).encode())
+        data, descriptors, _, _ = socket.recv_fds(link, jail.LONGEST_MESSAGE, 1)
+        answer: jail.Message = json.loads(data) if data else jail.Message(refused="its first process ended early")
+    except OSError as error:  # also when it takes too long
+        process.kill()
+        answer = jail.Message(refused=f"its first process does not answer: {error}")
     if not answer.get("up"):
         link.close()
         said, _ = process.communicate()

@@ -132,8 +132,9 @@ def _probe(program: Path) -> tuple[str, Path, tuple[str, ...]] | None:
     version = str(said["version"])
     if not said["plain"] or not (prefix / "bin" / f"python{'.'.join(version.split('.')[:2])}").exists():
         return None
-    sites = (Path(site) for site in said["sites"])
-    return version, prefix, tuple(str(site.relative_to(prefix)) for site in sites if site.is_relative_to(prefix) and site.is_dir())
+    found = (Path(site) for site in said["sites"])
+    sites = tuple(str(site.relative_to(prefix)) for site in found if site.is_relative_to(prefix) and site.is_dir())
+    return (version, prefix, sites) if sites else None
 
 
 def _fetched_client(minor: str) -> Iterator[Path]:

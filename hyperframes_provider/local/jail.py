@@ -329,7 +329,7 @@ def _make_root(spec: Spec) -> None:
     _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
     _call("umount2", _OLD_ROOT.encode(), _MNT_DETACH)
     Path(_OLD_ROOT).rmdir()
-    _make_read_only()
+    _make_read_only("/")
     _mount("tmpfs", "/tmp", "tmpfs", _MS_NOSUID | _MS_NODEV, f"mode=700,uid={USER},gid={GROUP},size={spec['tmp_bytes']}")
 
 
@@ -343,6 +343,8 @@ def _show(source: str, target: str, *, needed: bool = False) -> None:
     if not old.exists() and not needed:
         return
     _mount(str(old), _mount_point(target, folder=old.is_dir()), None, _MS_BIND | _MS_REC)
+    # At once: a mount point that is missing in it must not be made in a folder of this machine.
+    _make_read_only(target)
 
 
 def _mount_point(target: str, *, folder: bool) -> str:
@@ -361,9 +363,18 @@ def _make_devices() -> None:
         Path("/dev", name).symlink_to(f"/proc/self/fd{target}")
 
 
-def _make_read_only() -> None:
+def _make_read_only(target: str) -> None:
     attributes = struct.pack("QQQQ", _MOUNT_ATTR_RDONLY | _MOUNT_ATTR_NOSUID, 0, 0, 0)
-    _call("syscall", _SYS_MOUNT_SETATTR, _AT_FDCWD, b"/", _AT_RECURSIVE, attributes, len(attributes))
+    _call(
+        "syscall",
+        _SYS_MOUNT_SETATTR,
+        _AT_FDCWD,
+        target.encode(),
+        _AT_RECURSIVE,
+        attributes,
+        len(attributes),
+        what=f"mount_setattr {target}",
+    )
 
 
 def _give_up_privileges() -> None:

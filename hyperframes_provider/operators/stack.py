@@ -56,6 +56,8 @@ class HyperFramesDeployStackOperator(_StackOperator):
         `hyperframes-airflow build` makes, built on the worker and kept in its cache, for which the worker needs the extra `local`; on the
         embedded endpoint the slim ZIP. (templated)
     :param tags: tags of the stack and, through it, of its resources; None leaves those of an existing stack. (templated)
+    :param role_arn: a role that CloudFormation takes for this and every later operation on the stack, with the policy that
+        `hyperframes-airflow policies role` prints; None: the connection's own permissions, or the role of an earlier deploy. (templated)
     :param timeout: seconds that the deploy may take; afterwards the task fails, may be retried, and waits for what is still running.
     :param aws_conn_id: the Airflow connection of type `aws`; its `endpoint_url` decides between AWS and the embedded endpoint.
     :param region_name: the AWS region; default: the connection's, else boto3's.
@@ -63,7 +65,7 @@ class HyperFramesDeployStackOperator(_StackOperator):
     :param botocore_config: keyword arguments of :class:`botocore.config.Config`.
     """
 
-    template_fields: Sequence[str] = aws_template_fields("stack_name", "parameters", "code", "tags")
+    template_fields: Sequence[str] = aws_template_fields("stack_name", "parameters", "code", "tags", "role_arn")
     template_fields_renderers: ClassVar[dict[str, str]] = {"parameters": "json", "tags": "json"}
 
     def __init__(
@@ -73,6 +75,7 @@ class HyperFramesDeployStackOperator(_StackOperator):
         parameters: Mapping[str, Any] | None = None,
         code: str | None = None,
         tags: Mapping[str, str] | None = None,
+        role_arn: str | None = None,
         timeout: float = DEFAULT_TIMEOUT,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
@@ -92,6 +95,7 @@ class HyperFramesDeployStackOperator(_StackOperator):
         self.parameters = parameters
         self.code = code
         self.tags = tags
+        self.role_arn = role_arn
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # the base class's signature
         """Deploy, wait and return the stack's outputs."""
@@ -103,6 +107,7 @@ class HyperFramesDeployStackOperator(_StackOperator):
                 code=self.code,
                 build_code=_build,
                 tags=self.tags,
+                role_arn=self.role_arn,
                 on_event=self._log_event,
                 timeout=self.timeout,
             )

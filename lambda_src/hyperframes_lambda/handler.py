@@ -543,6 +543,7 @@ class ChunkSignals:
         self._event = event
         self._frames = frames
         self._done = done
+        self._drawing = False
         self._written = -1
         self._began = time.time()
         self._location = prefix / f"progress/{event.chunk_index:06d}.json"
@@ -563,7 +564,10 @@ class ChunkSignals:
             self._write(complete=False)
 
     def report(self, done: int) -> None:
-        """Take note of the number of frames done."""
+        """Take note of the number of frames done. The moment of the invocation's first one is what a cold start is measured by."""
+        if done > self._done and not self._drawing:
+            self._drawing = True
+            logger.info("first frame")
         self._done = done
 
     def end(self, done: int, *, reused: bool = False) -> None:

@@ -97,7 +97,7 @@ class Account:
         ]
         self.answers("cloudformation", "describe_stack_events", {"StackEvents": page})
 
-    def makes_change_set(self, kind: str, status: str = "CREATE_COMPLETE", reason: str = "") -> None:
+    def makes_change_set(self, kind: str, status: str = "CREATE_COMPLETE", reason: str = "", **more: Any) -> None:
         self.answers(
             "cloudformation",
             "create_change_set",
@@ -108,6 +108,7 @@ class Account:
             TemplateBody=ANY,
             Parameters=ANY,
             Capabilities=["CAPABILITY_IAM"],
+            **more,
         )
         answer = {"Status": status, "ChangeSetId": CHANGE_SET, **({"StatusReason": reason} if reason else {})}
         self.answers("cloudformation", "describe_change_set", answer)
@@ -162,6 +163,17 @@ def test_a_new_stack_is_created_and_its_events_are_told_in_order(account: Accoun
     ]
     assert (result.action, result.resources, result.code) == ("created", 11, CODE)
     assert (result.outputs.bucket, result.outputs.memory_mb) == ("studio-bucket", 4096)
+
+
+def test_cloudformation_gets_the_service_role(account: Account) -> None:
+    role = "arn:aws:iam::123456789012:role/deploy"
+    account.has_stack("UPDATE_COMPLETE")
+    account.code_is_there()
+    account.makes_change_set("UPDATE", "FAILED", "No updates are to be performed.", RoleARN=role)
+    account.answers("cloudformation", "delete_change_set")
+    account.has_stack("UPDATE_COMPLETE")
+    account.lists_resources(18)
+    assert deploy_stack(account.connect, NAME, code=CODE, role_arn=role).action == "unchanged"
 
 
 @pytest.mark.parametrize(

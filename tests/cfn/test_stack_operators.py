@@ -40,7 +40,7 @@ def test_deploy_and_delete(connect: Connect) -> None:
     assert json.loads(json.dumps(created)) == created
     lines = [entry["event"] for entry in log]
     assert "RenderFunction (AWS::Lambda::Function) CREATE_COMPLETE" in lines
-    assert lines[-1].startswith(f"stack {NAME} created · CREATE_COMPLETE · 13 resources")
+    assert lines[-1].startswith(f"stack {NAME} created · CREATE_COMPLETE · 18 resources")
     assert not [line for line in lines if "3456" in line]
     assert deploy(parameters={"LambdaMemoryMb": 3456})["action"] == "unchanged"
 

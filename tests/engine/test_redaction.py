@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hyperframes_lambda import handler as handler_module
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.handler import wire_error
 from hyperframes_lambda.redaction import Redactor, redact_other_loggers, redacted_json, redactor
@@ -100,6 +102,23 @@ def test_an_error_on_the_wire() -> None:
     )
     assert type(error).__name__ == "COMPOSITION_ERROR"
     assert str(error) == "Plan: [variables.title]: https://***@c.example\nLook at [variables.title]."
+
+
+def test_an_error_that_nobody_foresaw_keeps_its_class_and_loses_its_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    context = SimpleNamespace(
+        function_name="f", memory_limit_in_mb=1, invoked_function_arn="arn", aws_request_id="r", get_remaining_time_in_millis=lambda: 1000
+    )
+    event = {"Action": "plan", "ProjectS3Uri": "s3://bucket/p.tar.gz", "PlanOutputS3Prefix": "s3://bucket/renders/r/"}
+
+    def fail(*_: object) -> None:
+        redactor.learn({"title": "Weekly recap"})
+        raise LookupError("Weekly recap at https://a:b@c.example")
+
+    monkeypatch.setattr(handler_module, "_run", fail)
+    with pytest.raises(Exception, match="variables") as caught:
+        handler_module.handler(event, context)
+    assert (type(caught.value).__name__, str(caught.value)) == ("LookupError", "[variables.title] at https://***@c.example")
+    assert caught.value.__suppress_context__ and caught.value.__cause__ is None
 
 
 def test_libraries_log_through_it(caplog: pytest.LogCaptureFixture) -> None:

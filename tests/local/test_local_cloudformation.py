@@ -89,7 +89,7 @@ class Stacks:
         return self.settled(name)
 
     def settled(self, name: str) -> str:
-        status: str = eventually(lambda: not (status := self.stack(name)["StackStatus"]).endswith("_IN_PROGRESS") and status)
+        status: str = eventually(lambda: not (status := self.stack(name)["StackStatus"]).endswith("_IN_PROGRESS") and status, 60.0)
         return status
 
     def stack(self, name: str) -> dict[str, Any]:
@@ -343,7 +343,7 @@ def test_the_stack_of_this_project(local_aws: Deployed, stacks: Stacks) -> None:
     function = local_aws.connect("lambda").get_function(FunctionName=outputs["RenderFunctionArn"])["Configuration"]
     assert (function["MemorySize"], function["Timeout"], function["EphemeralStorage"]) == (10240, 900, {"Size": 10240})
     alarms = local_aws.connect("cloudwatch").describe_alarms(AlarmNamePrefix="hyperframes-")["MetricAlarms"]
-    assert len(alarms) == 5
+    assert len(alarms) == 8
     execution = local_aws.finished(local_aws.start(outputs["RenderStateMachineArn"]))
     assert execution["output"] == f'"{outputs["RenderFunctionArn"]}"'
     assert stacks.described(stacks.request("project", body, "UPDATE", **parameters))["Status"] == "FAILED"

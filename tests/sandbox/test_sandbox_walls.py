@@ -213,7 +213,7 @@ def test_after_a_death_the_function_starts_again_with_its_tmp(folder: Path, deat
     """As on Lambda, where a new runtime may find what the one before has left half-done."""
     with Running.start(probe_config(folder, memory_mb=192, timeout=2.0)) as running:
         running.answer(do="write", paths=["/tmp/left"])
-        running.answer(do="leave_behind", name="left-behind")
+        running.answer(do="leave_behind")
         dead = running.invoke(**death)
         assert dead.failed
         assert dead.reusable
@@ -223,7 +223,7 @@ def test_after_a_death_the_function_starts_again_with_its_tmp(folder: Path, deat
 
 def test_everything_inside_dies_with_the_environment(folder: Path) -> None:
     with Running.start(probe_config(folder)) as running:
-        running.answer(do="leave_behind", name="left-behind")
+        running.answer(do="leave_behind")
         inside = running.inside()
     assert len(inside) >= 3
     assert [process for process in inside if _lives(process)] == []
@@ -236,7 +236,7 @@ def test_everything_inside_dies_with_the_endpoint_however_that_ends(folder: Path
         "import sys; from pathlib import Path; from jailed import Running, probe_config\n"
         f"running = Running.start(probe_config(Path({str(folder)!r})))\n"
         "running.environment._log = lambda line: print(line, running.environment.enclosure.process.pid, flush=True)\n"
-        "running.invoke(do='leave_behind', name='left-behind', then='sleep')\n"
+        "running.invoke(do='leave_behind', then='sleep')\n"
     )
     path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     holder = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path})

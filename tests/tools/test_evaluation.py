@@ -118,7 +118,7 @@ def dollars(history: dict[str, Any], memory_mb: int) -> float:
 
 
 def test_a_smoke_run_passes_and_leaves_a_report_and_nothing_else(connect, run, folder: Path) -> None:
-    status, report = run("smoke", "tiny", "--chunk-counts", "2,3", "--reserved-concurrency", 3, "--output", "smoked")
+    status, report = run("smoke", "tiny", "--slim", "--chunk-counts", "2,3", "--reserved-concurrency", 3, "--output", "smoked")
 
     output = folder / "smoked"
     assert (status, report["passed"]) == (0, True)
@@ -140,7 +140,7 @@ def test_a_smoke_run_passes_and_leaves_a_report_and_nothing_else(connect, run, f
 
 
 def test_a_kept_stack_whose_renders_are_not_alike_enough_can_be_evaluated(connect, run, folder: Path) -> None:
-    status, smoked = run("smoke", "tiny", "--chunk-counts", "2", "--psnr-threshold", 200, "--keep-stack", "--output", "kept")
+    status, smoked = run("smoke", "tiny", "--slim", "--chunk-counts", "2", "--psnr-threshold", 200, "--keep-stack", "--output", "kept")
 
     assert (status, smoked["passed"], smoked["stack"]["stack"]) == (1, False, "kept")
     assert "is below 200 dB" in smoked["runs"][0]["problem"]
@@ -185,7 +185,7 @@ def kept_bucket(connect: Connect, stack: str) -> str:
 
 
 def test_an_interrupt_takes_the_stack_away_and_stops_the_render(connect, start, folder: Path) -> None:
-    process = start("smoke", "tiny", "--chunk-counts", "2", "--output", "interrupted")
+    process = start("smoke", "tiny", "--slim", "--chunk-counts", "2", "--output", "interrupted")
     for line in process.stderr:
         if "started" in line or "planned" in line:
             break
@@ -206,8 +206,8 @@ def test_an_interrupt_takes_the_stack_away_and_stops_the_render(connect, start, 
     ("arguments", "words"),
     [
         (["smoke", "nowhere"], "is neither one of cascade, sweep, ticker"),
-        (["smoke", "tiny", "--chunk-counts", "2;4"], "numbers with commas"),
-        (["smoke", "tiny", "--chunk-counts", "0"], "numbers from 1"),
+        (["smoke", "tiny", "--slim", "--chunk-counts", "2;4"], "numbers with commas"),
+        (["smoke", "tiny", "--slim", "--chunk-counts", "0"], "numbers from 1"),
         (["eval", "tiny", "--iterations", "0"], "1 and more"),
     ],
 )

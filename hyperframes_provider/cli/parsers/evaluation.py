@@ -25,7 +25,9 @@ def _smoke(verbs: Verbs) -> None:
     smoke.add_argument("--psnr-threshold", type=float, default=40.0, metavar="DB", help="decibels that a render must reach (default: 40)")
     smoke.add_argument("--reserved-concurrency", type=int, metavar="N", help="of the stack's function; default: none is reserved")
     smoke.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE", help="a stack parameter; may be repeated")
-    smoke.add_argument("--code", metavar="ZIP", help="path or s3://bucket/key of the code; default: it is built")
+    code = smoke.add_mutually_exclusive_group()
+    code.add_argument("--code", metavar="ZIP", help="path or s3://bucket/key of the code; default: what build makes")
+    code.add_argument("--slim", action="store_true", help="what build --slim makes, for the embedded endpoint")
     smoke.add_argument("--keep-stack", action="store_true", help="leave stack and bucket, and say how to delete them")
     _output(smoke, "smoke")
 

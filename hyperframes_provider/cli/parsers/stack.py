@@ -34,3 +34,4 @@ def _deploy(verbs: Verbs) -> None:
         help="path or s3://bucket/key of the code; default: what build makes, on the embedded endpoint what build --slim makes",
     )
     deploy.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE", help="a stack parameter; may be repeated")
+    deploy.add_argument("--service-role", metavar="ARN", help="a role that CloudFormation takes, with the policy of: policies role")
