@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
-from hyperframes_lambda.contract.bundle import BUNDLE_FOLDER, BUNDLE_NAME
+from hyperframes_lambda.contract.bundle import BUNDLE_FOLDER, BUNDLE_NAME, Bundle
 from hyperframes_provider.bundle import sbom
 from hyperframes_provider.bundle.checks import check_glibc, check_sizes
 from hyperframes_provider.bundle.elf import Version, is_elf, needed_glibc
@@ -43,6 +43,7 @@ class BundleReport:
 class Contents:
     """Everything that goes into a bundle."""
 
+    bundle: Bundle
     entries: tuple[Entry, ...]
     components: tuple[sbom.Component, ...]
     glibc: Mapping[str, Version | None]
@@ -97,7 +98,7 @@ def _arrange(
     entries = (*engine, *below, *(entry for found in packages.values() for entry in found), document)
     _refuse_doubles(entries)
     glibc = {name: needed for found, _ in packed for name, needed in found.glibc.items()}
-    return Contents(entries, tuple(components), glibc | _native(entries))
+    return Contents(bundle, entries, tuple(components), glibc | _native(entries))
 
 
 def _components(

@@ -24,6 +24,7 @@ from hyperframes_lambda.contract.bundle import Block, Packing, Payload
 from hyperframes_provider.bundle.elf import is_elf, needed_glibc, without_symbols
 from hyperframes_provider.bundle.errors import BundleError
 from hyperframes_provider.client.archives import tarfile
+from hyperframes_provider.local.toolset.fetch import INSTALL
 from hyperframes_provider.local.toolset.parts import InstalledPart
 
 _RECIPE = 1
@@ -142,8 +143,10 @@ def _as_it_is(source: Source, packed: bytes) -> tuple[PackedPayload, bytes]:
 
 
 def _brotli(source: Source, packed: bytes) -> bytes:
-    import brotli
-
+    try:
+        import brotli
+    except ImportError as error:
+        raise BundleError("the Python package brotli is not installed", hint=INSTALL) from error
     try:
         return bytes(brotli.decompress(packed))
     except brotli.error as error:

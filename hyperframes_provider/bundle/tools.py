@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from hyperframes_lambda.contract.bundle import FONTS_CONF, IN_PLACE, UNPACKED, Bundle, Packing
@@ -34,6 +35,10 @@ class BundledTools:
     """The parts, as they lie in the user cache."""
 
     parts: Sequence[InstalledPart]
+
+    @cached_property
+    def _origins(self) -> dict[str, InstalledPart]:
+        return {place: found for found in self.parts for place in _places(found.part)}
 
     def part(self, part: Part) -> InstalledPart:
         """One of them."""
@@ -79,7 +84,7 @@ class BundledTools:
 
     def origin(self, name: str) -> InstalledPart | None:
         """The part that an entry comes from, by its name below the bundle's folder; None for one that the build makes."""
-        return next((found for found in self.parts if any(name.startswith(f"{place}/") for place in _places(found.part))), None)
+        return self._origins.get("/".join(name.split("/")[:2]))
 
     def _as_set_up(self) -> list[InstalledPart]:
         """The parts as a set-up has them, and in its order."""

@@ -16,6 +16,8 @@ def build(options: argparse.Namespace, console: Console) -> int:
     """Write the ZIP, or the context of an image."""
     if options.slim:
         return _build_slim(options.output, console)
+    if options.image is not None:
+        return _build_image(options.image, console)
     from hyperframes_provider.bundle import build_bundle
 
     with setup_reporter(console) as reporter:
@@ -41,6 +43,17 @@ def build(options: argparse.Namespace, console: Console) -> int:
             ],
         }
     )
+    return 0
+
+
+def _build_image(folder: Path, console: Console) -> int:
+    from hyperframes_provider.bundle import build_image_context
+
+    with setup_reporter(console) as reporter:
+        size = build_image_context(folder, reporter)
+    console.result({"path": folder, "bytes": size}, f"{folder} · {size / 1e6:.0f} MB")
+    if not console.as_json:
+        console.line("next", f"docker build -t hyperframes {folder}, push it to your registry, and deploy with its URI")
     return 0
 
 

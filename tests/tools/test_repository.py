@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperframes_provider.cli.main import _parser
+from hyperframes_provider.cli.parsers import parser
 
 ROOT = Path(__file__).parents[2]
 TEXT = {".py", ".md", ".toml", ".txt", ".yaml", ".yml", ".json", ".sh", ".cfg", ".js", ".html", ".css", ""}
@@ -48,6 +48,13 @@ def test_the_lock_has_a_hash_for_every_pin_and_no_address(name: str) -> None:
     assert "--index" not in text
 
 
+def test_the_functions_lock_has_the_same_versions_and_no_address() -> None:
+    text = (ROOT / "hyperframes_provider" / "bundle" / "requirements.txt").read_text()
+    locked = set(re.findall(r"^[a-z0-9-]+==[^ \n;]+", (ROOT / "constraints/airflow-3.3.txt").read_text(), re.MULTILINE))
+    assert set(re.findall(r"^[a-z0-9-]+==[^ \n;]+", text, re.MULTILINE)) <= locked
+    assert "://" not in text
+
+
 def test_the_lock_holds_what_the_project_asks_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
@@ -61,7 +68,7 @@ def test_the_lock_holds_what_the_project_asks_for() -> None:
 def test_every_command_of_the_readme_exists() -> None:
     readme = (ROOT / "README.md").read_text()
     commands = set(re.findall(r"hyperframes-airflow ((?:local )?[a-z]+)", readme))
-    verbs = next(action for action in _parser()._actions if hasattr(action, "choices") and action.choices)
+    verbs = next(action for action in parser()._actions if hasattr(action, "choices") and action.choices)
     assert commands
     for command in commands:
         first, _, second = command.partition(" ")

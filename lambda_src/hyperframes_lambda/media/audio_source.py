@@ -19,6 +19,7 @@ import ffmpeg  # type: ignore[import-untyped]  # ffmpeg-python ships no type inf
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.media import AudioTrack, MediaSource
 from hyperframes_lambda.media.audio_gain import MIX_RATE
+from hyperframes_lambda.media.probe import before_zero
 from hyperframes_lambda.media.process import compile_command, run
 from hyperframes_lambda.media.time_map import TimeMap, exact
 
@@ -111,12 +112,16 @@ def decode(ffmpeg_path: Path, file: Path, source: MediaSource, cuts: Sequence[Cu
     trim: dict[str, Any] = {"start_sample": origin}
     if not any(cut.loop for cut in cuts):
         trim["end_sample"] = max(round(cut.begin) + cut.count for cut in cuts)
-    stream = ffmpeg.input(str(file))["a:0"].filter("aresample", **{"async": 1, "first_pts": 0}).filter("aformat", sample_fmts="fltp")
+    sound = ffmpeg.input(str(file), **before_zero(ffmpeg_path, file))["a:0"]
+    stream = sound.filter("aresample", **{"async": 1, "first_pts": 0}).filter("aformat", sample_fmts="fltp")
     if source.channels == 1:
         stream = stream.filter("pan", args=BOTH_SIDES)
     stream = stream.filter("aformat", sample_fmts="flt", channel_layouts="stereo", sample_rates=source.sample_rate)
     stream = stream.filter("volume", volume=1 / _FULLEST, precision="float").filter("asoftclip", type="hard", threshold=1)
     stream = stream.filter("volume", volume=_FULLEST, precision="float")
+    if not source.video:
+        # The packets say how much of the last frame is padding; not every decoder leaves that out.
+        stream = stream.filter("atrim", end_sample=round(source.duration * source.sample_rate))
     stream = stream.filter("astats", measure_perchannel="none", measure_overall="Number_of_samples")
     stream = stream.filter("aresample", MIX_RATE).filter("atrim", **trim)
     command = compile_command(stream.output(str(out), format="f32le"), ffmpeg_path, log_level="info", tolerant=True)

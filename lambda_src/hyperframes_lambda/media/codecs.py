@@ -50,6 +50,8 @@ class Codec:
     """Name of the option with the encoder's own parameters, and what they always are."""
     tag: str | None = None
     """Four-letter code of the stream in an MP4 file, where there is a choice."""
+    colour: str = "tv, bt709, progressive"
+    """As ffmpeg prints limited-range bt709, where `is_yuv`."""
 
     @property
     def is_yuv(self) -> bool:
@@ -89,8 +91,11 @@ class Codec:
             options["video_track_timescale"] = track_timescale(fps)
         if self.tag is not None:
             options["tag:v"] = self.tag
-        if self.muxer == "webm" and self.alpha:
-            options["metadata:s:v:0"] = "alpha_mode=1"
+        if self.muxer == "webm":
+            # The muxer delays sound that begins before the picture by itself; ffmpeg would move the picture as well.
+            options["avoid_negative_ts"] = "disabled"
+            if self.alpha:
+                options["metadata:s:v:0"] = "alpha_mode=1"
         return options
 
 
@@ -155,6 +160,8 @@ CODECS: dict[VideoCodec, Codec] = {
         pixels="yuva444p10le",
         decoded="yuva444p12le",
         gop=GopControl.INTRA,
+        # ProRes has no word for the range: it is always limited.
+        colour="bt709, progressive",
     ),
 }
 """Presets and constant rate factors are the reference renderer's."""

@@ -24,6 +24,15 @@ _DISPOSAL, _REMOVED, _SEE_THROUGH = 0b11100, 0b01000, 0b00001
 _COLOUR = 3
 """Bytes from the flags to the number of that colour."""
 
+_RESERVED = 255
+"""The transparent colour of the render's own palette."""
+
+_DESCRIPTOR = 10
+"""Bytes of a picture's descriptor, its flags the last."""
+
+_LARGEST_TABLE = 768
+"""Bytes of a table of 256 colours."""
+
 _END = b"\x3b"
 
 
@@ -46,7 +55,8 @@ def make_gif(ffmpeg_path: Path, segments: Sequence[Path], out: Path, *, fps: Fra
             diff_mode="rectangle",
             alpha_threshold=LOSSLESS.opaque_from,
         )
-        options = {"format": "gif", "loop": loop, "fps_mode": "passthrough"}
+        # ffmpeg knows how long a frame lasts from the next one only.
+        options = {"format": "gif", "loop": loop, "fps_mode": "passthrough", "final_delay": round(100 / fps)}
         run(compile_command(painted.output(str(out), **options), ffmpeg_path), purpose="encoding the gif")
         if has_transparency(out.read_bytes()):
             # The encoder writes what changes and shows the frame before in the rest, also where that is to be seen through.
@@ -57,33 +67,44 @@ def make_gif(ffmpeg_path: Path, segments: Sequence[Path], out: Path, *, fps: Fra
 
 def has_transparency(gif: bytes) -> bool:
     """Whether any frame of a GIF of ffmpeg's can be seen through: it has such a frame removed before the next."""
-    return any(gif[at] & _DISPOSAL == _REMOVED for at in _controls(gif))
+    return any(gif[control] & _DISPOSAL == _REMOVED for control, _ in _frames(gif))
 
 
 def with_cleared_frames(gif: bytes) -> bytes:
     """The same GIF with every frame removed before the next one is shown, so that none shows through another.
 
-    Decoders leave nothing in a frame's place only if the frame itself has a transparent colour, hence one for the opaque ones as well.
+    Decoders leave nothing in a frame's place only if the frame itself has a transparent colour, hence one for the opaque ones as well:
+    the one that the palette reserves, or in a smaller table of the frame's own one behind all that it uses.
     """
-    cleared, controls = bytearray(gif), list(_controls(gif))
-    transparent = next(gif[at + _COLOUR] for at in controls if gif[at] & _SEE_THROUGH)
-    for at in controls:
-        cleared[at] = gif[at] & ~_DISPOSAL | _REMOVED | _SEE_THROUGH
-        cleared[at + _COLOUR] = transparent
-    return bytes(cleared)
+    cleared, done = bytearray(), 0
+    for control, picture in _frames(gif):
+        end = picture + _DESCRIPTOR
+        head = bytearray(gif[done:end])
+        table = _table_bytes(gif[end - 1])
+        wider = b""
+        if not gif[control] & _SEE_THROUGH:
+            if 0 < table < _LARGEST_TABLE:
+                wider = bytes(table)
+                head[-1] += 1
+            head[control - done + _COLOUR] = table // 3 if wider else _RESERVED
+        head[control - done] = gif[control] & ~_DISPOSAL | _REMOVED | _SEE_THROUGH
+        done = end + table
+        cleared += head + gif[end:done] + wider
+    return bytes(cleared + gif[done:])
 
 
-def _controls(gif: bytes) -> Iterator[int]:
-    """Where the flags of each frame are; `VERIFICATION_FAILED` when the blocks of the file do not follow one another."""
-    at = 13 + _table_bytes(gif[10])
+def _frames(gif: bytes) -> Iterator[tuple[int, int]]:
+    """Where each frame's flags and its picture are; `VERIFICATION_FAILED` when the blocks of the file do not follow one another."""
+    at, control = 13 + _table_bytes(gif[10]), 0
     while gif[at : at + 1] != _END:
         match gif[at : at + 2]:
             case b"\x21\xf9":
-                yield at + 3
+                control = at + 3
                 at += 2
             case pair if pair[:1] == b"\x21":
                 at += 2
             case pair if pair[:1] == b"\x2c":
+                yield control, at
                 at += 11 + _table_bytes(gif[at + 9])
             case _:
                 raise RenderError(ErrorCode.VERIFICATION_FAILED, f"the gif has no block at byte {at} of {len(gif)}")

@@ -16,13 +16,14 @@ import ffmpeg  # type: ignore[import-untyped]  # ffmpeg-python ships no type inf
 
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.media import MediaSource, VideoStream
-from hyperframes_lambda.media.process import compile_command, run
+from hyperframes_lambda.media.process import compile_command, environment, run
 
 _STREAM = re.compile(r"^\s*Stream #0:(?P<number>\d+)\S*: (?P<kind>Video|Audio): (?P<codec>\w+)(?P<rest>.*)$")
 _SIZE = re.compile(r" (?P<width>[1-9]\d*)x(?P<height>[1-9]\d*)(?:,? \[?SAR (?P<across>\d+):(?P<down>\d+) )?")
 _ROTATION = re.compile(r"rotation of (?P<degrees>-?[\d.]+) degrees")
 _SAMPLE_RATE = re.compile(r"\b(?P<rate>\d+) Hz, (?P<layout>[\w.()]+)")
 _TIME_BASE = re.compile(r"^#tb (?P<stream>\d+): (?P<base>\d+/\d+)$")
+_START = re.compile(r"^\s*Duration: \S+, start: (?P<start>-?[\d.]+)")
 _LARGEST_SIDE = 16_384
 _HEAD = 1024
 _TEXT_STARTS = (b"<", b"{", b"#EXTM3U")
@@ -115,7 +116,17 @@ def _refuse_text(file: Path, what: str) -> None:
 def _describe(ffmpeg_path: Path, file: Path) -> list[str]:
     """The account of an input that ffmpeg gives, which, which it gives on the way to complaining that it has no output."""
     command = [str(ffmpeg_path), "-hide_banner", "-nostdin", "-i", str(file)]
-    return subprocess.run(command, capture_output=True, check=False).stderr.decode("utf-8", "replace").splitlines()
+    return subprocess.run(command, env=environment(), capture_output=True, check=False).stderr.decode("utf-8", "replace").splitlines()
+
+
+def before_zero(ffmpeg_path: Path, file: Path) -> dict[str, str]:
+    """Options of an input by which times before zero stay where they are.
+
+    ffmpeg takes the first packet of a file for its beginning. That is right for a recording that begins at some time of the day; sound
+    whose first packet only primes the decoder begins before zero, and would put the pictures beside it late by as much.
+    """
+    start = next((float(match["start"]) for line in _describe(ffmpeg_path, file) if (match := _START.match(line))), 0.0)
+    return {"itsoffset": f"{start:.6f}"} if start < 0 else {}
 
 
 def _streams(lines: list[str]) -> Iterator[_Stream]:
@@ -138,7 +149,7 @@ def _streams(lines: list[str]) -> Iterator[_Stream]:
 
 def _packet_times(ffmpeg_path: Path, file: Path, what: str, numbers: list[int]) -> dict[int, _Times]:
     """When the packets of the streams are to be shown, without decoding any. A container's own duration is that of its longest stream."""
-    source = ffmpeg.input(str(file))
+    source = ffmpeg.input(str(file), **before_zero(ffmpeg_path, file))
     listing = ffmpeg.output(*(source[str(number)] for number in numbers), "pipe:1", c="copy", format="framecrc")
     bases: dict[int, Fraction] = {}
     spans: dict[int, list[int]] = {}

@@ -6,6 +6,7 @@ The commands themselves are built with ffmpeg-python by the modules that know wh
 from __future__ import annotations
 
 import errno
+import os
 import re
 import signal
 import subprocess
@@ -36,6 +37,15 @@ def compile_command(stream: Any, ffmpeg: Path, *, log_level: str = "warning", to
     return [str(part) for part in stream.global_args(*options).overwrite_output().compile(cmd=str(ffmpeg))]
 
 
+def environment() -> dict[str, str]:
+    """What an ffmpeg process has for its environment.
+
+    A static build that converts text, as of a transport stream's names, loads the converters of the machine's C library, which are another
+    version's, and crashes. Without a place to look for them it leaves the text as it is.
+    """
+    return {**os.environ, "GCONV_PATH": os.devnull}
+
+
 class RunningFfmpeg:
     """An ffmpeg process whose log is read all the time, so that a full pipe can never stop it."""
 
@@ -47,6 +57,7 @@ class RunningFfmpeg:
         try:
             self.process: subprocess.Popen[bytes] = subprocess.Popen(
                 command,
+                env=environment(),
                 stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
                 stdout=subprocess.PIPE if listen else subprocess.DEVNULL if into is None else into,
                 stderr=subprocess.PIPE,

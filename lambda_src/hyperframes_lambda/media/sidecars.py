@@ -185,7 +185,7 @@ def _arranged(frames: Any, picture: _Picture, manifest: Manifest) -> Any:
         columns = min(picture.columns, len(picture.frames))
         frames = frames.filter("scale", width, height, flags="area+accurate_rnd+full_chroma_int+full_chroma_inp")
         frames = frames.filter("tile", f"{columns}x{rows}", margin=8, padding=8, color=_BACKGROUND)
-    return frames.filter("scale", **_JPEG_SCALE).filter("format", "yuvj444p")
+    return frames.filter("scale", **_JPEG_SCALE).filter("format", "yuv444p")
 
 
 def _captured_frames(output: Path, numbers: Sequence[int]) -> list[bytes]:

@@ -13,7 +13,8 @@ from hyperframes_lambda.media.codecs import Sound, tagged
 from hyperframes_lambda.media.process import compile_command, run
 
 _CONTAINERS: dict[OutputFormat, dict[str, Any]] = {
-    OutputFormat.M4A: {"format": "ipod", "movflags": "+faststart"},
+    # The file's own clock counts samples: its usual milliseconds would round the length.
+    OutputFormat.M4A: {"format": "ipod", "movflags": "+faststart", "movie_timescale": 48_000},
     OutputFormat.WAV: {"format": "wav", "rf64": "auto"},
 }
 

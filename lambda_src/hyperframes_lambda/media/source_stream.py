@@ -17,6 +17,7 @@ import ffmpeg  # type: ignore[import-untyped]  # ffmpeg-python ships no type inf
 
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.media import VideoStream
+from hyperframes_lambda.media.probe import before_zero
 from hyperframes_lambda.media.process import RunningFfmpeg, compile_command, running
 from hyperframes_lambda.media.stored_png import stored_png
 from hyperframes_lambda.media.time_map import exact
@@ -145,6 +146,7 @@ def frames_command(ffmpeg_path: Path, source: SampledSource, first: int) -> list
     start = source.media_start + first / fps
     seek = min(start, exact(video.last)) - _BEFORE_SECONDS
     options: dict[str, Any] = {"copyts": None, "start_at_zero": None, "noaccurate_seek": None, "threads": _THREADS}
+    options |= before_zero(ffmpeg_path, source.file)
     if video.alpha and video.codec in _ALPHA_DECODERS:
         options["c:v"] = _ALPHA_DECODERS[video.codec]
     if seek > 0 and video.seekable:

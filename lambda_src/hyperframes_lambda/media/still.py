@@ -31,7 +31,7 @@ def write_still(ffmpeg_path: Path, png: bytes, out: Path, *, kind: OutputFormat,
     if kind is OutputFormat.JPEG:
         # Colour for every pixel: text in colour frays otherwise.
         picture = picture.filter("scale", out_color_matrix="bt601", out_range="pc", flags="accurate_rnd+full_chroma_int+full_chroma_inp")
-        picture = picture.filter("format", "yuvj444p")
+        picture = picture.filter("format", "yuv444p")
         options: dict[str, Any] = {"c:v": "mjpeg", "q:v": _JPEG_SCALE[quality], "format": "image2", "update": 1}
     else:
         options = {"c:v": "libwebp", "format": "webp", "pix_fmt": "bgra", **_WEBP[quality]}

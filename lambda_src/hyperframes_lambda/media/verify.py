@@ -22,7 +22,6 @@ _VIDEO = re.compile(
 )
 _AUDIO = re.compile(r"Stream #0:\d+.*: Audio: (?P<codec>\w+).*?, (?P<rate>\d+) Hz, (?P<layout>[\w.]+)")
 _DURATION = re.compile(r"Duration: (\d+):(\d+):(\d+\.\d+)")
-_COLOUR = "tv, bt709, progressive"
 _CENTISECOND = 0.01
 _SOUND_FRAME = 1024 / 48_000
 _MIX_RATE = "48000"
@@ -91,8 +90,8 @@ def verify_video(
     if found.size != (width, height) or (found.codec, found.pixels) != (codec.name, codec.decoded):
         is_now, planned = f"{found.codec} {found.pixels} {found.size[0]}x{found.size[1]}", f"{codec.name} {codec.decoded} {width}x{height}"
         raise wrong(video, f"it is {is_now}, planned is {planned}")
-    if codec.is_yuv and found.colour != _COLOUR:
-        raise wrong(video, f"its colours are tagged {found.colour!r}, planned is {_COLOUR!r}")
+    if codec.is_yuv and found.colour != codec.colour:
+        raise wrong(video, f"its colours are tagged {found.colour!r}, planned is {codec.colour!r}")
     _require_sound(video, found, sound)
     require_times(video, listing, fps=fps, frames=frames, ticks=codec.ticks(fps))
     if missing := sorted(set(segment_starts) - set(listing.keyframes)):
@@ -136,7 +135,8 @@ def look(ffmpeg_path: Path, video: Path, *, decoder: str | None = None, decode: 
     """List the packets of `video` and what ffmpeg says of it; `VERIFICATION_FAILED` when it does not read, or decode, cleanly."""
     listing = Listing()
     source = ffmpeg.input(str(video), **({} if decoder is None else {"c:v": decoder}))
-    options: dict[str, Any] = {"format": "framecrc", "c:v:0": "copy", "fps_mode": "passthrough"}
+    # Times as they are in the file: sound that begins before the picture would move both.
+    options: dict[str, Any] = {"format": "framecrc", "c:v:0": "copy", "fps_mode": "passthrough", "copyts": None}
     streams = [source["v"]]
     if decode:
         streams.append(source["v"])
