@@ -9,13 +9,15 @@ from hyperframes_provider.cli.aws import connect
 from hyperframes_provider.cli.console import Console
 from hyperframes_provider.client.calls import run
 from hyperframes_provider.client.quotas import QuotaValue, read_quotas
+from hyperframes_provider.client.renders import RenderClient
 from hyperframes_provider.client.stack import describe_stack
 
 
 def quotas(options: argparse.Namespace, console: Console) -> int:
     """Print them; a value that may not be asked for says so."""
     reach = connect(options)
-    found = run(reach, read_quotas(describe_stack(reach, options.stack_name).function_arn))
+    function = describe_stack(reach, options.stack_name).function_arn
+    found = run(reach, read_quotas(function, service_quotas=RenderClient(reach).has_console))
     if not console.as_json:
         for value in found.values:
             console.line(value.service, f"{value.name}: {_shown(value)}")

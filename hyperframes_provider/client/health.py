@@ -41,7 +41,7 @@ def check_stack(connect: Connect, name: str, *, version: str) -> list[StackCheck
     for arn in stack.functions:
         checks.append(run(connect, _function(arn, deploy)))
     checks.append(run(connect, _bucket(stack.bucket)))
-    checks.append(_room(run(connect, quotas.read_quotas(stack.function_arn))))
+    checks.append(_room(run(connect, quotas.read_quotas(stack.function_arn, service_quotas=False))))
     return checks
 
 

@@ -44,18 +44,22 @@ class Quotas:
     """Sentences for a person."""
 
 
-def read_quotas(function_arn: str) -> Steps[Quotas]:
-    """Ask Lambda, and Service Quotas about Lambda and Step Functions."""
+def read_quotas(function_arn: str, *, service_quotas: bool = True) -> Steps[Quotas]:
+    """Ask Lambda, and Service Quotas about Lambda and Step Functions.
+
+    :param service_quotas: whether there is that service: not on the embedded endpoint, whose concurrency is that of this machine
+    """
     settings = yield from _ask(Call("lambda", "get_account_settings", {}))
     reservation = yield from _ask(Call("lambda", "get_function_concurrency", {"FunctionName": function_arn}))
     values = [*_account(settings), _reserved(reservation, function_arn)]
-    service, code = _LAMBDA_CONCURRENCY
-    applied = yield from _ask(Call("service-quotas", "get_service_quota", {"ServiceCode": service, "QuotaCode": code}))
-    values.append(_applied("lambda", "Concurrent executions, applied", applied))
-    values += yield from _states()
+    if service_quotas:
+        service, code = _LAMBDA_CONCURRENCY
+        applied = yield from _ask(Call("service-quotas", "get_service_quota", {"ServiceCode": service, "QuotaCode": code}))
+        values.append(_applied("lambda", "Concurrent executions, applied", applied))
+        values += yield from _states()
     total, unreserved, reserved = (item.value for item in values[:3])
     at_once = _at_once(total, unreserved, reserved, known=isinstance(reservation, dict))
-    return Quotas(tuple(values), at_once, tuple(_meaning(at_once, total, reserved)))
+    return Quotas(tuple(values), at_once, tuple(_meaning(at_once, total if service_quotas else None, reserved)))
 
 
 def _at_once(total: float | None, unreserved: float | None, reserved: float | None, *, known: bool) -> int | None:
