@@ -49,6 +49,14 @@ def test_the_verbs(aws: Any, project: Path, tmp_path: Path, capsys: pytest.Captu
         run("render", str(project), "-o", output, "--var", f"fail={failing}", ends=1)
         run("progress", "latest", "--watch", ends=1)
         run("cancel", "latest", ends=1)  # it has ended already
+        run("redrive", "latest")
+        run("list")
+        run("logs", "latest")
+        run("quotas")
+        (tmp_path / "rows.jsonl").write_text('{"variables": {"chunks": 1}}\n{"variables": {"chunks": 1, "mention": "x"}}\n')
+        run("render-batch", str(project), "--rows", str(tmp_path / "rows.jsonl"))
+        run("sites", "list")
+        run("sites", "remove", run("sites", "create", str(project))["id"], "--force")
     with recorded() as destroying:
         run("destroy")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -217,3 +219,13 @@ def test_a_stopped_render_is_continued_in_place_of_begun_anew(deployed: Path, sa
     assert again["how"] in ("started", "redriven")
     assert said("progress", again["execution_arn"], "--watch")["status"] == "SUCCEEDED"
     assert runner(deployed)("redrive", again["execution_arn"]).returncode == 2
+
+
+def test_the_examples_of_the_python_api_run(deployed: Path, said: Json) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", (Path(__file__).parents[2] / "docs/python-api.md").read_text(), re.DOTALL | re.MULTILINE)
+    environ = environment(deployed) | {"AWS_ENDPOINT_URL": said("local", "status")["url"]}
+    done = subprocess.run([sys.executable, "-c", "\n".join(blocks)], env=environ, cwd=deployed, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert len(blocks) == 6
+    assert (deployed / "videos/ada.mp4").stat().st_size > 0
+    assert "1 succeeded started" in done.stdout
