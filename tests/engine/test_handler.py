@@ -95,6 +95,8 @@ def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Bucket]:
         "AWS_DEFAULT_REGION": "us-east-1",
         "HYPERFRAMES_BUCKET": BUCKET,
         "HYPERFRAMES_ALLOWED_BUCKETS": "",
+        # One processor: how a chunk is divided does not depend on how busy this machine is.
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769",
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
