@@ -449,6 +449,7 @@ def _render_needs(scope: Scope) -> list[Need]:
         ),
         Need("FollowChunks", ("states:DescribeMapRun",), (scope.arn("states", f"mapRun:{machine}/*:*"),)),
         Need("Objects", ("s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"), tuple(scope.bucket(f"{name}/*") for name in buckets)),
+        Need("RemoveProjects", ("s3:DeleteObject",), (scope.bucket(f"{scope.render_bucket}/sites/*"),)),
         Need("ListObjects", ("s3:ListBucket",), tuple(scope.bucket(name) for name in buckets)),
         Need("Concurrency", ("lambda:GetFunctionConfiguration", "lambda:GetFunctionConcurrency"), functions),
         # Belongs to the account and knows no resource.
