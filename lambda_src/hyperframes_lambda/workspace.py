@@ -16,13 +16,15 @@ from hyperframes_lambda.media.process import DISK_FULL_HINT
 
 _PREFIX = "hyperframes-work-"
 _LOCK = ".lock"
-_NEARLY_NOTHING = 1 << 20
-"""Free bytes below which a browser or an encoder that died is taken to have died of it."""
+_NEARLY_NOTHING = 16 << 20
+"""Free bytes below which a browser or an encoder that died is taken to have died of it: its own files are gone by the time of the look."""
 
 _DIES_OF_A_FULL_DISK = {
     ErrorCode.BROWSER_CRASHED,
     ErrorCode.CAPTURE_STALLED,
     ErrorCode.CHROME_UNAVAILABLE,
+    # "ERR_INSUFFICIENT_RESOURCES" of a page that is loaded, among them.
+    ErrorCode.COMPOSITION_ERROR,
     ErrorCode.COMPOSITION_NOT_READY,
     ErrorCode.ENCODER_CRASHED,
     ErrorCode.ENCODER_FAILED,

@@ -33,7 +33,7 @@ PAGE = """<!doctype html><html><head><meta charset="utf-8"></head><body style="m
 document.getElementById("box").animate([{transform:"none"},{transform:"translate(70px,40px)"}],{duration:1000,fill:"both"});
 requestAnimationFrame(function step() {
   let sum = 0;
-  for (let i = 0; i < 1e7; i++) sum += i % 7;
+  for (let i = 0; i < 2e7; i++) sum += i % 7;
   document.body.dataset.sum = sum;
   requestAnimationFrame(step);
 });

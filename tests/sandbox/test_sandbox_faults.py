@@ -111,7 +111,7 @@ def test_a_tmp_that_fills_up_in_the_middle_of_a_chunk(bench: Bench) -> None:
     def act() -> None:
         ballast.extend(fill(folder) for folder in bench.scratch())
 
-    with bench.proxy.ruled(Rule(SIDECAR, after=act)):
+    with bench.proxy.ruled(Rule(SEGMENT, before=act)):
         failed = bench.run(render)
     for file in ballast:
         file.unlink(missing_ok=True)
@@ -211,8 +211,8 @@ def test_s3_on_a_bad_day_delays_the_render_and_nothing_else(bench: Bench, rule: 
 def test_s3_that_stays_away_fails_the_attempt_and_the_next_goes_on(bench: Bench) -> None:
     bench.configure()
     render = bench.render()
-    with bench.proxy.ruled(Rule(r"PUT .*/chunks/.*/000000-0-[0-9]+\.mp4$", times=5, status=500)):
+    with bench.proxy.ruled(Rule(r"PUT .*/chunks/.*/000000-0-[0-9]+\.mp4$", times=6, status=500)):
         done = bench.run(render)
 
     assert (done.status, set(done.failures)) == ("SUCCEEDED", {"S3_ACCESS_FAILED"}), done
-    require_same(bench, render, sent_twice=5)
+    require_same(bench, render, sent_twice=6)
