@@ -1,4 +1,7 @@
-"""`check`, `info`, `snapshot`: look at a project on this machine. The engine looks, as a process of its own; here its answer is shown."""
+"""`check`, `info`, `snapshot`, `estimate`: look at a project on this machine.
+
+The engine looks, as a process of its own; here its answer is shown.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,31 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from hyperframes_lambda.contract.authoring import CheckReport, DeclaredVariable, Failure, Finding, Picture, ProjectInfo, RemoteAsset
+from hyperframes_lambda.contract.authoring import (
+    CheckReport,
+    DeclaredVariable,
+    Failure,
+    Finding,
+    MeasuredProject,
+    Picture,
+    ProjectInfo,
+    RemoteAsset,
+)
 from hyperframes_lambda.contract.config import RenderConfig, fps_to_wire
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.media import MediaSource, MediaWindow
 from hyperframes_lambda.contract.toolset import TOOLSET_VARIABLE
+from hyperframes_provider.cli.aws import connect
 from hyperframes_provider.cli.console import Console, seconds
 from hyperframes_provider.cli.faults import FAILED, WrongRequest
 from hyperframes_provider.cli.tools import bring
 from hyperframes_provider.cli.values import render_config
-from hyperframes_provider.client.report import size
+from hyperframes_provider.client.calls import run
+from hyperframes_provider.client.concurrency import reconcile
+from hyperframes_provider.client.estimate import document
+from hyperframes_provider.client.estimate import estimate as expect
+from hyperframes_provider.client.report import dollars, size
+from hyperframes_provider.client.stack import describe_stack
 
 _SNAPSHOT = "hyperframes-airflow snapshot PROJECT --at 1.5,3s"
 
@@ -54,6 +72,35 @@ def info(options: argparse.Namespace, console: Console) -> int:
         for asset in found.remote:
             console.line("remote", _remote(asset))
     console.result(found.model_dump(mode="json", by_alias=True))
+    return 0
+
+
+def estimate(options: argparse.Namespace, console: Console) -> int:
+    """Say what a render will take and cost; with a stack's name, on that stack."""
+    memory, coordinator, timeout, concurrency = options.memory_mb, None, options.timeout, options.concurrency
+    if options.stack_name is not None:
+        reach = connect(options)
+        stack = describe_stack(reach, options.stack_name)
+        memory, coordinator = stack.memory_mb, stack.coordinator_memory_mb
+        timeout = int(stack.parameters.get("LambdaTimeoutSec", timeout))
+        concurrency = concurrency or run(reach, reconcile(stack.function_arn, asked=None)).limit
+    measured = MeasuredProject.model_validate(_ask("measure", options, console))
+    found = expect(
+        measured,
+        render_config(options),
+        memory_mb=memory,
+        timeout=timeout,
+        coordinator_memory_mb=coordinator,
+        concurrency=concurrency,
+        vcpu_factor=options.vcpu_factor,
+    )
+    if not console.as_json:
+        console.line("estimate", f"{_count(found.frames, 'frame')} · about {seconds(found.seconds)} · about {dollars(found.cost_usd)}")
+        console.line("chunks", found.sizing)
+        for assumption in found.assumptions:
+            console.line("assumes", assumption)
+        console.line("next", f"hyperframes-airflow render {options.project} -o OUT.mp4")
+    console.result(document(found, measured))
     return 0
 
 

@@ -9,15 +9,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from hyperframes_lambda.contract.toolset import Toolset
+from hyperframes_provider.cli.aws import connect
 from hyperframes_provider.cli.console import Console, seconds
 from hyperframes_provider.cli.faults import FAILED, WrongRequest
+from hyperframes_provider.client.errors import HyperFramesClientError
+from hyperframes_provider.client.health import StackCheck, check_stack
 from hyperframes_provider.local.toolset import ToolsetError, ensure_toolset, inspect, read_toolset, toolset_path
-from hyperframes_provider.local.toolset.doctor import State
+from hyperframes_provider.local.toolset.doctor import State, ToolStatus
 from hyperframes_provider.local.toolset.pins import Part
 from hyperframes_provider.local.toolset.report import Phase, SetupReporter
 
@@ -53,9 +57,11 @@ def versions(toolset: Toolset) -> str:
     return " · ".join([*browsers, *(f"{name} {'.'.join(tool.version.split('.')[:2])}" for name, tool in tools.items())])
 
 
-def doctor(options: argparse.Namespace, console: Console) -> int:  # noqa: ARG001  # every verb is called alike
+def doctor(options: argparse.Namespace, console: Console) -> int:
     """Print the report; exit 1 when something is missing or damaged."""
     found = inspect()
+    if options.stack_name is not None:
+        found += [_verdict(check) for check in _stack_checks(options)]
     width = max(len(status.name) for status in found)
     for status in found:
         if not console.as_json:
@@ -69,6 +75,18 @@ def doctor(options: argparse.Namespace, console: Console) -> int:  # noqa: ARG00
     sound = all(status.state in (State.OK, State.WARNING) for status in found)
     console.result({"ok": sound, "checks": [asdict(status) for status in found]})
     return 0 if sound else FAILED
+
+
+def _stack_checks(options: argparse.Namespace) -> list[StackCheck]:
+    try:
+        return check_stack(connect(options), options.stack_name, version=version("hyperframes-provider"))
+    except HyperFramesClientError as error:
+        # Also a verdict: the machine's own report is worth having without the stack's.
+        return [StackCheck("stack", "missing", "", error.message, error.hint or "")]
+
+
+def _verdict(check: StackCheck) -> ToolStatus:
+    return ToolStatus(check.name, State(check.state), check.version, check.detail, check.hint)
 
 
 def add(options: argparse.Namespace, console: Console) -> int:

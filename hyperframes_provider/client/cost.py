@@ -22,7 +22,7 @@ _STATES_OF_INVOCATION = 2
 """The task, and the choice whether it is complete; a further one ends the chunk."""
 _STATES_OF_PARENT = 4
 """Plan, the choice of the Map, the Map, Assemble."""
-_ASSEMBLE_SECONDS = 5.0
+ASSEMBLE_SECONDS = 5.0
 """What joining the segments of an ordinary video takes."""
 
 
@@ -66,14 +66,19 @@ def usage_of(history: History, now: datetime, reports: Iterable[ChunkProgress] =
 
 def estimate_of(plan: PlanResult) -> Usage:
     """What a render will use, as far as its plan can say: chunks as long as they are expected to take, and no fault."""
-    waves = math.ceil(plan.chunk_count / max(1, plan.max_parallel_chunks))
-    chunk = plan.estimated_seconds / max(1, waves)
+    return expected_usage(plan.chunk_count, plan.max_parallel_chunks, plan.estimated_seconds, plan_seconds=plan.duration_ms / 1000)
+
+
+def expected_usage(chunks: int, at_once: int, seconds: float, *, plan_seconds: float) -> Usage:
+    """What a render uses whose `chunks`, so many of them `at_once`, take `seconds` together, without a fault."""
+    waves = math.ceil(chunks / max(1, at_once))
+    chunk = seconds / max(1, waves)
     return Usage(
-        lambda_seconds=plan.chunk_count * chunk,
-        invocations=plan.chunk_count + 2,
-        transitions=_STATES_OF_PARENT + plan.chunk_count * (_STATES_OF_INVOCATION + 1),
-        puts=_PUTS_OF_PLAN + plan.chunk_count * _puts(chunk),
-        coordinator_seconds=plan.duration_ms / 1000 + _ASSEMBLE_SECONDS,
+        lambda_seconds=chunks * chunk,
+        invocations=chunks + 2,
+        transitions=_STATES_OF_PARENT + chunks * (_STATES_OF_INVOCATION + 1),
+        puts=_PUTS_OF_PLAN + chunks * _puts(chunk),
+        coordinator_seconds=plan_seconds + ASSEMBLE_SECONDS,
     )
 
 

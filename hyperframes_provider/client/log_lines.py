@@ -132,6 +132,8 @@ class LogReader:
         request = _REQUEST.search(text)
         if request is None or request[0] not in self._requests:
             return None
+        if text.startswith(("START", "END")):
+            return None
         action, chunk = self._requests[request[0]]
         level = "" if text.startswith("REPORT") else "ERROR"
         return LogLine(time, function, level, action, chunk, " ".join(text.split()))

@@ -68,11 +68,13 @@ def plan(
     scratch: Path | None = None,
     machine: Machine | None = None,
     concurrency: int | None = None,
+    on_cost: Callable[[FrameCost], None] = lambda _: None,
 ) -> Manifest:
     """Plan the render of `project_dir` into `plan_dir`; a plan for the same project, configuration and build that is there is returned.
 
     `project_sha256` is the digest of the project as it arrived (default: of its files); `scratch` is where the browser keeps its profile.
-    `machine` is what will render a chunk (default: this one), `concurrency` how many of them at once, if that is known.
+    `machine` is what will render a chunk (default: this one), `concurrency` how many of them at once, if that is known. `on_cost` is told
+    what a frame was found to take here, unless a plan that is there is returned.
     Raises `INVALID_CONFIG` for what contradicts the project, and whatever compiling, launching, opening and drawing raise.
     """
     tools = tools or find_tools()
@@ -117,6 +119,7 @@ def plan(
             variables=config.variables,
         )
         seen = _look(draft, plan_dir, tools, scratch, remote)
+        on_cost(seen.cost)
         files = draft.files | write_blobs(plan_dir, remote.files()) | seen.carried
     if config.format.spec.kind is Kind.SOUND and not seen.audio:
         message = f"there is no sound to make a {config.format.value} of: no <audio> and no <video> of the composition is heard"

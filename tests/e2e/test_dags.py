@@ -15,6 +15,7 @@ from whole_path import WholePath
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "dags" / "hyperframes_demo.py"
+BATCH = ROOT / "dags" / "hyperframes_batch.py"
 ADOPTED = Path(__file__).parent / "dags" / "adopted.py"
 
 Airflow = Callable[..., "subprocess.Popen[str]"]
@@ -64,6 +65,12 @@ def test_dags_test_renders_the_demo(deferrable: str, date: str, airflow: Airflow
 
     assert "240 frames" in output
     assert "4/4 chunks" in output
+
+
+def test_dags_test_renders_a_video_for_each_row(airflow: Airflow) -> None:
+    output = finished(airflow(BATCH, "dags", "test", "hyperframes_batch", "2026-01-04"))
+
+    assert "2 videos · 384 frames" in output
 
 
 def test_tasks_test_renders(airflow: Airflow, stack: WholePath) -> None:

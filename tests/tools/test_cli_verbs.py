@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -168,3 +170,62 @@ def test_an_interrupted_batch_stops_what_runs_and_its_project_can_then_be_remove
     assert said("sites", "remove", created["id"])["removed"] == created["id"]
     assert created["id"] not in [site["id"] for site in said("sites", "list")["sites"]]
     assert runner(deployed)("sites", "remove", created["id"]).returncode == 2
+
+
+def test_an_estimate_says_time_money_and_what_it_assumes(deployed: Path, said: Json) -> None:
+    plain = said("estimate", "tiny", "--memory-mb", "2048", "--vcpu-factor", "2")
+    assert (plain["frames"], plain["chunks"], plain["measured"]["width"]) == (6, 1, 32)
+    assert plain["seconds"] > plain["measured"]["capture"] * 2 * 6
+    assert 0 < plain["cost_usd"] < 0.01
+    assert any("2 times as long" in text for text in plain["assumptions"])
+    chunked = said("estimate", "tiny", "--stack-name", "hyperframes", "--chunk-size", "2")
+    assert (chunked["chunks"], "chunkSize 2" in chunked["sizing"], "3,008 MB" in chunked["sizing"]) == (3, True, True)
+    assert runner(deployed)("estimate", "tiny", "--stack-name", "nothing").returncode == 2
+    assert runner(deployed)("estimate", "tiny", "--vcpu-factor", "0").returncode == 2
+
+
+def test_quotas_say_how_many_chunks_run_at_once_and_what_may_not_be_asked(said: Json) -> None:
+    found = said("quotas")
+    values = {(value["service"], value["name"]): value for value in found["values"]}
+    assert found["chunks_at_once"] == values["lambda", "Concurrent executions"]["value"] > 0
+    assert "chunks of all renders together" in found["meaning"][0]
+    assert all(value["problem"] for value in found["values"] if value["value"] is None)
+
+
+def test_the_doctor_looks_at_a_stack(said: Json) -> None:
+    checks = {check["name"]: check for check in said("doctor", "--stack-name", "hyperframes")["checks"]}
+    assert [checks[name]["state"] for name in ("stack", "versions", "bucket", "concurrency")] == ["ok"] * 4
+    assert [check["state"] for name, check in checks.items() if name.startswith("function ")] == ["ok"]
+    missing = {check["name"]: check for check in said("doctor", "--stack-name", "nothing", code=1)["checks"]}
+    assert (missing["stack"]["state"], missing["stack"]["hint"]) == ("missing", "hyperframes-airflow deploy --stack-name nothing")
+
+
+def test_a_stopped_render_is_continued_in_place_of_begun_anew(deployed: Path, said: Json) -> None:
+    project(deployed / "steady", seconds=20)
+    with subprocess.Popen(
+        command("render", "steady", "-o", "out/steady.mp4", "--chunk-size", "30"),
+        env=environment(deployed),
+        cwd=deployed,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert any("planned" in line for line in process.stdout)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    stopped = said("list", "--status", "aborted", "--limit", "1")["renders"][0]
+    again = said("redrive", stopped["execution_arn"])
+    assert again["how"] in ("started", "redriven")
+    assert said("progress", again["execution_arn"], "--watch")["status"] == "SUCCEEDED"
+    assert runner(deployed)("redrive", again["execution_arn"]).returncode == 2
+
+
+def test_the_examples_of_the_python_api_run(deployed: Path, said: Json) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", (Path(__file__).parents[2] / "docs/python-api.md").read_text(), re.DOTALL | re.MULTILINE)
+    environ = environment(deployed) | {"AWS_ENDPOINT_URL": said("local", "status")["url"]}
+    done = subprocess.run([sys.executable, "-c", "\n".join(blocks)], env=environ, cwd=deployed, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert len(blocks) == 6
+    assert (deployed / "videos/ada.mp4").stat().st_size > 0
+    assert "1 succeeded started" in done.stdout

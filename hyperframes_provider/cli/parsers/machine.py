@@ -13,7 +13,8 @@ def register(verbs: Verbs) -> None:
     setup.add_argument(
         "--chrome", type=Path, metavar="PATH", help="also register this chrome-headless-shell, as ChromeSource=chrome-headless-shell"
     )
-    verbs.add("doctor", "tools.doctor", "say what is there, which versions, and what is missing", verbs.quiet)
+    doctor = verbs.add("doctor", "tools.doctor", "say what is there, which versions, and what is missing", verbs.aws)
+    doctor.add_argument("--stack-name", metavar="NAME", help="also look at this stack: versions, functions, bucket, quotas")
     add = verbs.add("add", "tools.add", "copy a pinned script library into a project", verbs.quiet)
     add.add_argument("library", metavar="LIBRARY", help="such as gsap")
     add.add_argument("--to", type=Path, required=True, metavar="DIR", help="the folder that receives it, as gsap.min.js")

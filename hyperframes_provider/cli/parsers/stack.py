@@ -1,4 +1,4 @@
-"""`build`, `deploy`, `destroy`: the code and the CloudFormation stack."""
+"""`build`, `deploy`, `destroy`, `quotas`: the code and the CloudFormation stack."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ def register(verbs: Verbs) -> None:
     """Add the verbs."""
     _build(verbs)
     _deploy(verbs)
+    quotas = "say what the account allows, and how many chunks can run at once"
+    verbs.add("quotas", "quotas.quotas", quotas, verbs.stack)
     verbs.add("destroy", "stack.destroy", "delete the stack; its bucket stays, with everything in it", verbs.stack)
 
 

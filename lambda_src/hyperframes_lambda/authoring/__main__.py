@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hyperframes_lambda.authoring import check, info, snapshot
+from hyperframes_lambda.authoring import check, info, measure, snapshot
 from hyperframes_lambda.contract.authoring import Failure
 from hyperframes_lambda.contract.config import parse_config
 from hyperframes_lambda.contract.errors import RenderError
@@ -40,6 +40,8 @@ def _answer(options: argparse.Namespace) -> Any:
                 return info(options.project, config, work).model_dump(mode="json", by_alias=True)
             if options.verb == "check":
                 return check(options.project, config, work).model_dump(mode="json", by_alias=True)
+            if options.verb == "measure":
+                return measure(options.project, config, work).model_dump(mode="json", by_alias=True)
             pictures = snapshot(options.project, config, options.at, options.output, work)
             return [picture.model_dump(mode="json", by_alias=True) for picture in pictures]
         except (RenderError, OSError) as error:
@@ -51,7 +53,7 @@ def _answer(options: argparse.Namespace) -> Any:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m hyperframes_lambda.authoring", description="Look at a project without rendering it.")
-    parser.add_argument("verb", choices=("info", "check", "snapshot"))
+    parser.add_argument("verb", choices=("info", "check", "measure", "snapshot"))
     parser.add_argument("project", type=Path)
     parser.add_argument("--config", default="{}", metavar="JSON", help="a RenderConfig")
     parser.add_argument("--at", type=float, action="append", default=[], metavar="SECONDS", help="snapshot: a moment; may be repeated")

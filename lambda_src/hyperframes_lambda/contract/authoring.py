@@ -87,6 +87,27 @@ class CheckReport(WireModel):
         return not any(finding.severity is Severity.ERROR for finding in self.findings)
 
 
+class MeasuredProject(WireModel):
+    """What a render of a project has to do, and what a frame of it takes on the machine that looked."""
+
+    frames: int
+    """Pictures to draw: 1 for a still, 0 for sound alone."""
+    width: int
+    height: int
+    """Of the output."""
+    fps: Fps
+    duration: float
+    """Of the composition."""
+    capture: float
+    """Seconds to draw a frame, on average of those that were drawn."""
+    worst: float
+    """Seconds for the dearest one."""
+    encode: float
+    """Seconds of a processor to encode one."""
+    plan_seconds: float
+    """How long planning took."""
+
+
 class Picture(WireModel):
     """One PNG that `snapshot` wrote: what the video shows at `time`."""
 
