@@ -454,7 +454,6 @@ def _render_needs(scope: Scope) -> list[Need]:
         Need("Concurrency", ("lambda:GetFunctionConfiguration", "lambda:GetFunctionConcurrency"), functions),
         # These belong to the account and know no resource.
         Need("Quota", ("lambda:GetAccountSettings", "servicequotas:GetServiceQuota", "servicequotas:ListServiceQuotas"), ("*",)),
-        Need("RemoveSites", ("s3:DeleteObject",), (scope.bucket(f"{scope.render_bucket}/sites/*"),)),
         Need("ReadLogs", ("logs:FilterLogEvents",), logs),
         *([Need("UseKey", ("kms:Decrypt", "kms:GenerateDataKey"), (scope.kms_key_arn,))] if scope.kms_key_arn else []),
     ]
