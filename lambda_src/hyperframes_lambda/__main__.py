@@ -99,6 +99,7 @@ def _config(options: argparse.Namespace) -> RenderConfig:
         raise RenderError(
             ErrorCode.INVALID_CONFIG, f"PROJECT {options.project} is no folder", hint="Name the folder that holds index.html."
         )
+    fields = _fields(options.set)
     given = {
         "fps": options.fps,
         "width": options.width,
@@ -108,9 +109,9 @@ def _config(options: argparse.Namespace) -> RenderConfig:
         "crf": options.crf,
         "variables": _variables(options.variables),
         "chunkSize": options.chunk_size,
-        "maxParallelChunks": _max_parallel(options),
+        "maxParallelChunks": None if "targetChunkFrames" in fields else _max_parallel(options),
     }
-    config = parse_config({name: value for name, value in given.items() if value is not None} | _fields(options.set), where="option")
+    config = parse_config({name: value for name, value in given.items() if value is not None} | fields, where="option")
     named = format_of(options.output.suffix)
     if named is not None and named is not config.format and not options.output.is_dir():
         message = f"-o {options.output}: the format {config.format.value} does not make a {options.output.suffix}"

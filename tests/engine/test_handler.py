@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,13 +22,19 @@ from typing import Any
 import av
 import boto3
 import pytest
+from drawn_render import manifest_of
 from moto import mock_aws
 
 from hyperframes_lambda import handler as handler_module
 from hyperframes_lambda import workspace as workspace_module
+from hyperframes_lambda.contract.config import RenderConfig
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.events import RenderChunkEvent, parse_event
+from hyperframes_lambda.contract.formats import OutputFormat
+from hyperframes_lambda.contract.plan import PlannedChunk, parse_manifest
+from hyperframes_lambda.contract.segments import Segment
 from hyperframes_lambda.handler import ChunkSignals, handler
+from hyperframes_lambda.render_chunk import missing_of
 from hyperframes_lambda.storage import S3Location, Storage
 from hyperframes_lambda.workspace import as_disk_full, workspace
 from hyperframes_provider.client.objects import fetch_package
@@ -206,6 +213,93 @@ def test_a_render_from_archive_to_video(bucket: Bucket, tmp_path: Path, packets:
     assert name == "PLAN_ARTIFACT_DIGEST_MISMATCH"
     assert text.startswith("RenderChunk 1 (frames 12\N{EN DASH}23): ")
     assert handler(chunk_event(plan_hash, 0), CONTEXT)["Reused"] is True
+
+
+def short_of_time(milliseconds: int) -> SimpleNamespace:
+    return SimpleNamespace(**(vars(CONTEXT) | {"get_remaining_time_in_millis": lambda: milliseconds}))
+
+
+def test_a_chunk_without_time_goes_on_where_it_stopped(bucket: Bucket) -> None:
+    plan_hash = handler(plan_event(), CONTEXT)["PlanHash"]
+    # The time is over before the first frame: one is drawn nevertheless, or it would be so for ever.
+    first = handler(chunk_event(plan_hash), short_of_time(10))
+    assert (first["Complete"], first["NextFrame"], first["FramesEncoded"], first["FramesRendered"]) == (False, 1, 1, 1)
+    progress = json.loads(bucket.get(f"{PREFIX}progress/000000.json"))
+    assert (progress["FramesDone"], progress["Complete"], progress["Checkpoints"]) == (1, False, 1)
+    name, text = refused(assemble_event(plan_hash))
+    assert (name, "frames 1 to 11 of chunk 0 are not in" in text) == ("VERIFICATION_FAILED", True)
+
+    second = handler(chunk_event(plan_hash), CONTEXT)
+    assert (second["Complete"], second["FramesEncoded"], second["FramesRendered"], "NextFrame" in second) == (True, 12, 11, False)
+    assert second["SegmentS3Uris"] == [f"{PREFIX}chunks/{plan_hash}/000000-1-11.mp4"]
+    # A damaged segment is not taken, nor what nothing vouches for.
+    handler(chunk_event(plan_hash, 1), CONTEXT)
+    bucket.put(f"{PREFIX}chunks/{plan_hash}/000000-0-5.mp4", b"of an invocation that died")
+    assert handler(assemble_event(plan_hash), CONTEXT)["FramesEncoded"] == 24
+    bucket.put(f"{PREFIX}chunks/{plan_hash}/000000-1-11.mp4", b"damaged")
+    name, text = refused(assemble_event(plan_hash))
+    assert (name, "000000-1-11.mp4 is not what it should be" in text) == ("VERIFICATION_FAILED", True)
+
+
+def test_without_a_runtime_cap_there_is_no_deadline(bucket: Bucket) -> None:
+    config = {"fps": 24, "quality": "draft", "chunkSize": 12, "runtimeCap": "none"}
+    plan_hash = handler(plan_event(Config=config), CONTEXT)["PlanHash"]
+    assert handler(chunk_event(plan_hash), short_of_time(10))["Complete"] is True
+
+
+def test_a_segment_that_cannot_be_stored_ends_the_chunk(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan_hash = handler(plan_event(), CONTEXT)["PlanHash"]
+    upload = Storage.upload
+
+    def refuse_segments(self: Storage, path: Path, location: S3Location, **options: Any) -> None:
+        if path.suffix == ".mp4":
+            raise RenderError(ErrorCode.S3_ACCESS_FAILED, "S3 is away")
+        upload(self, path, location, **options)
+
+    monkeypatch.setattr(Storage, "upload", refuse_segments)
+    assert refused(chunk_event(plan_hash))[0] == "S3_ACCESS_FAILED"
+    monkeypatch.undo()
+    assert sorted(bucket.etags(f"{PREFIX}chunks/")) == ["000000-0-11.mp4.frames"]
+
+
+def test_what_may_run_at_once_is_the_accounts_and_not_the_plans(bucket: Bucket) -> None:
+    config = {"fps": 24, "quality": "draft", "chunkSize": 3}
+    planned = handler(plan_event(Config=config | {"concurrencyLimit": 2}), CONTEXT)
+    assert (planned["ChunkCount"], planned["MaxParallelChunks"]) == (8, 2)
+    again = handler(plan_event(Config=config), CONTEXT)
+    assert (again["PlanHash"], again["Reused"]) == (planned["PlanHash"], True)
+    for wrong in (0, "2", True):
+        name, text = refused(plan_event(Config=config | {"concurrencyLimit": wrong}))
+        assert (name, f"Config.concurrencyLimit: {wrong!r}" in text) == ("INVALID_CONFIG", True)
+
+
+def test_plan_chooses_for_the_function_that_renders_the_chunks(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "3008")
+    planned = handler(plan_event(Config={"fps": 24}), CONTEXT)
+    assert (planned["Chunks"], planned["MaxParallelChunks"]) == ([0], 1)
+    assert "a frame measured" in planned["Sizing"] and "3,008 MB = 1.7 vCPUs" in planned["Sizing"]
+    monkeypatch.setenv("HYPERFRAMES_CHUNK_MEMORY_MB", "10240")
+    monkeypatch.setenv("HYPERFRAMES_CHUNK_TIMEOUT_SEC", "60")
+    assert "10,240 MB = 5.8 vCPUs" in handler(plan_event(Config={"fps": 25}), CONTEXT)["Sizing"]
+
+
+def test_the_segments_of_ten_thousand_chunks_are_found() -> None:
+    """What Plan writes, and what Assemble does before it fetches anything."""
+    chunks = [PlannedChunk(index=index, first=3 * index, last=3 * index + 2) for index in range(10_000)]
+    changes = {"total_frames": 30_000, "segment_frames": 3, "chunks": chunks}
+    started = time.monotonic()
+    manifest = manifest_of(RenderConfig(format=OutputFormat.MP4)).model_copy(update=changes).sealed()
+    assert parse_manifest(manifest.to_json()) == manifest
+    names = [f"{chunk.index:06d}-{chunk.first}-{chunk.last}.mp4" for chunk in chunks]
+
+    class Listed(Storage):
+        def keys(self, prefix: S3Location) -> set[str]:
+            return {name + ending for name in names for ending in ("", ".frames", ".json")}
+
+    found = handler_module._finished_segments(Listed(None, {BUCKET}), S3Location(BUCKET, "renders/r1/chunks/h/"), manifest)
+    assert sorted(found) == [Segment(chunk.index, chunk.first, chunk.last) for chunk in chunks]
+    assert all(missing_of(manifest, segment.chunk, [segment]).complete for segment in found)
+    assert time.monotonic() - started < 10
 
 
 def test_variables_that_outgrew_the_input_are_read_from_where_it_says(bucket: Bucket) -> None:

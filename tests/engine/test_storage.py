@@ -49,6 +49,15 @@ def test_only_the_stacks_bucket_and_the_allowed_ones_are_touched(storage: Storag
         assert foreign in caught.value.message
 
 
+def test_a_long_listing_comes_in_pages(storage: Storage) -> None:
+    first: dict[str, Any] = {"IsTruncated": True, "NextContinuationToken": "more", "Contents": [{"Key": "r/1"}]}
+    where = {"Bucket": BUCKET, "Prefix": "r/"}
+    with Stubber(storage._s3) as stub:
+        stub.add_response("list_objects_v2", first, where)
+        stub.add_response("list_objects_v2", {"Contents": [{"Key": "r/2"}]}, where | {"ContinuationToken": "more"})
+        assert storage.keys(S3Location(BUCKET, "r/")) == {"1", "2"}
+
+
 def test_objects_come_and_go_whole(storage: Storage, tmp_path: Path) -> None:
     prefix = S3Location(BUCKET, "renders/r/")
     storage.write(prefix / "a.json", b"{}")

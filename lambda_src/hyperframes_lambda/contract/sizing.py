@@ -42,10 +42,11 @@ _LEAST_SECONDS = 1.0
 BASE_MB = 300
 """Memory of the function's own process, of what it caches and of the tools that it unpacks."""
 
-WORKER_MB, WORKER_BYTES_PER_PIXEL = 450, 150
-"""Memory of one process with its browser and its encoder: a fixed part, and one that grows with the frame.
+WORKER_MB, WORKER_BYTES_PER_PIXEL = 500, 350
+"""Memory of one process with its browser and its encoders: a fixed part, and one that grows with the frame.
 
-Measured: see docs/reference.md, "How a render is cut".
+Measured at 1920x1080 with H.264 at standard quality on two processors: 850 to 1075 MB while one segment is finished and the next one drawn
+(Python 85, Playwright's driver 160, Chromium 270, two ffmpeg 560). The rest is for encoders with the threads of six processors.
 """
 
 
