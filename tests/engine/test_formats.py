@@ -28,12 +28,13 @@ from hyperframes_lambda.contract.config import METADATA_NAMES, parse_config
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.formats import FRAME_RATES, GIF_RATES, Kind, OutputFormat
 from hyperframes_lambda.contract.media import AudioTrack, MediaSource
-from hyperframes_lambda.contract.plan import Canvas, Manifest, PlanFile, blob_path
+from hyperframes_lambda.contract.plan import Canvas, Manifest, PlanFile, PlannedChunk, blob_path
 from hyperframes_lambda.contract.segments import Segment
+from hyperframes_lambda.contract.sizing import FrameCost, Wishes, choose
 from hyperframes_lambda.contract.toolset import Toolset
 from hyperframes_lambda.media.gate_record import ChunkRecord, digest, packets_of, record_path
 from hyperframes_lambda.media.png import tagged_srgb
-from hyperframes_lambda.plan import planned_chunks
+from hyperframes_lambda.plan import here, planned_sizing
 from hyperframes_lambda.plan_folder import file_sha256, write_manifest
 from hyperframes_lambda.segment_writer import segment_writer
 from hyperframes_lambda.tools import find_tools
@@ -42,6 +43,7 @@ from hyperframes_provider.local.toolset.setup import ensure_part
 
 WIDTH, HEIGHT = 160, 90
 RATE = 48_000
+COST = FrameCost(0.01, 0.01, 0.01)
 
 Pixels = NDArray[np.uint8]
 Render = Callable[..., "Rendered"]
@@ -115,7 +117,12 @@ def render(tmp_path: Path, tone: Path) -> Render:
         tools, plan_dir = find_tools(), tmp_path / f"plan-{name}"
         settings = parse_config({"quality": "draft", "maxParallelChunks": 100, "fps": 30, **config})
         assert settings.fps is not None
-        total, chunks = planned_chunks(settings, frames, settings.fps)
+        total, sizing = planned_sizing(
+            settings,
+            frames,
+            settings.fps,
+            lambda total: choose(total, WIDTH * HEIGHT, COST, here(), Wishes(settings.chunk_size, settings.max_parallel_chunks)),
+        )
         files, extra = {}, {}
         if sound:
             sha256 = file_sha256(tone)
@@ -139,7 +146,7 @@ def render(tmp_path: Path, tone: Path) -> Render:
             width=WIDTH,
             height=HEIGHT,
             total_frames=total,
-            chunks=chunks,
+            chunks=[PlannedChunk.of(chunk) for chunk in sizing.chunks],
             segment_frames=total,
             **extra,
         ).sealed()

@@ -11,7 +11,8 @@ import pytest
 from hyperframes_lambda.contract.config import METADATA_NAMES, parse_config
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.formats import FORMATS, FRAME_RATES, SEGMENT_CONTENT_TYPES, Kind, OutputFormat, format_of
-from hyperframes_lambda.plan import planned_chunks
+from hyperframes_lambda.contract.sizing import FrameCost, Machine, Sizing, Wishes, choose
+from hyperframes_lambda.plan import planned_sizing
 
 
 @pytest.mark.parametrize(
@@ -104,6 +105,10 @@ def test_what_is_accepted_survives_the_wire(config: dict[str, Any]) -> None:
     assert {name: value for name, value in config.items() if name != "format"}.items() <= read.to_wire().items()
 
 
+def cut(total: int) -> Sizing:
+    return choose(total, 320 * 180, FrameCost(0.1, 0.1, 0.01), Machine.of_function(10_240, 900), Wishes())
+
+
 @pytest.mark.parametrize(
     ("at", "fps", "frame"),
     [
@@ -116,10 +121,12 @@ def test_what_is_accepted_survives_the_wire(config: dict[str, Any]) -> None:
     ],
 )
 def test_a_moment_is_the_frame_that_is_shown_then(at: float, fps: Fraction, frame: int) -> None:
-    total, chunks = planned_chunks(parse_config({"format": "png", "at": at}), 24, fps)
-    assert (total, [(chunk.first, chunk.last) for chunk in chunks]) == (1, [(frame, frame)])
+    total, sizing = planned_sizing(parse_config({"format": "png", "at": at}), 24, fps, cut)
+    assert (total, [(chunk.first, chunk.last) for chunk in sizing.chunks]) == (1, [(frame, frame)])
+    assert (sizing.segment_frames, sizing.workers, sizing.max_parallel) == (1, 1, 1)
 
 
 @pytest.mark.parametrize("fps", FRAME_RATES, ids=str)
 def test_sound_alone_keeps_the_length_and_needs_no_chunks(fps: Fraction) -> None:
-    assert planned_chunks(parse_config({"format": "wav"}), 240, fps) == (240, [])
+    total, sizing = planned_sizing(parse_config({"format": "wav"}), 240, fps, cut)
+    assert (total, sizing.chunks) == (240, [])

@@ -17,6 +17,9 @@ _CODEC_NAMES = {OutputFormat.PNG: "png", OutputFormat.JPEG: "mjpeg", OutputForma
 _JPEG_SCALE = {Quality.DRAFT: 6, Quality.STANDARD: 3, Quality.HIGH: 2}
 """Quantiser of each quality: about 75, 90 and 95 of the hundred that other programs count."""
 
+_JPEG_END, _MISREAD_END = b"\xff\xd9", "EOI missing"
+"""How a JPEG ends, and what ffmpeg 7 says of one that ends so and is of a single colour."""
+
 _WEBP = {Quality.DRAFT: {"quality": 75}, Quality.STANDARD: {"quality": 90}, Quality.HIGH: {"lossless": 1}}
 
 
@@ -41,7 +44,9 @@ def write_still(ffmpeg_path: Path, png: bytes, out: Path, *, kind: OutputFormat,
 
 def verify_still(ffmpeg_path: Path, still: Path, *, kind: OutputFormat, width: int, height: int) -> dict[str, Any]:
     """Raise `VERIFICATION_FAILED` unless `still` is one picture of the planned kind and size that decodes cleanly; return what it is."""
-    listing, found = look(ffmpeg_path, still, decode=True)
+    if kind is OutputFormat.JPEG and not still.read_bytes().endswith(_JPEG_END):
+        raise wrong(still, "it is cut short")
+    listing, found = look(ffmpeg_path, still, decode=True, harmless=_MISREAD_END if kind is OutputFormat.JPEG else None)
     if (found.codec, found.size) != (_CODEC_NAMES[kind], (width, height)):
         raise wrong(still, f"it is {found.codec} {found.size[0]}x{found.size[1]}, planned is {_CODEC_NAMES[kind]} {width}x{height}")
     if len(listing.decoded_sizes) != 1:
