@@ -449,11 +449,11 @@ def _render_needs(scope: Scope) -> list[Need]:
         ),
         Need("FollowChunks", ("states:DescribeMapRun",), (scope.arn("states", f"mapRun:{machine}/*:*"),)),
         Need("Objects", ("s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"), tuple(scope.bucket(f"{name}/*") for name in buckets)),
+        Need("RemoveProjects", ("s3:DeleteObject",), (scope.bucket(f"{scope.render_bucket}/sites/*"),)),
         Need("ListObjects", ("s3:ListBucket",), tuple(scope.bucket(name) for name in buckets)),
         Need("Concurrency", ("lambda:GetFunctionConfiguration", "lambda:GetFunctionConcurrency"), functions),
         # These belong to the account and know no resource.
         Need("Quota", ("lambda:GetAccountSettings", "servicequotas:GetServiceQuota", "servicequotas:ListServiceQuotas"), ("*",)),
-        Need("RemoveSites", ("s3:DeleteObject",), (scope.bucket(f"{scope.render_bucket}/sites/*"),)),
         Need("ReadLogs", ("logs:FilterLogEvents",), logs),
         *([Need("UseKey", ("kms:Decrypt", "kms:GenerateDataKey"), (scope.kms_key_arn,))] if scope.kms_key_arn else []),
     ]

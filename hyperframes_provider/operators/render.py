@@ -54,8 +54,8 @@ class HyperFramesRenderOperator(HyperFramesBaseOperator):
     :param config: what else is asked of the render: `format` (mp4, webm, mov, hls, gif, png-sequence, png, jpeg, webp, m4a, wav), `codec`,
         `fps`, `width`, `height`, `quality`, `crf` or `bitrate`, `audio`, `audioCodec`, `audioBitrate`, `metadata`, `frame` or `at` of a
         still, `gifLoop`, `hlsSegmentSeconds`, `chunkSize` or `targetChunkFrames`, `maxParallelChunks`, `runtimeCap`, `entryFile`,
-        `strictVariables`; `sidecars` (any of `poster`, `contact-sheet`, `captions`, `report`) are written beside the output. Validated
-        when the DAG is parsed as far as it holds no template
+        `strictVariables`; `sidecars` (any of `poster`, `contact-sheet`, `captions`, `report`) are written beside the output. Validated when
+        the DAG is parsed as far as it holds no template
     :param wait_for_completion: False returns once the render is started, with `execution_arn`, `render_id` and `output_uri`, for a
         sensor to wait for
     :param poll_interval: seconds between two looks at a long render; the first ones follow faster

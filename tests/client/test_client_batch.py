@@ -104,7 +104,7 @@ class FakeAws:
         return self
 
     def pass_time(self, _seconds: float) -> None:
-        for execution in self.executions.values():
+        for execution in list(self.executions.values()):
             if execution["status"] == "RUNNING":
                 execution["status"] = "FAILED" if self.fails(execution["input"]) else "SUCCEEDED"
 
@@ -114,7 +114,7 @@ class FakeAws:
         if arn in self.executions:
             raise ClientError({"Error": {"Code": "ExecutionAlreadyExists", "Message": ""}}, "StartExecution")
         self.executions[arn] = {"executionArn": arn, "name": name, "status": "RUNNING", "startDate": NOW, "input": input}
-        self.most_running = max(self.most_running, sum(item["status"] == "RUNNING" for item in self.executions.values()))
+        self.most_running = max(self.most_running, sum(item["status"] == "RUNNING" for item in list(self.executions.values())))
         return {"executionArn": arn}
 
     def list_executions(self, **arguments: Any) -> dict[str, Any]:

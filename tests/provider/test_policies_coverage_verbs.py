@@ -31,12 +31,14 @@ def test_the_verbs(aws: Any, project: Path, tmp_path: Path, capsys: pytest.Captu
         archive.write(Path(__file__).with_name("tiny_renderer.py"), "handler.py")
         archive.writestr("of_this_test", "so that it is uploaded")
 
-    def run(verb: str, *arguments: str, ends: int = 0) -> dict[str, Any]:
+    def run(*arguments: str, ends: int = 0) -> dict[str, Any]:
         capsys.readouterr()
-        stack = () if verb == "download" else ("--stack-name", NAME)
-        assert main([verb, *arguments, *stack, "--endpoint-url", aws.endpoint_url, "--json"]) == ends
+        assert main([*arguments, "--stack-name", NAME, "--endpoint-url", aws.endpoint_url, "--json"]) == ends
         document: dict[str, Any] = json.loads(capsys.readouterr().out)
         return document
+
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"variables": {"title": "one"}}\n{"variables": {"title": "two"}}\n')
 
     with recorded() as deploying:
         output = f"s3://{run('deploy', '--code', str(code))['bucket']}/outputs/out.mp4"
@@ -49,19 +51,21 @@ def test_the_verbs(aws: Any, project: Path, tmp_path: Path, capsys: pytest.Captu
         run("render", str(project), "-o", output, "--var", f"fail={failing}", ends=1)
         run("progress", "latest", "--watch", ends=1)
         run("cancel", "latest", ends=1)  # it has ended already
-        run("redrive", "latest")
-        run("list")
         run("logs", "latest")
+        run("redrive", "latest")
+        run("progress", "latest", "--watch", ends=1)
+        run("list")
         run("quotas")
-        (tmp_path / "rows.jsonl").write_text('{"variables": {"chunks": 1}}\n{"variables": {"chunks": 1, "mention": "x"}}\n')
-        run("render-batch", str(project), "--rows", str(tmp_path / "rows.jsonl"))
+        run("render-batch", str(project), "--rows", str(rows), "-o", f"{output.removesuffix('.mp4')}-{{title}}.mp4")
+        site = run("sites", "create", str(project))
         run("sites", "list")
-        run("sites", "remove", run("sites", "create", str(project))["id"], "--force")
+        run("sites", "remove", str(site["id"]))
     with recorded() as destroying:
         run("destroy")
 
     assert {"cloudformation.ExecuteChangeSet", "s3.PutObject"} <= actions(deploying)
     assert {"stepfunctions.StartExecution", "stepfunctions.GetExecutionHistory", "logs.FilterLogEvents"} <= actions(rendering)
+    assert {"stepfunctions.RedriveExecution", "stepfunctions.ListExecutions", "s3.DeleteObject"} <= actions(rendering)
     assert refused([*deploying, *destroying], policy_of(user_needs(SCOPE, "deploy"))) == set()
     assert refused(rendering, policy_of(user_needs(SCOPE, "render"))) == set()
     assert refused([*deploying, *rendering, *destroying], policy_of(user_needs(SCOPE))) == set()

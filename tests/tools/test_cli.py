@@ -81,7 +81,7 @@ def test_help_needs_neither_airflow_nor_the_endpoint(run: Run) -> None:
         (["deploy", "--profile", "nobody"], "nobody"),
         (["add", "jquery", "--to", "."], "gsap"),
         (["local", "up", "--port", "70000"], "70000"),
-        (["download", "nowhere", "-o", "x"], "s3://"),
+        (["download", "s3://B/key", "-o", "x"], "s3://"),
     ],
 )
 def test_a_wrong_request_exits_2_and_names_the_next_command(arguments: list[str], said: str, run: Run) -> None:
@@ -107,7 +107,7 @@ def test_an_endpoint_that_does_not_answer_exits_1(run: Run) -> None:
 
 
 def test_build_writes_the_zip_that_it_describes(run: Run, tmp_path: Path) -> None:
-    done = run("build", "-o", "code/handler.zip", "--json")
+    done = run("build", "--slim", "-o", "code/handler.zip", "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["bytes"] == (tmp_path / "code/handler.zip").stat().st_size

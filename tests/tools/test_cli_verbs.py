@@ -201,7 +201,7 @@ def test_the_doctor_looks_at_a_stack(said: Json) -> None:
 
 
 def test_a_stopped_render_is_continued_in_place_of_begun_anew(deployed: Path, said: Json) -> None:
-    project(deployed / "steady", seconds=20)
+    project(deployed / "steady", seconds=10)
     with subprocess.Popen(
         command("render", "steady", "-o", "out/steady.mp4", "--chunk-size", "30"),
         env=environment(deployed),
