@@ -53,10 +53,10 @@ def rendered(tmp_path: Path, planned: Callable[[Path], tuple[Path, Manifest]]) -
         out.mkdir()
         frames = []
         for chunk in cut:
-            (finished,) = render_chunk(plan_dir, chunk.index, out).finished
-            with tarfile.open(finished.path) as segment:
-                members = sorted(segment.getmembers(), key=lambda member: member.name)
-                frames += [file.read() for member in members if (file := segment.extractfile(member))]
+            for finished in render_chunk(plan_dir, chunk.index, out).finished:
+                with tarfile.open(finished.path) as segment:
+                    members = sorted(segment.getmembers(), key=lambda member: member.name)
+                    frames += [file.read() for member in members if (file := segment.extractfile(member))]
         assert len(cut) == chunks
         return frames
 
