@@ -321,10 +321,10 @@ def frames(tmp_path: Path, manifest: Manifest) -> list[NDArray[np.uint8]]:
     found: list[NDArray[np.uint8]] = []
     (tmp_path / "segments").mkdir(exist_ok=True)
     for chunk in manifest.chunks:
-        (finished,) = render_chunk(tmp_path / "plan", chunk.index, tmp_path / "segments", scratch=tmp_path).finished
-        with tarfile.open(finished.path) as tar:
-            pictures = sorted((member for member in tar if member.name.endswith(".png")), key=lambda member: member.name)
-            found += [np.asarray(Image.open(io.BytesIO(tar.extractfile(picture).read())).convert("RGB")) for picture in pictures]  # type: ignore[union-attr]
+        for finished in render_chunk(tmp_path / "plan", chunk.index, tmp_path / "segments", scratch=tmp_path).finished:
+            with tarfile.open(finished.path) as tar:
+                pictures = sorted((member for member in tar if member.name.endswith(".png")), key=lambda member: member.name)
+                found += [np.asarray(Image.open(io.BytesIO(tar.extractfile(picture).read())).convert("RGB")) for picture in pictures]  # type: ignore[union-attr]
     return found
 
 
