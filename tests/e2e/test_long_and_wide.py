@@ -147,8 +147,9 @@ def progress_keys(stack: WholePath, prepared: PreparedRender) -> list[str]:
     return sorted(stack.keys(f"{prepared.prefix.uri}progress/"))
 
 
-def test_two_renders_of_forty_chunks_that_share_two_invocations_fail_nowhere(client: RenderClient, stack: WholePath, prepared) -> None:
-    renders = [prepared(stack, f"shared-{number}", 120, {"chunkSize": 3, "maxParallelChunks": 40}) for number in (1, 2)]
+def test_forty_chunks_that_share_two_invocations_with_another_render_fail_nowhere(client: RenderClient, stack: WholePath, prepared) -> None:
+    chunks = (40, 4)
+    renders = [prepared(stack, f"shared-{count}", 40, {"chunkSize": 40 // count, "maxParallelChunks": 40}) for count in chunks]
     lines: list[str] = []
     with configured(stack, reserved=2):
         arns = [client.start(render, warn=lines.append).execution_arn for render in renders]
@@ -156,8 +157,8 @@ def test_two_renders_of_forty_chunks_that_share_two_invocations_fail_nowhere(cli
             client.wait(arn, say=lines.append)
     results = [client.conclude(arn) for arn in arns]
 
-    assert [(result.chunks, result.frames, result.retries) for result in results] == [(40, 120, 0)] * 2
-    assert [result.invocations for result in results] == [42, 42]
+    assert [(result.chunks, result.frames, result.retries) for result in results] == [(count, 40, 0) for count in chunks]
+    assert [result.invocations for result in results] == [count + 2 for count in chunks]
     assert sum(result.throttled for result in results) > 0
     assert not [line for line in lines if "retried" in line]
     assert "maxParallelChunks 40 is more than can run at once: 2, because" in lines[0]
@@ -171,22 +172,22 @@ def test_two_renders_of_forty_chunks_that_share_two_invocations_fail_nowhere(cli
 
 
 def test_more_chunks_than_an_inline_map_takes_are_executions_of_their_own(client: RenderClient, stack: WholePath, prepared) -> None:
-    render = prepared(stack, "wide", 120, {"chunkSize": 2, "maxParallelChunks": 60})
+    render = prepared(stack, "wide", 42, {"chunkSize": 1, "maxParallelChunks": 42})
     lines: list[str] = []
     arn = client.start(render).execution_arn
     last = client.wait(arn, say=lines.append, poll_interval=1.0)
     result = client.conclude(arn)
 
-    assert (result.chunks, result.frames, result.invocations, result.retries) == (60, 120, 62, 0)
+    assert (result.chunks, result.frames, result.invocations, result.retries) == (42, 42, 44, 0)
     assert result.cost_usd >= last.cost_usd > 0
-    assert (last.progress.chunks_done, last.progress.frames_done) == (60, 120)
-    assert sum("/60 chunks" in line for line in lines) >= 2
+    assert (last.progress.chunks_done, last.progress.frames_done) == (42, 42)
+    assert sum("/42 chunks" in line for line in lines) >= 2
     assert client.start(render).how == "finished"
     assert client.mark_taken(arn)
     assert client.start(render).how == "started"
     second = f"{arn.removesuffix('1')}2"
     client.wait(second)
-    assert client.conclude(second).chunks_reused == 60
+    assert client.conclude(second).chunks_reused == 42
 
 
 def test_ten_thousand_chunks_are_planned_with_a_result_that_stays_small(stack: WholePath) -> None:
