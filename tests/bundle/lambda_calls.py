@@ -17,6 +17,7 @@ def main() -> None:
         memory_limit_in_mb=3008,
         invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:hyperframes-render",
         aws_request_id="request-1",
+        get_remaining_time_in_millis=lambda: 900_000,
     )
     for line in sys.stdin:
         try:
