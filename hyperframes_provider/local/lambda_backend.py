@@ -156,6 +156,8 @@ class _Runner:
                 function.function_name, str(function.handler), int(function.memory_size), str(function.run_time), function.region, self._url
             ),
             **code_variables(code, self._toolset()),
+            # As many environments as processors run at once, so each has one, whatever its memory would bring on Lambda.
+            "HYPERFRAMES_CHUNK_VCPUS": "1",
             **{name: str(value) for name, value in function.environment_vars.items()},
         }
         return FunctionConfig(

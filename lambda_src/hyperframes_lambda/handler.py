@@ -62,6 +62,7 @@ _invocations = itertools.count()
 
 CHUNK_MEMORY_VARIABLE = "HYPERFRAMES_CHUNK_MEMORY_MB"
 CHUNK_TIMEOUT_VARIABLE = "HYPERFRAMES_CHUNK_TIMEOUT_SEC"
+CHUNK_VCPUS_VARIABLE = "HYPERFRAMES_CHUNK_VCPUS"
 """What the function that renders the chunks has; Plan may run on a smaller one. Default: this function's memory, and Lambda's limit."""
 
 _LONGEST_SECONDS = 900
@@ -236,7 +237,9 @@ def _machine(config: RenderConfig, environ: Mapping[str, str] = os.environ) -> M
     """What renders a chunk of `config`."""
     memory = environ.get(CHUNK_MEMORY_VARIABLE) or environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
     timeout = float(environ.get(CHUNK_TIMEOUT_VARIABLE) or _LONGEST_SECONDS) if config.runtime_cap == "lambda" else None
-    return Machine.of_function(int(memory), timeout) if memory else replace(here(), timeout=timeout)
+    machine = Machine.of_function(int(memory), timeout) if memory else replace(here(), timeout=timeout)
+    vcpus = environ.get(CHUNK_VCPUS_VARIABLE)
+    return replace(machine, vcpus=float(vcpus)) if vcpus else machine
 
 
 def _without_concurrency(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], int | None]:
