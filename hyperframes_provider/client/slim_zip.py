@@ -19,9 +19,11 @@ HANDLER_NAME = "handler.py"
 
 HANDLER_SOURCE = '''"""What the function's `Handler` setting, `handler.handler`, names."""
 
-from hyperframes_lambda.handler import handler
+from hyperframes_lambda.handler import handler, stay_ready
 
 __all__ = ["handler"]
+
+stay_ready()
 '''
 """The top of the ZIP. Written here because an installed wheel has the package only."""
 

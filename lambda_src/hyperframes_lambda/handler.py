@@ -1,10 +1,11 @@
 """The Lambda entry: event in, one of the three roles over local folders, result out, or one error whose class name is its code.
 
-The roles know nothing of S3 and of events; this module knows nothing of browsers and encoders.
+The roles know nothing of S3 and of events; this module knows nothing of encoders, and of browsers only that a driver may stay for them.
 """
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import json
 import os
@@ -12,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +26,7 @@ from pydantic import ValidationError
 from hyperframes_lambda import telemetry, workspace
 from hyperframes_lambda.archive import unpack_project
 from hyperframes_lambda.assemble import assemble
+from hyperframes_lambda.browser import kept_driver
 from hyperframes_lambda.contract.config import RenderConfig, fps_to_wire, parse_config
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.events import (
@@ -118,6 +121,17 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     answer: dict[str, Any] = result.to_wire()
     logger.info("done", extra={"result": answer})
     return answer
+
+
+def stay_ready() -> None:
+    """Keep what takes time to start between the invocations of this process: for the one that Lambda runs, until it ends."""
+    lasting = ExitStack()
+    try:
+        lasting.enter_context(kept_driver(lasting.enter_context(workspace.workspace())))
+    except RenderError as error:
+        # The invocation meets the same, and can say so.
+        logger.warning("nothing is kept ready", extra={"cause": str(error)})
+    atexit.register(lasting.close)
 
 
 def wire_error(error: RenderError, label: str) -> Exception:

@@ -13,13 +13,15 @@ A composition with `<video>` or `<audio>` is opened with `media=`, which looks i
 `width` and `height` are CSS pixels, `scale` the device scale factor. `open` returns when the composition is ready to be seeked, and raises
 COMPOSITION_NOT_READY, COMPOSITION_ERROR, COMPOSITION_EMPTY, COMPOSITION_UNSUPPORTED, DURATION_OUT_OF_RANGE or ASSET_UNAVAILABLE;
 `capture` raises COMPOSITION_ERROR, ASSET_UNAVAILABLE, BROWSER_CRASHED or CAPTURE_STALLED. Frames may be captured in any order: the same
-moment always gives the same bytes. One session belongs to one thread (Playwright's synchronous interface).
+moment always gives the same bytes. One session belongs to one thread (Playwright's synchronous interface). Whoever launches often does so
+within `kept_driver`, which saves most of the time that a launch takes.
 """
 
 from __future__ import annotations
 
+from hyperframes_lambda.browser.driver import kept_driver
 from hyperframes_lambda.browser.launch import BrowserSession, launch
 from hyperframes_lambda.browser.page import CompositionPage
 from hyperframes_lambda.browser.report import FailedRequest, PageReport
 
-__all__ = ["BrowserSession", "CompositionPage", "FailedRequest", "PageReport", "launch"]
+__all__ = ["BrowserSession", "CompositionPage", "FailedRequest", "PageReport", "kept_driver", "launch"]

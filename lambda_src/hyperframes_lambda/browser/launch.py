@@ -13,8 +13,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser as PlaywrightBrowser
-from playwright.sync_api import CDPSession, Error, Playwright, sync_playwright
+from playwright.sync_api import CDPSession, Error, Playwright
 
+from hyperframes_lambda.browser.driver import driver
 from hyperframes_lambda.browser.interception import RemoteFiles
 from hyperframes_lambda.browser.media_elements import LookUp
 from hyperframes_lambda.browser.page import CompositionPage, open_page
@@ -130,7 +131,7 @@ def launch(browser: Browser, *, scratch: Path | None = None, reach: str | None =
         )
     home = Path(tempfile.mkdtemp(prefix="hyperframes-browser-", dir=scratch))
     try:
-        with _playwright(home, browser.driver_node) as playwright:
+        with driver(home, browser.driver_node) as playwright:
             session = _start(playwright, browser, home, reach)
             try:
                 yield session
@@ -138,26 +139,6 @@ def launch(browser: Browser, *, scratch: Path | None = None, reach: str | None =
                 session.close()
     finally:
         shutil.rmtree(home, ignore_errors=True)
-
-
-@contextmanager
-def _playwright(home: Path, node: Path | None) -> Iterator[Playwright]:
-    """The Playwright driver, run by `node`, with its temporary files (the browser's profile among them) in `home`.
-
-    The driver takes both from its environment and offers no other way to name them.
-    """
-    with _environment(TMPDIR=str(home), **({} if node is None else {"PLAYWRIGHT_NODEJS_PATH": str(node)})):
-        manager = sync_playwright()
-        try:
-            playwright = manager.start()
-        except (Error, OSError) as error:
-            raise RenderError(
-                ErrorCode.CHROME_UNAVAILABLE, f"Playwright's driver did not start: {error}", hint="Run `hyperframes-airflow doctor`."
-            ) from error
-    try:
-        yield playwright
-    finally:
-        playwright.stop()
 
 
 def _start(playwright: Playwright, browser: Browser, home: Path, reach: str | None) -> BrowserSession:
@@ -226,17 +207,3 @@ def _browser_pid(cdp: CDPSession) -> int:
 def _last_lines(text: str, count: int = 12) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip() and not set(line.strip()) <= set("=- ")]
     return "\n".join(lines[-count:])
-
-
-@contextmanager
-def _environment(**variables: str) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
