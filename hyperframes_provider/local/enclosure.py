@@ -239,7 +239,8 @@ def _start_jailed(wanted: Wanted, runtime_api: str, interpreter: Interpreter) ->
     substitutes = interpreter.substitutes(folder)
     for path in substitutes.found:
         # A package has to take the place of the one in the ZIP, which is found first; a single module is found by its name's ending.
-        mounts.append((str(path.resolve()), f"{TASK_ROOT if path.is_dir() else site}/{path.name}"))
+        replaced = path.is_dir() and (folder / path.name).is_dir()
+        mounts.append((str(path.resolve()), f"{TASK_ROOT if replaced else site}/{path.name}"))
     spec = jail.Spec(
         command=[f"{_LANGUAGE}/{interpreter.program}", "-m", "awslambdaric", wanted.handler],
         variables={**wanted.variables, "AWS_LAMBDA_RUNTIME_API": runtime_api},

@@ -33,6 +33,9 @@ _PROBE_SECONDS = 20.0
 _CLIENT = ("awslambdaric", "simplejson", "snapshot-restore-py")
 """The distributions of the Runtime Interface Client, by which the environment's own is found."""
 
+_FOR_OLDER = ("backports",)
+"""What the engine needs of an older Python than the runtime's and a ZIP for that one leaves out; installed where it is needed."""
+
 
 @dataclass(frozen=True)
 class Interpreter:
@@ -63,13 +66,14 @@ class Interpreter:
         installed = {path.name.partition(".")[0]: path for path in _installed()}
         foreign = sorted(_foreign_modules(code))
         return Substitutes(
-            tuple(installed[name] for name in foreign if name in installed), tuple(name for name in foreign if name not in installed)
+            tuple(installed[name] for name in (*foreign, *_FOR_OLDER) if name in installed),
+            tuple(name for name in foreign if name not in installed),
         )
 
 
 @dataclass(frozen=True)
 class Substitutes:
-    """The native modules and packages of this environment, for those of a ZIP that are built for another Python."""
+    """Of this environment: native packages for those of a ZIP that are built for another Python, and what an older one needs."""
 
     found: tuple[Path, ...]
     missing: tuple[str, ...]

@@ -28,6 +28,9 @@ from hyperframes_lambda.contract.bundle import BUNDLE_FOLDER, BUNDLE_NAME, FONTS
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.toolset import Toolset
 
+if not hasattr(tarfile, "data_filter"):  # Python before 3.11.4, in a sandbox without the runtime's
+    from backports import tarfile  # type: ignore[no-redef]
+
 _PREFIX = "hyperframes-tools-"
 _READ = 1 << 20
 _SPARE = 8 << 20

@@ -18,6 +18,7 @@ import pytest
 from jailed import Running, probe_config
 
 from hyperframes_provider.local.enclosure import Isolation
+from hyperframes_provider.local.interpreter import find_interpreter
 from hyperframes_provider.local.jail import GROUP, USER
 
 TMP_MB = 24
@@ -73,9 +74,10 @@ def test_of_this_machine_only_programs_and_libraries_are_seen(seen: dict[str, An
 
 
 def test_the_runtime_is_of_the_functions_minor_version_without_this_machines_packages(seen: dict[str, Any], probe: Running) -> None:
-    assert seen["python"].startswith("3.13.")
-    assert "/var/lang/lib/python3.13/site-packages" in seen["path"]
-    assert probe.answer(do="import", module="awslambdaric").startswith("/var/lang/lib/python3.13/site-packages/")
+    interpreter = find_interpreter("python3.13")
+    assert seen["python"] == interpreter.version
+    assert f"/var/lang/{interpreter.sites[-1]}" in seen["path"]
+    assert probe.answer(do="import", module="awslambdaric").startswith(f"/var/lang/{interpreter.sites[-1]}/")
     assert probe.error(do="import", module="pip")["errorType"] == "ModuleNotFoundError"
 
 
@@ -282,4 +284,4 @@ def test_without_namespaces_it_runs_without_walls_and_says_so(folder: Path) -> N
     assert "namespaces are forbidden" in reason
     assert said[0] == f"Isolation: none ({reason}). Read-only code, the size of /tmp, user and network are not enforced."
     assert "Isolation: none" in said[-1]
-    assert seen["python"].startswith("3.13.")
+    assert seen["python"] == find_interpreter("python3.13").version
