@@ -48,8 +48,8 @@ class BundledTools:
         self._bundle = _read(self._folder / BUNDLE_NAME)
         self.unpacked = self._scratch / f"{_PREFIX}{self._bundle.digest[:16]}"
 
-    def toolset(self) -> Toolset:
-        """The tools, unpacked if they are not yet.
+    def toolset(self, before_unpacking: Callable[[], None] = lambda: None) -> Toolset:
+        """The tools, unpacked if they are not yet, after `before_unpacking` has ended what still runs from an earlier copy.
 
         One process of the sandbox unpacks while the others wait; the folder appears by one rename, so that it is complete or not there.
         Raises `DISK_FULL` and `CHROME_UNAVAILABLE`.
@@ -57,6 +57,7 @@ class BundledTools:
         if not self._is_sound():
             with self._locked():
                 if not self._is_sound():
+                    before_unpacking()
                     self._unpack()
         return self._bundle.tools(self._folder, self.unpacked)
 
@@ -68,7 +69,7 @@ class BundledTools:
     def _is_sound(self) -> bool:
         """By the sizes: hashing half a gigabyte would cost every invocation a second."""
         try:
-            return (self.unpacked / FONTS_CONF).is_file() and all(
+            return (self.unpacked / FONTS_CONF).read_bytes() == self._fonts_conf() and all(
                 (self.unpacked / name).stat().st_size == size for payload in self._bundle.payloads for name, size in payload.files.items()
             )
         except OSError:
@@ -82,7 +83,7 @@ class BundledTools:
             self._require_room()
             staged.mkdir()
             _unpack_all(self._bundle, self._folder, staged)
-            self._write_fonts_conf(staged)
+            (staged / FONTS_CONF).write_bytes(self._fonts_conf())
             staged.rename(self.unpacked)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -91,10 +92,9 @@ class BundledTools:
         finally:
             shutil.rmtree(staged, ignore_errors=True)
 
-    def _write_fonts_conf(self, staged: Path) -> None:
+    def _fonts_conf(self) -> bytes:
         text = (self._folder / FONTS_CONF).read_text(encoding="utf-8")
-        roots = (escape(str(self._folder)), escape(str(self.unpacked)))
-        (staged / FONTS_CONF).write_text(with_roots(text, *roots), encoding="utf-8")
+        return with_roots(text, escape(str(self._folder)), escape(str(self.unpacked))).encode()
 
     def _require_room(self) -> None:
         if shutil.disk_usage(self._scratch).free < self._bundle.unpacked_bytes + _SPARE:

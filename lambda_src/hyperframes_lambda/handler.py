@@ -26,7 +26,7 @@ from pydantic import ValidationError
 from hyperframes_lambda import telemetry, workspace
 from hyperframes_lambda.archive import unpack_project
 from hyperframes_lambda.assemble import assemble
-from hyperframes_lambda.browser import kept_driver
+from hyperframes_lambda.browser import kept_driver, release_driver
 from hyperframes_lambda.contract.config import RenderConfig, fps_to_wire, parse_config
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.events import (
@@ -192,7 +192,7 @@ def _plan(event: PlanEvent, storage: Storage, work: Path, invocation: Invocation
     redactor.learn(given.get("variables"))
     config = parse_config(given, where="Config")
     _require_not_cancelled(storage, prefix, event.execution_name)
-    tools = find_tools()
+    tools = find_tools(before_unpacking=release_driver)
     archive = work / "project.tar.gz"
     storage.download(project, archive)
     sha256 = file_sha256(archive)
@@ -321,7 +321,7 @@ def _render_chunk(event: RenderChunkEvent, storage: Storage, work: Path, invocat
         if before.complete:
             signals.end(chunk.frames, reused=True)
             return _chunk_result(ChunkOutcome(chunk.index, [], chunk.frames, None, 0), place, reused=True)
-        tools = find_tools()
+        tools = find_tools(before_unpacking=release_driver)
         require_build(manifest, tools.build())
         _fetch_blobs(manifest, storage, prefix, plan_dir, manifest.files_shown(before.missing))
         with SegmentUpload(storage, place, manifest.format.spec.segment_suffix) as upload:
@@ -433,7 +433,7 @@ def _assemble(event: AssembleEvent, storage: Storage, work: Path, invocation: In
     _require_not_cancelled(storage, prefix, event.execution_name)
     plan_dir = work / "plan"
     manifest = _fetch_manifest(storage, prefix, plan_dir, event.plan_hash)
-    tools = find_tools()
+    tools = find_tools(before_unpacking=release_driver)
     segments = _fetch_segments(manifest, storage, prefix / f"chunks/{manifest.plan_hash}/", work / "segments")
     _fetch_blobs(
         manifest, storage, prefix, plan_dir, {*(track.file for track in manifest.audio), *(captions.file for captions in manifest.captions)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,12 +45,14 @@ class Tools:
         )
 
 
-def find_tools(environ: Mapping[str, str] = os.environ) -> Tools:
-    """The toolset that the environment names, else the one that the code brings, which is unpacked on first use.
+def find_tools(environ: Mapping[str, str] = os.environ, *, before_unpacking: Callable[[], None] = lambda: None) -> Tools:
+    """The toolset that the environment names, else the one that the code brings, which is unpacked on first use and when it is damaged.
+
+    `before_unpacking` ends what this process runs of an earlier copy: a removed file takes up its room until nobody has it open.
 
     Raises `CHROME_UNAVAILABLE` or `FFMPEG_UNAVAILABLE` when a part is missing or incomplete, `DISK_FULL` when there is no room to unpack.
     """
-    toolset = _read_toolset(environ)
+    toolset = _read_toolset(environ, before_unpacking)
     wanted = environ.get(CHROME_SOURCE_VARIABLE) or ChromeSource.SPARTICUZ.value
     if wanted not in set(ChromeSource):
         message = f"{CHROME_SOURCE_VARIABLE}={wanted!r}: accepted are {', '.join(ChromeSource)}"
@@ -88,10 +90,10 @@ def _bundled(environ: Mapping[str, str]) -> BundledTools | None:
     return BundledTools(Path(root))
 
 
-def _read_toolset(environ: Mapping[str, str]) -> Toolset:
+def _read_toolset(environ: Mapping[str, str], before_unpacking: Callable[[], None]) -> Toolset:
     bundled = _bundled(environ)
     if bundled is not None:
-        return bundled.toolset()
+        return bundled.toolset(before_unpacking)
     location = environ.get(TOOLSET_VARIABLE)
     if not location:
         message = f"{TOOLSET_VARIABLE} is not set: it names the toolset.json with browser, ffmpeg and runtime"

@@ -15,7 +15,6 @@ from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.media.process import DISK_FULL_HINT
 
 _PREFIX = "hyperframes-work-"
-_LOCK = ".lock"
 _NEARLY_NOTHING = 16 << 20
 """Free bytes below which a browser or an encoder that died is taken to have died of it: its own files are gone by the time of the look."""
 
@@ -41,23 +40,41 @@ def workspace() -> Iterator[Path]:
     _remove_abandoned(parent)
     with ExitStack() as stack:
         try:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True))
-            lock = stack.enter_context((Path(folder) / _LOCK).open("w"))
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            folder = _locked_folder(stack)
         except OSError as error:
             full = as_disk_full(error, parent)
             if full is not None:
                 raise full from error
             raise
-        yield Path(folder)
+        yield folder
+
+
+def _locked_folder(stack: ExitStack) -> Path:
+    while True:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True))
+        # Another process may have found it before the lock was on it; then it is gone, or about to go.
+        with suppress(FileNotFoundError, BlockingIOError):
+            stack.enter_context(_locked(Path(folder)))
+            if Path(folder).is_dir():
+                return Path(folder)
 
 
 def _remove_abandoned(parent: Path) -> None:
     for folder in parent.glob(f"{_PREFIX}*"):
         # Another user's folder, or one that its owner is removing right now, is none of ours.
-        with suppress(OSError), (folder / _LOCK).open("r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with suppress(OSError), _locked(folder):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """The lock of `folder`, on the folder itself: it lasts as long as the holder, however that ends. `BlockingIOError` if it is taken."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
 
 
 def as_disk_full(error: BaseException, folder: Path) -> RenderError | None:

@@ -139,5 +139,6 @@ def test_it_renders_what_the_tools_of_this_machine_render(sandbox: Sandbox, s3: 
     command = [sys.executable, "-m", "hyperframes_lambda", "render", str(tmp_path / "project"), "-o", str(local)]
     subprocess.run([*command, "--fps", "24", "--quality", "draft", "--chunk-size", "6"], check=True, capture_output=True)
     assert pictures(s3.get_object(Bucket=BUCKET, Key="out.mp4")["Body"].read()) == pictures(local.read_bytes())
+    sandbox.close()
     written = {path.name.partition("-tools-")[0] for path in (tmp_path / "tmp").iterdir()}
-    assert written == {"hyperframes"}
+    assert written == {"hyperframes"}, "besides the tools only what belongs to the process, which goes with it"

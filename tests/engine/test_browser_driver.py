@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hyperframes_lambda.browser import kept_driver, launch
+from hyperframes_lambda.browser import kept_driver, launch, release_driver
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.toolset import Browser
 
@@ -51,6 +51,15 @@ def test_one_that_was_killed_is_replaced(kept: Path, chromium: Browser) -> None:
     with launch(chromium) as session:
         assert drivers() != [first]
         assert psutil.pid_exists(session.pid)
+
+
+def test_a_released_one_is_gone_and_the_next_launch_has_another(kept: Path, chromium: Browser) -> None:
+    with launch(chromium):
+        (first,) = drivers()
+    release_driver()
+    assert drivers() == []
+    with launch(chromium):
+        assert drivers() not in ([], [first])
 
 
 def test_what_failed_takes_it_along(kept: Path, chromium: Browser) -> None:

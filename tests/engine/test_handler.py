@@ -545,6 +545,7 @@ def test_what_a_killed_invocation_left_is_removed_and_a_running_ones_is_not(tmp_
             assert {theirs, ours} == set(tmp_path.iterdir())
         assert theirs.is_dir()
         other.communicate("\n")
+    (tmp_path / "hyperframes-work-half-removed").mkdir()
     with workspace() as ours:
         assert list(tmp_path.iterdir()) == [ours]
     assert list(tmp_path.iterdir()) == []

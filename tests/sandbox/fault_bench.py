@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 import signal
 import tarfile
 import threading
@@ -174,7 +175,7 @@ class Bench:
         for process in self.processes():
             with contextlib.suppress(psutil.Error):
                 line = process.cmdline()
-                if line[0].startswith("/var/lang/") and "awslambdaric" in line:
+                if "awslambdaric" in line and line[0].startswith("/var/lang/"):
                     found.append(process)
         return found
 
@@ -231,13 +232,17 @@ def wait_for(look: Callable[[], Any], seconds: float) -> Any:
     return answer
 
 
-def fill(folder: Path) -> Path:
-    """Take all the room that is left, and return the file that does."""
+def fill(folder: Path) -> Callable[[], None]:
+    """Take all the room that is left, and return what gives it back, whatever has become of the process by whose number `folder` goes."""
     ballast = folder / "ballast"
-    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
-        while True:
-            file.write(b"x" * (1 << 20))
-    with contextlib.suppress(OSError), ballast.open("ab", buffering=0) as file:
-        while True:
-            file.write(b"x" * 4096)
-    return ballast
+    place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    for step in (1 << 20, 4096):
+        with contextlib.suppress(OSError), ballast.open("ab", buffering=0) as file:
+            while True:
+                file.write(b"x" * step)
+
+    def empty() -> None:
+        os.unlink("ballast", dir_fd=place)
+        os.close(place)
+
+    return empty

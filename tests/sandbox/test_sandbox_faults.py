@@ -106,15 +106,15 @@ def test_too_small_a_tmp_for_the_tools(bench: Bench) -> None:
 def test_a_tmp_that_fills_up_in_the_middle_of_a_chunk(bench: Bench) -> None:
     bench.configure()
     render = bench.render()
-    ballast: list[Path] = []
+    ballast: list[Callable[[], None]] = []
 
     def act() -> None:
         ballast.extend(fill(folder) for folder in bench.scratch())
 
     with bench.proxy.ruled(Rule(SEGMENT, before=act)):
         failed = bench.run(render)
-    for file in ballast:
-        file.unlink(missing_ok=True)
+    for empty in ballast:
+        empty()
 
     assert (failed.status, failed.error) == ("FAILED", "DISK_FULL"), failed
     assert bench.stored(render)

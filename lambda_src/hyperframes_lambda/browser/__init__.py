@@ -19,9 +19,9 @@ within `kept_driver`, which saves most of the time that a launch takes.
 
 from __future__ import annotations
 
-from hyperframes_lambda.browser.driver import kept_driver
+from hyperframes_lambda.browser.driver import kept_driver, release_driver
 from hyperframes_lambda.browser.launch import BrowserSession, launch
 from hyperframes_lambda.browser.page import CompositionPage
 from hyperframes_lambda.browser.report import FailedRequest, PageReport
 
-__all__ = ["BrowserSession", "CompositionPage", "FailedRequest", "PageReport", "kept_driver", "launch"]
+__all__ = ["BrowserSession", "CompositionPage", "FailedRequest", "PageReport", "kept_driver", "launch", "release_driver"]

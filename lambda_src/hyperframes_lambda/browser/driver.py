@@ -34,6 +34,13 @@ def kept_driver(home: Path) -> Iterator[None]:
         kept.stop()
 
 
+def release_driver() -> None:
+    """End the driver that is kept for this thread, with the files that it holds open. The next launch starts another."""
+    kept = _kept_here()
+    if kept is not None:
+        kept.stop()
+
+
 @contextmanager
 def driver(home: Path, node: Path | None) -> Iterator[Playwright]:
     """The kept driver, or one of its own with its temporary files (the browser's profile among them) in `home`, run by `node`.
