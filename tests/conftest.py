@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -25,7 +26,24 @@ _AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="hyperframes-tests-airflow-")
 os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME.name
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
+# Whoever starts the tests in the background has them, and all that they start, ignore Ctrl-C; some tests send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 COMPOSITIONS = Path(__file__).parent / "compositions"
+LONG = ("e2e", "sandbox", "tools", "acceptance", "conformance")
+"""Folders that take minutes; they come first, so that what is left at the end is short."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each file is for one process; so is all of `e2e`, whose renders would only take each other's processors."""
+
+    def folder(item: pytest.Item) -> str:
+        return item.path.relative_to(Path(__file__).parent).parts[0]
+
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(folder(item) if folder(item) == "e2e" else str(item.path)))
+    items.sort(key=lambda item: LONG.index(folder(item)) if folder(item) in LONG else len(LONG))
 
 
 @pytest.fixture(scope="session", autouse=True)

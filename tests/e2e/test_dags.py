@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,9 @@ from whole_path import WholePath
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "dags" / "hyperframes_demo.py"
 BATCH = ROOT / "dags" / "hyperframes_batch.py"
+PLAIN = """<!doctype html><html><body style="margin:0;background:#123">
+<div data-composition-id="plain" data-start="0" data-duration="8" data-no-timeline data-width="1920" data-height="1080"></div>
+</body></html>"""
 ADOPTED = Path(__file__).parent / "dags" / "adopted.py"
 
 Airflow = Callable[..., "subprocess.Popen[str]"]
@@ -59,9 +63,26 @@ def executions(stack: WholePath, state_machine: str | None = None) -> list[dict[
     return list(listing["executions"])
 
 
-@pytest.mark.parametrize(("deferrable", "date"), [("true", "2026-01-02"), ("false", "2026-01-03")])
-def test_dags_test_renders_the_demo(deferrable: str, date: str, airflow: Airflow, stack: WholePath) -> None:
-    output = finished(airflow(DEMO, "dags", "test", "hyperframes_demo", date, HYPERFRAMES_DEMO_DEFERRABLE=deferrable))
+@pytest.fixture(scope="module")
+def plain_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's DAG beside a project of the same length and size with next to nothing to draw."""
+    dag = tmp_path_factory.mktemp("dags") / DEMO.name
+    shutil.copy(DEMO, dag)
+    project = dag.parent / "projects" / "demo"
+    project.mkdir(parents=True)
+    (project / "index.html").write_text(PLAIN)
+    return dag
+
+
+def test_dags_test_renders_the_demo(airflow: Airflow, stack: WholePath) -> None:
+    output = finished(airflow(DEMO, "dags", "test", "hyperframes_demo", "2026-01-02"))
+
+    assert "240 frames" in output
+    assert "4/4 chunks" in output
+
+
+def test_dags_test_renders_without_a_triggerer(airflow: Airflow, plain_demo: Path, stack: WholePath) -> None:
+    output = finished(airflow(plain_demo, "dags", "test", "hyperframes_demo", "2026-01-03", HYPERFRAMES_DEMO_DEFERRABLE="false"))
 
     assert "240 frames" in output
     assert "4/4 chunks" in output
@@ -73,8 +94,8 @@ def test_dags_test_renders_a_video_for_each_row(airflow: Airflow) -> None:
     assert "2 videos · 384 frames" in output
 
 
-def test_tasks_test_renders(airflow: Airflow, stack: WholePath) -> None:
-    output = finished(airflow(DEMO, "tasks", "test", "hyperframes_demo", "render", "2026-01-01"))
+def test_tasks_test_renders(airflow: Airflow, plain_demo: Path, stack: WholePath) -> None:
+    output = finished(airflow(plain_demo, "tasks", "test", "hyperframes_demo", "render", "2026-01-01"))
 
     # The command exits 0 whatever becomes of the task, so the log has to say it.
     assert "240 frames" in output
