@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import tarfile
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -14,8 +15,9 @@ from hyperframes_provider.cli.console import Console, seconds
 from hyperframes_provider.cli.faults import FAILED
 from hyperframes_provider.cli.follow import POLL_SECONDS
 from hyperframes_provider.cli.values import render_config
-from hyperframes_provider.client.batch import Batch, BatchItem, BatchProgress, Outcome, RowState, prepare_batch
+from hyperframes_provider.client.batch import Batch, BatchItem, BatchProgress, Outcome, RowState, prepare_batch, project_version
 from hyperframes_provider.client.batch_rows import plan_rows, read_rows
+from hyperframes_provider.client.calls import run
 from hyperframes_provider.client.connect import Connect
 from hyperframes_provider.client.errors import HyperFramesClientError, typed_errors
 from hyperframes_provider.client.objects import fetch_render
@@ -30,11 +32,13 @@ _SHOWN_FAILURES = 20
 
 def render_batch(options: argparse.Namespace, console: Console) -> int:
     """Render every row; exit 1 when one of them failed."""
-    rows = plan_rows(read_rows(options.rows), render_config(options).to_wire(), template=options.output)
+    wanted = render_config(options).to_wire() | ({"format": options.format} if options.format else {})
+    rows = plan_rows(read_rows(options.rows), wanted, template=options.output)
     reach = connect(options)
     client = RenderClient(reach)
     label = Path(options.project.removesuffix(".tar.gz")).name or "render"
-    items = prepare_batch(client.target(options.stack_name), rows, project=options.project, label=label)
+    version = run(reach, project_version(options.project))
+    items = prepare_batch(client.target(options.stack_name), rows, project=options.project, label=label, identity=("batch", version))
     stack = describe_stack(reach, options.stack_name)
     memory = {"memory_mb": stack.memory_mb, "coordinator_memory_mb": stack.coordinator_memory_mb}
     batch = Batch(reach, items, max_running=options.max_running, memory=memory)
@@ -46,21 +50,24 @@ def render_batch(options: argparse.Namespace, console: Console) -> int:
     results = options.results or options.rows.with_name(f"{options.rows.stem}.results.jsonl")
     results.parent.mkdir(parents=True, exist_ok=True)
     with results.open("w", encoding="utf-8") as file, ThreadPoolExecutor(_DOWNLOADS) as pool, console.moving("batch") as line:
-        report = _Report(reach, console, file, pool)
+        report = Report(reach, console, file, pool)
         batch.on_outcome = report.ended
         batch.on_progress = lambda progress: line.show(batch_line(progress), progress.ended / progress.total)
         try:
             batch.run(poll_interval=POLL_SECONDS)
             report.finish()
         except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
             stopped = batch.cancel("Interrupted on the command line")
-            console.line("cancel", f"{stopped} running renders were stopped; what is finished is kept, and skipped the next time")
+            console.line("cancel", f"{stopped.count} running renders were stopped; what is finished is kept, and skipped the next time")
+            for arn, error in stopped.failures.items():
+                console.line("warning", f"{arn} could not be stopped: {_first_line(error.message)}")
+            pool.shutdown(wait=False, cancel_futures=True)
+            report.finish()
             raise
     return _conclude(batch, report, results, console)
 
 
-class _Report:
+class Report:
     """Writes a line of the results for each row that ended, after its video has been fetched where that is wanted."""
 
     def __init__(self, reach: Connect, console: Console, file: TextIO, pool: ThreadPoolExecutor) -> None:
@@ -80,13 +87,15 @@ class _Report:
         self._flush(wait=False)
 
     def finish(self) -> None:
-        """Wait for the videos that are still being fetched."""
+        """Wait for the videos that are still being fetched; those that will not be any more have no path."""
         self._flush(wait=True)
 
     def _flush(self, *, wait: bool) -> None:
         pending, self._pending = self._pending, []
         for item, outcome, future in pending:
-            if wait or future.done():
+            if future.cancelled():
+                self._write(outcome.to_json())
+            elif wait or future.done():
                 self._write(outcome.to_json() | future.result())
             else:
                 self._pending.append((item, outcome, future))
@@ -101,7 +110,7 @@ class _Report:
                 return {"path": str(path)}
             with typed_errors():
                 fetched = fetch_render(self._reach, outcome.result, path, item.row.config.format)
-        except (HyperFramesClientError, OSError) as error:
+        except (HyperFramesClientError, OSError, tarfile.TarError) as error:
             return {"state": RowState.FAILED.value, "code": "DownloadFailed", "message": str(error)}
         return {"path": str(fetched.files[0]), "sidecar_paths": {name: str(file) for name, file in fetched.sidecars.items()}}
 
@@ -113,7 +122,7 @@ class _Report:
             self._console.line("row", f"{line['row']} {line['state']}: {line.get('code', '')}: {_first_line(line.get('message', ''))}")
 
 
-def _conclude(batch: Batch, report: _Report, results: Path, console: Console) -> int:
+def _conclude(batch: Batch, report: Report, results: Path, console: Console) -> int:
     outcomes, progress = list(batch.outcomes.values()), batch.progress()
     failures = sorted(report.failures, key=lambda failure: int(failure["row"]))
     spent = [outcome.result.cost_usd for outcome in outcomes if outcome.result is not None and outcome.how != "finished"]

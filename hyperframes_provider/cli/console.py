@@ -58,6 +58,10 @@ class Console:
         errors.print(Text.assemble((f"{kind}: ", "bold red"), message))
         for line in hint.splitlines():
             errors.print(Text(f"  {line}"))
+        self.error(kind, message, hint, code=code)
+
+    def error(self, kind: str, message: str, hint: str, *, code: str = "") -> None:
+        """The one document with `--json`, of an error that is told on stderr in another way."""
         if self.as_json:
             self.result({"error": {"type": kind, **({"code": code} if code else {}), "message": message, "hint": hint}})
 

@@ -37,6 +37,7 @@ class Fault:
 
 def explain(error: Exception) -> Fault | None:
     """The fault that `error` is; None for one of unknown cause."""
+    from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
 
     from hyperframes_lambda.contract.errors import RenderError
@@ -44,7 +45,7 @@ def explain(error: Exception) -> Fault | None:
     from hyperframes_provider.local.toolset import ToolsetError
 
     kind = type(error).__name__
-    if isinstance(error, (ClientError, BotoCoreError)):
+    if isinstance(error, (ClientError, BotoCoreError, Boto3Error)):
         error = classify(error)
     if isinstance(error, WrongRequest):
         return Fault(kind, error.message, error.hint, WRONG_REQUEST)

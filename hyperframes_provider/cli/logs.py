@@ -19,7 +19,9 @@ from hyperframes_provider.client.stack import describe_stack
 
 _FOLLOW_SECONDS = 2.0
 _LATE = timedelta(seconds=10)
-"""For lines that reach CloudWatch after the execution has ended."""
+"""For lines that are written after the execution has ended."""
+_SETTLE_SECONDS = 5.0
+"""For lines that reach CloudWatch after that."""
 
 
 def logs(options: argparse.Namespace, console: Console) -> int:
@@ -32,9 +34,14 @@ def logs(options: argparse.Namespace, console: Console) -> int:
     kept: deque[LogLine] = deque(of_chunk(run(reach, reader.read(end)), options.chunk), maxlen=options.tail)
     _show(kept, console)
     count = len(kept)
-    while options.follow and not execution.status.terminal:
+    following = options.follow and not execution.status.terminal
+    while following:
         time.sleep(_FOLLOW_SECONDS)
-        execution = client.describe(execution.arn)
+        if execution.status.terminal:
+            following = False
+            time.sleep(_SETTLE_SECONDS)
+        else:
+            execution = client.describe(execution.arn)
         more = of_chunk(run(reach, reader.read(datetime.now(UTC))), options.chunk)
         _show(more, console)
         kept.extend(more)

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from hyperframes_provider.cli.console import Console
 from hyperframes_provider.cli.faults import explain
-from hyperframes_provider.cli.parsers import parser
+from hyperframes_provider.cli.parsers import UsageError, parser
 
 INTERRUPTED = 130
 
@@ -23,7 +23,13 @@ Verb = Callable[[argparse.Namespace, Console], int]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code."""
-    options = parser().parse_args(arguments)
+    typed = sys.argv[1:] if arguments is None else arguments
+    try:
+        options = parser().parse_args(typed)
+    except UsageError as error:
+        if "--json" in typed:
+            Console(as_json=True).error("UsageError", error.message, "hyperframes-airflow --help")
+        raise
     console = Console(as_json=options.json)
     # `kill` must leave as little behind as Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
@@ -41,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         fault = explain(error)
         if fault is None:
+            console.error(type(error).__name__, str(error), "")
             raise
         console.fail(fault.kind, fault.message, fault.hint, code=fault.code)
         return fault.exit_code

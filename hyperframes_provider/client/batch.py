@@ -31,6 +31,7 @@ from hyperframes_provider.client.errors import (
     ExecutionNotFound,
     HyperFramesClientError,
     InvalidRequest,
+    Throttled,
     error_code,
 )
 from hyperframes_provider.client.executions import Execution, Started, Status
@@ -40,7 +41,7 @@ from hyperframes_provider.client.progress import ProgressReader, reports_of
 from hyperframes_provider.client.project import Project, Upload, locate, upload
 from hyperframes_provider.client.request import PreparedRender, RenderTarget, prepare
 from hyperframes_provider.client.result import RenderResult, result_of
-from hyperframes_provider.client.s3 import object_size, parse_s3_uri, write_object
+from hyperframes_provider.client.s3 import object_size, object_version, parse_s3_uri, write_object
 from hyperframes_provider.client.watch import Pace
 
 MAX_RUNNING = 40
@@ -168,6 +169,26 @@ def prepare_batch(
     return items
 
 
+def project_version(project: str | os.PathLike[str]) -> Steps[str]:
+    """What the `identity` of a batch over an archive on S3 should have in it, as the same URI may be another project tomorrow.
+
+    Empty for a local project, which is known by its content.
+    """
+    if not str(project).startswith("s3://"):
+        return ""
+    return (yield from object_version(parse_s3_uri(str(project), where="project"))) or ""
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """What `Batch.cancel` has done."""
+
+    count: int
+    """Renders that were stopped."""
+    failures: Mapping[str, HyperFramesClientError]
+    """Why others could not be, by execution ARN: they go on, and cost."""
+
+
 @dataclass
 class Batch:
     """A batch under way.
@@ -226,35 +247,47 @@ class Batch:
         known = self._known()
         pace = Pace(poll_interval)
         while self._waiting or self._running:
-            self._start(known)
+            throttled = self._start(known)
             self.on_progress(self.progress())
+            if throttled is not None:
+                self._wait_after(throttled, pace)
+            elif self._running:
+                self.sleep(pace.after_answer())
             if not self._running:
                 continue
-            self.sleep(pace.after_answer())
             while True:
                 try:
                     self._poll()
                     break
                 except HyperFramesClientError as error:
-                    delay = pace.after_error(error)
-                    if delay is None:
-                        raise
-                    self.sleep(delay)
+                    self._wait_after(error, pace)
         self.on_progress(self.progress())
         return [self.outcomes[item.row.number] for item in self.items]
 
-    def cancel(self, cause: str) -> int:
-        """Stop every render of the batch that runs, and say how many were stopped. Rows that wait are not begun."""
+    def cancel(self, cause: str) -> Cancelled:
+        """Stop every render of the batch that runs. Rows that wait are not begun; one that has ended meanwhile keeps its own end."""
         self._waiting.clear()
         with self._lock:
             begun = dict(self._begun)
-        stopped = self._each(lambda arn: run(self.connect, renders.stop(arn, cause=cause, prepared=begun[arn].prepared)), begun)
-        count = 0
-        for (arn, item), done in zip(begun.items(), stopped, strict=True):
-            if done.stopped:
-                count += 1
-                self._end(arn, item, Outcome(item.row.number, RowState.CANCELLED, "", arn, item.prepared.output_uri, code=_CANCELLED))
-        return count
+
+        def stop(arn: str) -> bool | HyperFramesClientError:
+            try:
+                execution = run(self.connect, executions.describe(arn))
+                if execution.status.terminal:
+                    return False
+                return run(self.connect, renders.stop(arn, cause=cause, prepared=begun[arn].prepared)).stopped
+            except ExecutionNotFound:
+                # Noted, and never started.
+                return False
+            except HyperFramesClientError as error:
+                return error
+
+        answers = dict(zip(begun, self._each(stop, begun), strict=True))
+        stopped = [arn for arn, answer in answers.items() if answer is True]
+        for arn in stopped:
+            item = begun[arn]
+            self._end(arn, item, Outcome(item.row.number, RowState.CANCELLED, "", arn, item.prepared.output_uri, code=_CANCELLED))
+        return Cancelled(len(stopped), {arn: answer for arn, answer in answers.items() if isinstance(answer, HyperFramesClientError)})
 
     def progress(self) -> BatchProgress:
         """How far it is."""
@@ -280,18 +313,30 @@ class Batch:
             latest.setdefault(names.render_id_of(listed.name), listed)
         return latest
 
-    def _start(self, known: Mapping[str, Listed]) -> None:
-        while self._waiting and len(self._running) < self.max_running:
+    def _wait_after(self, error: HyperFramesClientError, pace: Pace) -> None:
+        delay = pace.after_error(error)
+        if delay is None:
+            raise error
+        self.sleep(delay)
+
+    def _start(self, known: Mapping[str, Listed]) -> Throttled | None:
+        """Start what there is room for. Rows that AWS is too busy for wait on, and it is said why."""
+        throttled: Throttled | None = None
+        while self._waiting and len(self._running) < self.max_running and throttled is None:
             room = min(self.max_running - len(self._running), _AT_ONCE, len(self._waiting))
             items = [self._waiting.popleft() for _ in range(room)]
             answers = self._each(lambda item: self._start_one(item, known.get(item.prepared.render_id)), items)
             for item, answer in zip(items, answers, strict=True):
                 if isinstance(answer, Outcome):
                     self._end(answer.execution_arn, item, answer)
+                elif isinstance(answer, Throttled):
+                    throttled = answer
+                    self._waiting.append(item)
                 else:
                     self._running[answer.execution_arn] = _Running(item, answer, time.monotonic())
+        return throttled
 
-    def _start_one(self, item: BatchItem, known: Listed | None) -> Started | Outcome:
+    def _start_one(self, item: BatchItem, known: Listed | None) -> Started | Outcome | Throttled:
         """Begin the row's render, or find that it is done."""
 
         def note(arn: str) -> None:
@@ -300,12 +345,12 @@ class Batch:
 
         prepared = item.prepared
         try:
-            if prepared.variables_json is not None and (known is None or known.status is not Status.SUCCEEDED):
-                run(self.connect, write_object(prepared.variables, prepared.variables_json, content_type="application/json"))
             started = run(self.connect, start_or_skip(prepared.limited(self._share), known, on_begin=note))
             return self._conclude(item, started) if started.how == "finished" else started
         except (AccessDenied, EndpointUnreachable):
             raise
+        except Throttled as error:
+            return error
         except HyperFramesClientError as error:
             with self._lock:
                 self._begun = {arn: begun for arn, begun in self._begun.items() if begun is not item}
@@ -417,6 +462,8 @@ def start_or_skip(prepared: PreparedRender, known: Listed | None, *, on_begin: C
         name = names.execution_name(render, generation + 1)
         arn = names.execution_arn(machine, name)
         on_begin(arn)
+        if prepared.variables_json is not None:
+            yield from write_object(prepared.variables, prepared.variables_json, content_type="application/json")
         try:
             yield Call(
                 "stepfunctions", "start_execution", {"stateMachineArn": machine, "name": name, "input": prepared.input_json(generation + 1)}

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError, NoCredentialsError, NoRegionError
 
 if TYPE_CHECKING:
@@ -130,8 +131,11 @@ def is_denied(error: ClientError) -> bool:
     return error_code(error) in _DENIED
 
 
-def classify(error: ClientError | BotoCoreError) -> ServiceError:
-    """The typed error for one of botocore's."""
+def classify(error: ClientError | BotoCoreError | Boto3Error) -> ServiceError:
+    """The typed error for one of botocore's, or of boto3's, which wraps those of transfers."""
+    if isinstance(error, Boto3Error):
+        inner = getattr(error, "last_exception", None) or error.__cause__ or error.__context__
+        return classify(inner) if isinstance(inner, (ClientError, BotoCoreError)) else EndpointUnreachable(f"{error}: {inner}")
     if isinstance(error, ClientError):
         code, operation = error_code(error), error.operation_name
         text = f"{operation}: {code}: {error.response.get('Error', {}).get('Message', '')}"
@@ -151,8 +155,8 @@ def classify(error: ClientError | BotoCoreError) -> ServiceError:
 
 @contextmanager
 def typed_errors() -> Iterator[None]:
-    """Turn botocore's exceptions inside the block into those of this module."""
+    """Turn botocore's and boto3's exceptions inside the block into those of this module."""
     try:
         yield
-    except (ClientError, BotoCoreError) as error:
+    except (ClientError, BotoCoreError, Boto3Error) as error:
         raise classify(error) from error

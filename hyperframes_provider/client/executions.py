@@ -191,26 +191,23 @@ def redrive(execution_arn: str, *, dialect: Dialect = OWN) -> Steps[Started]:
 
     Step Functions redrives the execution where it can. Where it cannot (too old, too long a history), and where a redrive would end at
     once because the cancel marker of this execution is still there, the next generation is started with the same input: it finds the
-    finished chunks under the same render id. One that runs already, this execution or a later generation, is adopted.
+    finished chunks under the same render id. It is the newest generation that is gone on with; one that runs already is adopted.
 
-    :raises InvalidRequest: it has succeeded, or it is not a render
+    :raises InvalidRequest: it, or a later generation, has succeeded, or it is not a render
     """
     execution = yield from describe(execution_arn)
+    machine, render = names.state_machine_arn(execution_arn), names.render_id_of(execution_arn)
+    newest, latest = yield from _latest(machine, render, names.generation_of(execution_arn))
+    execution = latest or execution
     if execution.status is Status.SUCCEEDED:
-        raise InvalidRequest(f"{execution_arn} has succeeded: there is nothing to redrive", hint="Download its output, or render again.")
+        raise InvalidRequest(f"{execution.arn} has succeeded: there is nothing to redrive", hint="Download its output, or render again.")
     if not execution.status.terminal:
         return Started(execution.arn, "adopted")
     if execution.request is None:
-        raise InvalidRequest(f"{execution_arn} is not a HyperFrames render: its input has no PlanOutputS3Prefix")
-    machine, render = names.state_machine_arn(execution_arn), names.render_id_of(execution_arn)
-    generation = names.generation_of(execution_arn)
-    if execution.redrivable and not execution.stopped_by_us and (yield from _redrive(execution_arn)):
-        return Started(execution_arn, "redriven", because=f"it was {execution.status}")
-    _, latest = yield from _latest(machine, render, generation)
-    if latest is not None and not latest.status.terminal:
-        return Started(latest.arn, "adopted")
-    newest = names.generation_of(latest.arn) if latest is not None else generation
-    prefix = execution.request.plan_output_s3_prefix.removesuffix(f"-g{generation}/")
+        raise InvalidRequest(f"{execution.arn} is not a HyperFrames render: its input has no PlanOutputS3Prefix")
+    if execution.redrivable and not execution.stopped_by_us and (yield from _redrive(execution.arn)):
+        return Started(execution.arn, "redriven", because=f"it was {execution.status}")
+    prefix = execution.request.plan_output_s3_prefix.removesuffix(f"-g{newest}/")
     base = execution.request.model_copy(update={"plan_output_s3_prefix": prefix if prefix.endswith("/") else f"{prefix}/"})
     text = input_json(dialect.input_of(base, newest + 1))
     name = names.execution_name(render, newest + 1)

@@ -18,6 +18,8 @@ from hyperframes_provider.client.names import render_id_of
 
 _SLACK_MS = 2_000
 """CloudWatch's clock and that of Step Functions need not agree."""
+_LATE_MS = 30_000
+"""How much later than another's a line of the same moment may arrive."""
 _PLATFORM = ("Task timed out", "Runtime exited", "REPORT RequestId")
 """What Lambda itself writes about an invocation that did not end by itself, or ended; such a line knows only the invocation's request."""
 _REQUEST = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
@@ -84,8 +86,7 @@ class LogReader:
         for _, _, _, record in records:
             self._learn(record)
         if raw:
-            # What is written at the same moment may still be on its way.
-            self._since = max(self._since, raw[-1][0] - _SLACK_MS)
+            self._since = max(self._since, raw[-1][0] - _LATE_MS)
         return [line for line in (self._line(*record) for record in records) if line is not None]
 
     def _of(self, function: str, until: datetime) -> Steps[list[tuple[int, str, str]]]:

@@ -50,6 +50,17 @@ def object_size(location: S3Location) -> Steps[int | None]:
     return int(head["ContentLength"])
 
 
+def object_version(location: S3Location) -> Steps[str | None]:
+    """The ETag of the object, which changes with its content; None when there is none."""
+    try:
+        head = yield Call("s3", "head_object", {"Bucket": location.bucket, "Key": location.key})
+    except ClientError as error:
+        if error_code(error) in _MISSING:
+            return None
+        raise
+    return str(head["ETag"])
+
+
 def write_object(location: S3Location, content: bytes, *, content_type: str) -> Steps[None]:
     """Write an object, in place of one that is there."""
     yield Call("s3", "put_object", {"Bucket": location.bucket, "Key": location.key, "Body": content, "ContentType": content_type})

@@ -57,7 +57,8 @@ def _readable(archive: Path) -> Iterator[tarfile.TarFile]:
     try:
         with tarfile.open(archive, "r:gz") as tar:
             yield tar
-    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+    # The last two: a damaged header is no number, or no text, that tarfile has a name for.
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, OverflowError, UnicodeDecodeError) as error:
         raise _rejected(f"it is not a readable .tar.gz: {error}") from error
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import itertools
 import json
+import math
 import os
 import threading
 import time
@@ -186,6 +187,9 @@ def _storage() -> Storage:
 def _plan(event: PlanEvent, storage: Storage, work: Path, invocation: Invocation) -> PlanResult:
     prefix = storage.locate(event.plan_output_s3_prefix)
     project = storage.locate(event.project_s3_uri)
+    if event.output_s3_uri is not None:
+        # Not wanted before Assemble; but then all chunks would have been rendered for nothing.
+        storage.locate(event.output_s3_uri)
     _begin(invocation, prefix)
     redactor.learn(event.config.get("variables"))
     given, concurrency = _without_concurrency(_with_variables(event.config, storage))
@@ -212,7 +216,8 @@ def _plan(event: PlanEvent, storage: Storage, work: Path, invocation: Invocation
         reused = False
     else:
         reused = True
-    count, parallel = len(manifest.chunks), manifest.max_parallel_chunks
+    count, planned = len(manifest.chunks), manifest.max_parallel_chunks
+    parallel = min(planned, concurrency or planned)
     return PlanResult(
         ManifestS3Uri=str(prefix / _MANIFEST_KEY),
         plan_hash=manifest.plan_hash,
@@ -220,11 +225,12 @@ def _plan(event: PlanEvent, storage: Storage, work: Path, invocation: Invocation
         chunks=list(range(count)) if count <= INLINE_CHUNKS else [],
         chunks_bucket=prefix.bucket,
         chunks_key=(prefix / _CHUNKS_KEY).key,
-        max_parallel_chunks=min(parallel, concurrency or parallel),
+        max_parallel_chunks=parallel,
         workers=manifest.workers,
         segment_frames=manifest.segment_frames,
         sizing=manifest.sizing,
-        estimated_seconds=manifest.estimated_seconds,
+        # A plan that was there already was made for as many at once as could be then.
+        estimated_seconds=manifest.estimated_seconds * math.ceil(count / parallel) / max(1, math.ceil(count / planned)),
         total_frames=manifest.total_frames,
         fps=fps_to_wire(manifest.fps),
         duration=float(manifest.total_frames / manifest.fps),

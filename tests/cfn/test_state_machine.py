@@ -251,6 +251,6 @@ def test_one_file_serves_both_endpoints() -> None:
     text = (cfn_folder() / "render.asl.json").read_text(encoding="utf-8")
     assert "\\u" not in text
     assert "JSONata" not in text and "{%" not in text
-    assert {task["Resource"] for task in tasks().values()} == {"arn:aws:states:::lambda:invoke"}
+    assert {task["Resource"] for task in tasks().values()} == {"arn:${Partition}:states:::lambda:invoke"}
     rates = [rule["BackoffRate"] for task in tasks().values() for rule in task["Retry"] if "BackoffRate" in rule]
     assert rates and all(isinstance(rate, float) for rate in rates)

@@ -57,7 +57,7 @@ def test_cfn_lint_is_content_with_the_definition_in_place() -> None:
     inlined = copy.deepcopy(TEMPLATE)
     properties = inlined["Resources"]["RenderStateMachine"]["Properties"]
     del properties["DefinitionS3Location"]
-    properties["Definition"] = json.loads(load_template().definition)
+    properties["Definition"] = json.loads(load_template().definition.replace(b"${Partition}", b"aws"))
     for name in ("DefinitionBucket", "DefinitionKey"):
         del inlined["Parameters"][name]
     del inlined["Metadata"]["AWS::CloudFormation::Interface"]  # its groups name the two parameters
@@ -189,7 +189,7 @@ def test_the_state_machine_is_logged_and_traced() -> None:
     assert properties["StateMachineType"] == "STANDARD"
     assert properties["TracingConfiguration"] == {"Enabled": True}
     assert len(properties["LoggingConfiguration"]["Destinations"]) == 1
-    assert set(properties["DefinitionSubstitutions"]) == {"RenderFunctionArn", "CoordinatorFunctionArn"}
+    assert set(properties["DefinitionSubstitutions"]) == {"Partition", "RenderFunctionArn", "CoordinatorFunctionArn"}
 
 
 def test_no_partition_is_written_down_but_in_a_delimiter() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from hyperframes_lambda.contract.events import AssembleResult
-from hyperframes_provider.client.batch import Batch, BatchProgress, Outcome, RowState, prepare_batch
+from hyperframes_provider.cli.batch import Report
+from hyperframes_provider.cli.console import Console
+from hyperframes_provider.client.batch import Batch, BatchProgress, Outcome, RowState, prepare_batch, project_version
 from hyperframes_provider.client.batch_rows import InvalidBatch, PlannedRow, Row, plan_rows, read_rows
+from hyperframes_provider.client.calls import run
 from hyperframes_provider.client.errors import AccessDenied, InvalidRequest
 from hyperframes_provider.client.request import RenderTarget
 
@@ -210,6 +215,99 @@ def test_a_row_that_runs_already_is_adopted() -> None:
     outcomes = batch_of(aws, 3).run()
     assert [(outcome.state, outcome.how) for outcome in outcomes] == [(RowState.SUCCEEDED, "adopted")] * 3
     assert aws.calls["start"] == 3
+
+
+def test_rows_that_aws_is_too_busy_for_are_started_later() -> None:
+    class Busy(FakeAws):
+        def start_execution(self, **more: Any) -> dict[str, Any]:
+            if self.calls["refused"] < 5:
+                self.calls["refused"] += 1
+                raise ClientError({"Error": {"Code": "ThrottlingException", "Message": ""}}, "StartExecution")
+            return super().start_execution(**more)
+
+    aws = Busy()
+    outcomes = batch_of(aws, 4, max_running=2).run()
+    assert {outcome.state for outcome in outcomes} == {RowState.SUCCEEDED}
+    assert (aws.calls["refused"], aws.calls["start"]) == (5, 4)
+
+
+def test_one_that_cannot_be_stopped_keeps_nobody_from_stopping_the_others() -> None:
+    class Stubborn(FakeAws):
+        def stop_execution(self, executionArn: str, **_: Any) -> dict[str, Any]:  # noqa: N803
+            if executionArn == stubborn:
+                raise ClientError({"Error": {"Code": "InternalError", "Message": ""}}, "StopExecution")
+            self.executions[executionArn]["status"] = "ABORTED"
+            return {}
+
+        def put_object(self, **_: Any) -> dict[str, Any]:
+            return {}
+
+    aws = Stubborn()
+    batch = batch_of(aws, 5)
+    batch.sleep = _interrupt
+    with pytest.raises(KeyboardInterrupt):
+        batch.run()
+    stubborn, done, *rest = aws.executions
+    aws.executions[done]["status"] = "SUCCEEDED"
+    cancelled = batch.cancel("a test")
+    assert (cancelled.count, set(cancelled.failures)) == (3, {stubborn})
+    assert {outcome.execution_arn for outcome in batch.outcomes.values()} == set(rest)
+    assert aws.executions[done]["status"] == "SUCCEEDED"
+
+
+def test_large_variables_are_written_for_each_execution_that_is_started() -> None:
+    class Forgetful(FakeAws):
+        def put_object(self, **_: Any) -> dict[str, Any]:
+            self.calls["put"] += 1
+            return {}
+
+        def head_object(self, **_: Any) -> dict[str, Any]:
+            raise ClientError({"Error": {"Code": "404", "Message": ""}}, "HeadObject")
+
+    aws = Forgetful()
+    items = prepare_batch(TARGET, plan_rows([Row(1, {"n": "x" * 300_000})], {}), project="s3://bucket/project.tar.gz", label="card")
+    for generation in (1, 2):
+        (outcome,) = Batch(aws.connect, items, sleep=aws.pass_time).run()
+        assert outcome.execution_arn.endswith(f"-g{generation}")
+        assert aws.calls["put"] == generation
+
+
+def test_another_archive_at_the_same_place_is_another_project() -> None:
+    class Versions(FakeAws):
+        def head_object(self, **_: Any) -> dict[str, Any]:
+            return {"ETag": f'"{self.calls["put"]}"', "ContentLength": 1}
+
+    def render_id() -> str:
+        identity = ("batch", run(aws.connect, project_version("s3://bucket/project.tar.gz")))
+        rows = plan_rows([Row(1, {"n": 1})], {})
+        (item,) = prepare_batch(TARGET, rows, project="s3://bucket/project.tar.gz", label="card", identity=identity)
+        return item.prepared.render_id
+
+    aws = Versions()
+    first, again = render_id(), render_id()
+    aws.calls["put"] += 1
+    assert first == again != render_id()
+    assert run(aws.connect, project_version("folder")) == ""
+
+
+def test_a_row_whose_video_is_not_fetched_any_more_is_written_without_its_path(tmp_path: Path) -> None:
+    class Full(ThreadPoolExecutor):
+        def submit(self, *_: Any) -> Future[Any]:  # type: ignore[override]  # what waits when the pool is shut down
+            waiting: Future[Any] = Future()
+            waiting.cancel()
+            return waiting
+
+    aws = FakeAws()
+    rows = plan_rows([Row(1, output=str(tmp_path / "a.mp4"))], {})
+    batch = Batch(aws.connect, prepare_batch(TARGET, rows, project="s3://bucket/project.tar.gz", label="card"), sleep=aws.pass_time)
+    lines = io.StringIO()
+    report = Report(aws.connect, Console(as_json=True), lines, Full())
+    batch.on_outcome = report.ended
+    batch.run()
+    report.finish()
+    (line,) = map(json.loads, lines.getvalue().splitlines())
+    assert (line["state"], line["frames"]) == ("succeeded", 60)
+    assert "path" not in line
 
 
 def test_what_concerns_all_rows_stops_the_batch() -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import boto3
 import pytest
+from boto3.exceptions import RetriesExceededError, S3UploadFailedError
+from botocore.exceptions import ClientError
 from botocore.stub import ANY, Stubber
 
 from hyperframes_lambda.contract.events import ExecutionInput
@@ -205,12 +207,12 @@ def test_errors_of_aws_have_classes_of_their_own(code: str, kind: type[errors.Hy
 
 REDRIVES: dict[str, tuple[Callable[[Script], Script], str, int]] = {
     "failed: where Step Functions can": (
-        lambda s: s.describe(1, "FAILED", error="BROWSER_CRASHED", redriveStatus="REDRIVABLE").redrive(1),
+        lambda s: s.describe(1, "FAILED", error="BROWSER_CRASHED", redriveStatus="REDRIVABLE").describe(2).redrive(1),
         "redriven",
         1,
     ),
     "refused: the next generation": (
-        lambda s: s.describe(1, "FAILED", error="X", redriveStatus="REDRIVABLE").redrive(1, "ExecutionNotRedrivable").describe(2).start(2),
+        lambda s: s.describe(1, "FAILED", error="X", redriveStatus="REDRIVABLE").describe(2).redrive(1, "ExecutionNotRedrivable").start(2),
         "started",
         2,
     ),
@@ -229,7 +231,14 @@ REDRIVES: dict[str, tuple[Callable[[Script], Script], str, int]] = {
         "adopted",
         2,
     ),
-    "it runs": (lambda s: s.describe(1, "RUNNING"), "adopted", 1),
+    "a later generation failed: it is redriven, and not this one": (
+        lambda s: (
+            s.describe(1, "FAILED", redriveStatus="REDRIVABLE").describe(2, "FAILED", redriveStatus="REDRIVABLE").describe(3).redrive(2)
+        ),
+        "redriven",
+        2,
+    ),
+    "it runs": (lambda s: s.describe(1, "RUNNING").describe(2), "adopted", 1),
 }
 
 
@@ -262,7 +271,23 @@ def test_a_redrive_of_a_stack_of_the_reference_has_a_prefix_of_its_own() -> None
 @pytest.mark.parametrize(("status", "more"), [("SUCCEEDED", {}), ("FAILED", {"input": "{}"})])
 def test_what_cannot_be_redriven_says_why(status: str, more: dict[str, str]) -> None:
     with pytest.raises(errors.InvalidRequest, match=r"has succeeded|is not a HyperFrames render"):
-        Script().describe(1, status, **more).run(executions.redrive(arn(1)))
+        Script().describe(1, status, **more).describe(2).run(executions.redrive(arn(1)))
+
+
+def test_a_render_whose_later_generation_has_succeeded_is_not_redriven() -> None:
+    with pytest.raises(errors.InvalidRequest, match="-g2 has succeeded"):
+        Script().describe(1, "FAILED", redriveStatus="REDRIVABLE").describe(2, "SUCCEEDED").describe(3).run(executions.redrive(arn(1)))
+
+
+def test_what_boto3_wraps_has_the_class_of_what_is_in_it() -> None:
+    denied = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "PutObject")
+    with pytest.raises(errors.AccessDenied, match="PutObject"), errors.typed_errors():
+        try:
+            raise denied
+        except ClientError as error:
+            raise S3UploadFailedError(f"Failed to upload: {error}") from None
+    with pytest.raises(errors.EndpointUnreachable, match="cut off"), errors.typed_errors():
+        raise RetriesExceededError(OSError("cut off"))
 
 
 def test_what_is_admitted_is_started_and_only_when_something_is() -> None:

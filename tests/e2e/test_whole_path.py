@@ -121,7 +121,7 @@ def test_a_missing_project_and_a_foreign_bucket_are_refused_once(stack: WholePat
     assert "sites/none/project.tar.gz" in missing.cause
     assert (foreign.error, foreign.attempts("Plan")) == ("S3_URI_NOT_ALLOWED", 1)
     assert "somebody-elses-bucket" in foreign.cause
-    assert output.error == "S3_URI_NOT_ALLOWED"
+    assert (output.error, output.attempts("Plan"), output.attempts("RenderChunk")) == ("S3_URI_NOT_ALLOWED", 1, 0)
 
 
 def test_a_corrupted_blob_fails_the_chunk_once_and_a_second_render_keeps_the_finished_chunks(stack: WholePath) -> None:

@@ -61,6 +61,7 @@ LIKELY = st.sampled_from(
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=12), LIKELY | JSON, max_size=6))
+@example({"variables": {"": [math.inf]}})
 @settings(max_examples=600)
 def test_a_configuration_is_accepted_and_survives_the_wire_or_names_its_field(data: dict[str, Any]) -> None:
     try:
@@ -147,6 +148,16 @@ def tar_gz(members: list[tuple[str, bytes, str, int]]) -> bytes:
 @example([("", tarfile.SYMTYPE, "", 0)], [], None)
 @example([(".", tarfile.LNKTYPE, "index.html", 0)], [], None)
 @example([("a", tarfile.LNKTYPE, "a", 0), ("b", tarfile.LNKTYPE, "c", 0), ("c", tarfile.LNKTYPE, "b", 0)], [], None)
+@example(
+    [
+        ("00-\xbb\U0001edeb", tarfile.SYMTYPE, "00\x90\xa2\xdd", 0),
+        ("00\x1d\x90", tarfile.REGTYPE, "index.html", 0),
+        ("0D\u0980\U00028be4", tarfile.DIRTYPE, "index.html", 0),
+        ("index.html", tarfile.REGTYPE, "\xfc", 1),
+    ],
+    [(2245, 0)],
+    177,
+)
 @settings(max_examples=300, deadline=None)
 def test_an_archive_stays_inside_its_folder_or_is_rejected(members, damage, cut: int | None) -> None:
     data = bytearray(tar_gz(members)[:cut])

@@ -425,6 +425,7 @@ def test_assemble_brings_the_sources_of_the_sound(bucket: Bucket) -> None:
         (plan_event(Config={"widht": 1}), "INVALID_CONFIG", ["Plan: ", "Config.widht", "width"]),
         (plan_event(ProjectS3Uri="s3://else/p.tar.gz"), "S3_URI_NOT_ALLOWED", ["Plan: ", "else", "AllowedBuckets"]),
         (plan_event(PlanOutputS3Prefix="s3://else/r/"), "S3_URI_NOT_ALLOWED", ["else"]),
+        (plan_event(OutputS3Uri="s3://else/out.mp4"), "S3_URI_NOT_ALLOWED", ["Plan: ", "else"]),
         (plan_event(ProjectS3Uri=f"s3://{BUCKET}/none.tar.gz"), "S3_OBJECT_NOT_FOUND", ["none.tar.gz"]),
         (plan_event(Config={"entryFile": "intro.html"}), "ARCHIVE_REJECTED", ["intro.html", "index.html"]),
         (plan_event(Config={"variablesS3Uri": f"{PREFIX}none.json"}), "S3_OBJECT_NOT_FOUND", ["none.json"]),

@@ -100,6 +100,23 @@ def test_json_is_one_document_for_an_error_too(run: Run) -> None:
     assert "hyperframes-airflow" in error["hint"]
 
 
+def test_json_is_one_document_for_what_is_no_command_too(run: Run) -> None:
+    done = run("render", "--json")
+
+    assert done.returncode == 2
+    assert "the following arguments are required" in json.loads(done.stdout)["error"]["message"]
+    assert "usage:" in done.stderr
+
+
+def test_json_is_one_document_for_an_error_that_nobody_foresaw(tmp_path: Path) -> None:
+    code = "from hyperframes_provider.cli import main, tools; tools.doctor = lambda *_: 1 / 0; main(['doctor', '--json'])"
+    done = subprocess.run([sys.executable, "-c", code], env=environment(tmp_path), capture_output=True, text=True, timeout=120)
+
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error"] == {"type": "ZeroDivisionError", "message": "division by zero", "hint": ""}
+    assert "Traceback" in done.stderr
+
+
 def test_an_endpoint_that_does_not_answer_exits_1(run: Run) -> None:
     done = run("progress", "latest", "--endpoint-url", "http://127.0.0.1:9")
     assert done.returncode == 1, done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
@@ -103,6 +104,14 @@ def _even_size(value: int | None) -> int | None:
     return value
 
 
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, Mapping):
+        return all(map(_is_finite, value.values()))
+    return not isinstance(value, (list, tuple)) or all(map(_is_finite, value))
+
+
 def _tag_name(name: str) -> str:
     if name not in METADATA_NAMES:
         near = difflib.get_close_matches(name.lower(), METADATA_NAMES, n=1)
@@ -189,6 +198,14 @@ class RenderConfig(WireModel):
             fault = rate_fault(info.data["format"], fps, constant=info.field_name == "cfr" and value)
             if fault:
                 raise ValueError(fault)
+        return value
+
+    @field_validator("variables")
+    @classmethod
+    def _numbers_that_json_has(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name, given in value.items():
+            if not _is_finite(given):
+                raise ValueError(f"{name!r} holds NaN or an infinite number, which JSON cannot say; accepted: numbers, or it as text")
         return value
 
     @field_validator("codec")

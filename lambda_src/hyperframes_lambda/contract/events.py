@@ -53,6 +53,8 @@ class PlanEvent(EventModel):
     action: Literal["plan"]
     project_s3_uri: S3Uri = Field(alias="ProjectS3Uri")
     plan_output_s3_prefix: S3Prefix = Field(alias="PlanOutputS3Prefix")
+    output_s3_uri: S3Uri | None = Field(default=None, alias="OutputS3Uri")
+    """Where Assemble will write, so that a place that is not allowed is refused before anything is rendered."""
     config: dict[str, Any] = Field(default_factory=dict)
     execution_name: str | None = None
     """Tells a cancel marker of this execution from one of an earlier execution of the same render."""
