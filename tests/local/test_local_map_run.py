@@ -88,6 +88,7 @@ def test_a_thousand_items_keep_their_order_and_are_listed_in_pages(local_aws: De
     execution = start(local_aws, "thousand-run", {"Type": "Pass", "End": True}, chunks(1000))
     ended = local_aws.finished(execution, 120)
 
+    assert ended["status"] == "SUCCEEDED", ended
     assert [chunk["chunk"] for chunk in json.loads(ended["output"])["chunks"]] == list(range(1000)), ended
     sfn = local_aws.connect("stepfunctions")
     run = sfn.list_map_runs(executionArn=execution)["mapRuns"][0]["mapRunArn"]
