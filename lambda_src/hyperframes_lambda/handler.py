@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -29,7 +29,7 @@ from hyperframes_lambda.archive import unpack_project
 from hyperframes_lambda.assemble import assemble
 from hyperframes_lambda.browser import kept_driver, release_driver
 from hyperframes_lambda.contract.config import RenderConfig, fps_to_wire, parse_config
-from hyperframes_lambda.contract.errors import ErrorCode, RenderError
+from hyperframes_lambda.contract.errors import ErrorCode, RenderError, named_error
 from hyperframes_lambda.contract.events import (
     CONCURRENCY_LIMIT,
     INLINE_CHUNKS,
@@ -80,12 +80,14 @@ _RESERVED_PART, _RESERVED_MOST = 0.1, 15.0
 
 _UPLOADS = 2
 """Segments that are stored at the same time."""
+_PENDING = _UPLOADS + 2
+"""Segments that are stored or wait for it, at most: they lie in the scratch folder until then."""
 
 _SIGNAL_SECONDS = 1.5
 """How often a chunk's progress is written and its cancel marker looked for."""
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logger.inject_lambda_context(clear_state=True, log_event=False)
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Do what `event` asks for; the result is the wire's JSON object.
 
@@ -108,15 +110,15 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         logger.error("failed", extra={"code": error.code, "cause": str(error)})
         telemetry.record_failure(invocation.role, error, time.monotonic() - started, render=invocation.render)
         if error.code in (ErrorCode.CHROME_UNAVAILABLE, ErrorCode.FFMPEG_UNAVAILABLE):
-            discard_unpacked()
-        raise wire_error(error, invocation.label) from error
+            _start_afresh()
+        # The original is not kept as the cause: whoever prints it would print what is hidden.
+        raise wire_error(error, invocation.label).with_traceback(error.__traceback__) from None
     except Exception as error:
         telemetry.record_failure(invocation.role, error, time.monotonic() - started, render=invocation.render)
         told = redactor.text(str(error))
         if told == str(error):
             raise
-        # The original is not kept as the cause: whoever prints it would print what is hidden.
-        raise _named(type(error).__name__, told).with_traceback(error.__traceback__) from None
+        raise named_error(type(error).__name__, told).with_traceback(error.__traceback__) from None
     result = result.model_copy(update={"duration_ms": _milliseconds_since(started), "cold_start": invocation.cold})
     telemetry.record(result, render=invocation.render)
     answer: dict[str, Any] = result.to_wire()
@@ -137,12 +139,15 @@ def stay_ready() -> None:
 
 def wire_error(error: RenderError, label: str) -> Exception:
     """`error` as an exception whose class name is the code and whose text says which role failed at what."""
-    return _named(error.code.value, redactor.text(f"{label}: {error}"))
+    return named_error(error.code.value, redactor.text(f"{label}: {error}"))
 
 
-def _named(name: str, message: str) -> Exception:
-    """An exception whose class is called `name`, which is what Lambda reports."""
-    return type(name, (Exception,), {"__module__": __name__})(message)  # type: ignore[no-any-return]  # type() gives Any
+def _start_afresh() -> None:
+    """Have the next invocation unpack the tools again. What goes wrong here is logged: the error that led to it is the one to tell."""
+    try:
+        discard_unpacked()
+    except (RenderError, OSError) as error:
+        logger.warning("the unpacked tools are not removed", extra={"cause": str(error)})
 
 
 @dataclass
@@ -392,7 +397,7 @@ def _sidecar_name(segment: str) -> str:
 
 
 class SegmentUpload:
-    """Stores segments as they are finished, from threads, so that S3 does not hold up the drawing. Leaving waits for all of them.
+    """Stores segments as they are finished, from threads, so that S3 holds up the drawing only when it is slower. Leaving waits for all.
 
     After what could not be stored nothing more is taken: `add`, or leaving, raises why.
     """
@@ -416,7 +421,10 @@ class SegmentUpload:
                 raise fault
 
     def add(self, finished: FinishedSegment) -> None:
-        """Store one, and remove the local files."""
+        """Store one, and remove the local files. Waits while too many others are not stored yet."""
+        pending = {upload for upload in self._uploads if not upload.done()}
+        while len(pending) >= _PENDING:
+            pending = wait(pending, return_when=FIRST_COMPLETED).not_done
         for upload in self._uploads:
             if upload.done():
                 upload.result()

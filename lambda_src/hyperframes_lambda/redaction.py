@@ -9,7 +9,8 @@ import html
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -18,7 +19,27 @@ MASK = "***"
 _SHORTEST_TEXT, _SHORTEST_NUMBER = 4, 6
 """Characters. Anything shorter (`red`, `42`) says nothing, and hiding it would garble every message that happens to have it."""
 _OPENING = 12
-"""A long value is known by its first characters, since messages shorten what they quote."""
+"""A long value is known by its first characters, since messages shorten what they quote; a URL by those behind the host."""
+_TO_HOST = re.compile(r"[^/?#@]{1,12}://[^/?#@\s]*(?![^/?#\s]*@)")
+"""What a URL shares with others; one with user info shares nothing."""
+
+_OWN = {
+    *("level", "location", "timestamp", "service", "cold_start", "xray_trace_id", "exception_name"),
+    *("function_name", "function_memory_size", "function_arn", "function_request_id"),
+    *("action", "execution", "render", "chunk"),
+}
+"""Fields of a log line that say whose it is. They hold nothing to hide, and readers look for them."""
+
+_FORMS: tuple[Callable[[str], str], ...] = (
+    str,
+    lambda value: json.dumps(value)[1:-1],
+    lambda value: json.dumps(value, ensure_ascii=False)[1:-1],
+    lambda value: repr(value)[1:-1],
+    html.escape,
+    quote,
+    partial(quote, safe=""),
+)
+"""How a value may be written."""
 
 _END = r"\s\"'<>\\"
 _USER_INFO = re.compile(rf"(?<=://)[^{_END}/?#]+@")
@@ -33,7 +54,8 @@ class Redactor:
     """Knows the variables of one invocation. Values are hidden behind the name of the variable that holds them."""
 
     def __init__(self) -> None:
-        self._values: list[tuple[str, str]] = []
+        self._values: list[tuple[str, int, str]] = []
+        """A value as it may be written, how many of its characters are enough, and what stands in its place."""
 
     def forget(self) -> None:
         """Begin anew, for the next invocation of the sandbox."""
@@ -41,20 +63,19 @@ class Redactor:
 
     def learn(self, variables: object) -> None:
         """Hide the values of `variables`, whatever their form, from now on."""
-        values: dict[str, str] = {}
+        values: dict[str, tuple[str, int, str]] = {}
         for path, value in _leaves("variables", variables):
-            for form in (value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], repr(value)[1:-1]):
-                values.setdefault(form, path)
-            values.setdefault(html.escape(value), path)
-            values.setdefault(quote(value), path)
-            values.setdefault(quote(value, safe=""), path)
+            shared = _TO_HOST.match(value)
+            for form in _FORMS:
+                opening = _OPENING + (len(form(shared.group())) if shared else 0)
+                values.setdefault(form(value), (form(value), opening, f"[{path}]"))
         # The longest first: a value may be part of another one.
-        self._values = sorted(values.items(), key=lambda known: -len(known[0]))
+        self._values = sorted(values.values(), key=lambda known: -len(known[0]))
 
     def text(self, text: str) -> str:
         """`text` without what must not be read."""
-        for value, path in self._values:
-            text = _hide(text, value, f"[{path}]")
+        for known in self._values:
+            text = _hide(text, *known)
         text = _USER_INFO.sub(f"{MASK}@", text)
         text = _QUERY.sub(lambda query: _QUERY_VALUE.sub(f"={MASK}", query.group()), text)
         text = _CREDENTIAL.sub(lambda found: f"{found.group(1)}={MASK}", text)
@@ -67,8 +88,18 @@ redactor = Redactor()
 
 
 def redacted_json(record: Mapping[str, Any]) -> str:
-    """One log line."""
-    return redactor.text(json.dumps(record, default=str))
+    """One log line: `record` with its texts redacted, and with its names, its numbers and the logger's own fields as they are."""
+    return json.dumps({name: value if name in _OWN else _redacted(value) for name, value in record.items()}, default=str)
+
+
+def _redacted(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {name: _redacted(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_redacted(item) for item in value]
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return redactor.text(str(value))
 
 
 def redact_other_loggers() -> None:
@@ -78,9 +109,18 @@ def redact_other_loggers() -> None:
             handler.addFilter(_Filter())
 
 
+_FORMATTER = logging.Formatter()
+
+
 class _Filter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = redactor.text(record.getMessage()), ()
+        try:
+            message = record.getMessage()
+        except Exception:  # noqa: BLE001 - whatever a library logs, and however wrongly: no render fails for it
+            message = f"{record.msg!r}, logged with arguments that do not fit it"
+        record.msg, record.args = redactor.text(message), ()
+        if record.exc_info:
+            record.exc_text, record.exc_info = redactor.text(_FORMATTER.formatException(record.exc_info)), None
         return True
 
 
@@ -98,9 +138,9 @@ def _leaves(path: str, value: object) -> Iterator[tuple[str, str]]:
         yield path, str(value)
 
 
-def _hide(text: str, value: str, name: str) -> str:
-    """`text` with every occurrence of `value`, or of a beginning of it that is long enough to be one, replaced by `name`."""
-    opening, pieces, rest = value[:_OPENING], [], text
+def _hide(text: str, value: str, enough: int, name: str) -> str:
+    """`text` with every occurrence of `value`, or of at least the first `enough` characters of it, replaced by `name`."""
+    opening, pieces, rest = value[:enough], [], text
     while (start := rest.find(opening)) >= 0:
         end = start + len(opening)
         while end < len(rest) and end - start < len(value) and rest[end] == value[end - start]:

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
-from hyperframes_lambda.contract.errors import RenderError, Retry
+from hyperframes_lambda.contract.errors import ErrorCode, RenderError, Retry
 from hyperframes_lambda.contract.events import AssembleResult, PlanResult, RenderChunkResult
 from hyperframes_lambda.contract.prices import PRICES
 
@@ -42,6 +42,7 @@ class Metric(StrEnum):
     """1 for a plan or a chunk that was there already."""
     OUTPUT = "OutputBytes"
     FAILURE = "Failure"
+    """1 for an invocation that failed, 0 for one that was cancelled."""
     RETRYABLE_FAILURE = "RetryableFailure"
     """Those of the failures that the state machine repeats."""
     COST = "EstimatedCost"
@@ -71,12 +72,13 @@ def record(result: PlanResult | RenderChunkResult | AssembleResult, *, render: s
 
 
 def record_failure(role: str, error: Exception, seconds: float, *, render: str) -> None:
-    """Tell that an invocation failed after `seconds`."""
+    """Tell that an invocation failed, or was cancelled, after `seconds`."""
     # An error that is not in the table is repeated, too.
     repeated, code = True, type(error).__name__
     if isinstance(error, RenderError):
         repeated, code = error.spec.retry is not Retry.NEVER, error.code.value
-    values = {Metric.FAILURE: 1.0, Metric.RETRYABLE_FAILURE: float(repeated), Metric.COST: _cost(seconds)}
+    failed = code != ErrorCode.RENDER_CANCELLED
+    values = {Metric.FAILURE: float(failed), Metric.RETRYABLE_FAILURE: float(repeated), Metric.COST: _cost(seconds)}
     _emit(role, values, render=render, code=code)
 
 

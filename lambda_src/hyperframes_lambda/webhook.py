@@ -46,7 +46,7 @@ class WebhookNotDelivered(Exception):
     """The receiver could not be reached or did not answer with 2xx; another attempt may succeed."""
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logger.inject_lambda_context(clear_state=True, log_event=False)
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001 - the logger takes the request's id from it
     """Send the message about `event`. Raises `WebhookNotDelivered`, `ValueError` for a URL or a secret that cannot be used."""
     message = message_of(event)
@@ -75,7 +75,7 @@ def message_of(event: Mapping[str, Any]) -> WebhookMessage:
         stopped_at=stopped,
         output=output if isinstance(output, dict) else None,
         error=detail.get("error"),
-        cause=detail.get("cause"),
+        cause=_sentence(detail.get("cause")),
     )
     return WebhookMessage(type=WebhookType[detail["status"]], timestamp=stopped, data=end)
 
@@ -122,6 +122,15 @@ def _render_id(detail: Mapping[str, Any]) -> str:
         given = {}
     prefix = given.get("PlanOutputS3Prefix") if isinstance(given, dict) else None
     return str(prefix or "").rstrip("/").rpartition("/")[2] or str(detail["name"])
+
+
+def _sentence(cause: str | None) -> str | None:
+    """What a cause says: of Lambda's, JSON with a stack trace, the message alone; None when there is none."""
+    try:
+        found = json.loads(cause or "")
+    except ValueError:
+        return cause
+    return found.get("errorMessage") if isinstance(found, dict) else cause
 
 
 def _moment(milliseconds: int) -> datetime:

@@ -1,7 +1,8 @@
 """`python -m hyperframes_lambda.worker`: draw runs of segments as the parent process says, one after the other.
 
 In come JSON lines: the job, then `draw` with the segments of a run, or `progressed` when another worker has finished a segment; the end of
-the input ends the worker, in the middle of a frame if need be. Out go `drawn`, `finished`, `ended` and `failed`.
+the input ends the worker, in the middle of a frame if need be. Out go `drawn`, `finished`, `ended`, `failed`, and `unforeseen` for an error
+that is none of the table. After `finished` no other segment is finished until the parent says `taken`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import queue
 import sys
 import threading
+import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -73,6 +75,7 @@ class _Worker:
         self._runs: queue.SimpleQueue[list[Segment] | None] = queue.SimpleQueue()
         self._stopped = threading.Event()
         self._progressed = threading.Event()
+        self._taken = threading.Event()
         self._drawn = 0
 
     def listen(self, orders: IO[bytes]) -> None:
@@ -83,7 +86,10 @@ class _Worker:
                     self._runs.put([read_segment(segment) for segment in segments])
                 case {"progressed": True}:
                     self._progressed.set()
+                case {"taken": True}:
+                    self._taken.set()
         self._stopped.set()
+        self._taken.set()
         self._runs.put(None)
         timer = threading.Timer(_GRACE_SECONDS, os._exit, (_ABANDONED,))
         timer.daemon = True
@@ -96,11 +102,13 @@ class _Worker:
                 self._draw(run)
             except RenderError as error:
                 self._failed(error)
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 - the parent raises it
                 full = as_disk_full(error, self._job.scratch or self._job.out_dir)
-                if full is None:
-                    raise
-                self._failed(full)
+                if full is not None:
+                    self._failed(full)
+                    continue
+                told = {"name": type(error).__name__, "message": str(error), "trace": traceback.format_exc()}
+                self._report({"unforeseen": told})
 
     def _draw(self, run: Sequence[Segment]) -> None:
         job = self._job
@@ -124,7 +132,10 @@ class _Worker:
         self._drawn += finished.segment.frames
         segment = finished.segment
         placed = {"path": str(finished.path), "record": str(finished.record), "sha256": finished.sha256}
+        self._taken.clear()
         self._report({"finished": {"segment": [segment.chunk, segment.first, segment.last], **placed}})
+        if not self._stopped.is_set():
+            self._taken.wait()
 
     def _failed(self, error: RenderError) -> None:
         self._report({"failed": {"code": error.code, "message": error.message, "hint": error.hint}})

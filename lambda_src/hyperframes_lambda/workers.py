@@ -15,13 +15,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from hyperframes_lambda.contract.errors import ErrorCode, RenderError
+from hyperframes_lambda.contract.errors import ErrorCode, RenderError, named_error
 from hyperframes_lambda.contract.plan import Manifest
 from hyperframes_lambda.contract.segments import Segment
 from hyperframes_lambda.drawing import Effort, Events, FinishedSegment
+from hyperframes_lambda.redaction import redactor
 from hyperframes_lambda.tools import Tools
 from hyperframes_lambda.worker import Job, read_segment
 
@@ -31,6 +33,8 @@ _GRACE_SECONDS = 2.0
 
 _KEPT_LINES = 8
 """Of what a worker wrote to its standard error, for the message about its end."""
+
+_MEMORY_HINT = "A process that is killed without a word was mostly short of memory: fewer workers, or more memory for the function."
 
 
 def draw_in_workers(
@@ -48,7 +52,8 @@ def draw_in_workers(
     """Draw `runs`, several at a time, each in one page, as `drawing.draw` does it, and return the effort of all of them.
 
     The first failure, and `events.should_stop`, stops the others before it is raised; what was finished until then has been reported.
-    A worker that dies is `Runtime.ExitError`. `events` are called from this thread alone.
+    A worker that dies is `Runtime.ExitError`; an exception in one that is no `RenderError` is raised as one of the same name and text.
+    `events` are called from this thread alone; while `events.finished` waits, each worker finishes one segment more at most.
     """
     job = Job(plan_dir=plan_dir, plan_hash=manifest.plan_hash, out_dir=out_dir, tools=tools, deadline=deadline, scratch=scratch)
     return _Crew(job, runs, events).work(min(workers, len(runs)))
@@ -103,11 +108,15 @@ class _Crew:
                     worker.draw(self._waiting.popleft())
             case {"failed": {"code": str(code), "message": str(message), "hint": hint}}:
                 raise RenderError(ErrorCode(code), message, hint=hint)
+            case {"unforeseen": {"name": str(name), "message": str(message), "trace": str(trace)}}:
+                sys.stderr.write(redactor.text(trace))
+                raise named_error(name, message)
 
     def _finished(self, worker: _Worker, finished: dict[str, Any]) -> None:
         self._events.finished(
             FinishedSegment(read_segment(finished["segment"]), Path(finished["path"]), Path(finished["record"]), finished["sha256"])
         )
+        worker.say({"taken": True})
         for other in self._workers:
             if other is not worker:
                 other.say({"progressed": True})
@@ -177,34 +186,44 @@ class _Worker:
             return
 
     def end(self, until: float) -> None:
-        """Wait until it has ended, by force after the moment `until`."""
-        try:
+        """Wait until it has ended, by force after the moment `until`, and end what it has left behind."""
+        with suppress(subprocess.TimeoutExpired):
             self._process.wait(max(0.0, until - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        for reader in self._readers:
-            reader.join()
+        self._kill()
 
     def died(self) -> RenderError:
-        """The error for a worker that ended before its run did."""
-        code = self._process.wait()
-        self._readers[1].join()
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        """The error for a worker that ended, or stopped reporting, before its run did."""
+        try:
+            code = self._process.wait(_GRACE_SECONDS)
+            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        except subprocess.TimeoutExpired:
+            code, how = 0, "stopped reporting"
+        self._kill()
         said = "".join(f"\n{line}" for line in self._said)
-        hint = "A process that is killed without a word was mostly short of memory: fewer workers, or more memory for the function."
-        return RenderError(ErrorCode.RUNTIME_EXIT, f"a worker process {how}{said}", hint=hint)
+        return RenderError(ErrorCode.RUNTIME_EXIT, f"a worker process {how}{said}", hint=_MEMORY_HINT if code == -signal.SIGKILL else None)
+
+    def _kill(self) -> None:
+        """End what is left of it and of the processes that it started, and wait for it. A reader may wait for a process that got away."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        for reader in self._readers:
+            reader.join(_GRACE_SECONDS)
 
     def _read_reports(self) -> None:
-        with _pipe(self._process.stdout) as stdout:
-            for line in stdout:
-                self._reports.put((self, json.loads(line)))
-        self._reports.put((self, None))
+        try:
+            with _pipe(self._process.stdout) as stdout:
+                for line in stdout:
+                    self._reports.put((self, json.loads(line)))
+        except ValueError as error:
+            self._said.append(f"a report is no JSON: {error}")
+        finally:
+            self._reports.put((self, None))
 
     def _read_errors(self) -> None:
         with _pipe(self._process.stderr) as stderr:
             for line in stderr:
-                text = line.decode("utf-8", "replace").rstrip()
+                text = redactor.text(line.decode("utf-8", "replace").rstrip())
                 self._said.append(text)
                 sys.stderr.write(f"{text}\n")
 

@@ -243,6 +243,15 @@ def test_a_manifest_survives_its_file_and_notices_every_change() -> None:
         assert caught.value.code is code
 
 
+def test_a_damaged_manifest_is_named_without_what_is_in_it() -> None:
+    altered = json.loads(manifest(variables={"title": "Weekly recap"}).to_json()) | {"variables": "Weekly recap", "fps": "Weekly recap"}
+    with pytest.raises(RenderError) as caught:
+        parse_manifest(json.dumps(altered))
+    assert "the plan manifest is damaged: " in str(caught.value) and "variables: Input should be a valid dictionary" in str(caught.value)
+    assert "Weekly recap" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
 def test_the_plan_hash_depends_on_content_alone() -> None:
     measured = {"workers": 4, "sizing": "as measured", "estimated_seconds": 8.5, "max_parallel_chunks": 3}
     assert manifest().plan_hash == manifest(**measured).plan_hash

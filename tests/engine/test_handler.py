@@ -12,9 +12,12 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 import time
+import traceback
 import wave
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,7 +36,8 @@ from hyperframes_lambda.contract.events import RenderChunkEvent, parse_event
 from hyperframes_lambda.contract.formats import OutputFormat
 from hyperframes_lambda.contract.plan import PlannedChunk, parse_manifest
 from hyperframes_lambda.contract.segments import Segment
-from hyperframes_lambda.handler import ChunkSignals, handler
+from hyperframes_lambda.drawing import FinishedSegment
+from hyperframes_lambda.handler import ChunkSignals, SegmentUpload, handler
 from hyperframes_lambda.render_chunk import missing_of
 from hyperframes_lambda.storage import S3Location, Storage
 from hyperframes_lambda.workspace import as_disk_full, workspace
@@ -262,6 +266,65 @@ def test_a_segment_that_cannot_be_stored_ends_the_chunk(bucket: Bucket, monkeypa
     assert refused(chunk_event(plan_hash))[0] == "S3_ACCESS_FAILED"
     monkeypatch.undo()
     assert sorted(bucket.etags(f"{PREFIX}chunks/")) == ["000000-0-11.mp4.frames"]
+
+
+def test_finished_segments_wait_for_their_place_in_s3(tmp_path: Path) -> None:
+    """Drawing that is faster than S3 fills no disk."""
+    stored = threading.Semaphore(0)
+
+    class Slow(Storage):
+        def upload(self, path: Path, location: S3Location, **_: Any) -> None:
+            if path.suffix == ".mp4":
+                assert stored.acquire(timeout=20)
+                if location.name == "000000-1-1.mp4":
+                    raise RenderError(ErrorCode.S3_ACCESS_FAILED, "S3 is away")
+
+        def write(self, location: S3Location, content: bytes, **_: Any) -> None:
+            return
+
+    def finished(number: int) -> FinishedSegment:
+        path = tmp_path / f"000000-{number}-{number}.mp4"
+        record = tmp_path / f"{path.name}.frames"
+        path.touch()
+        record.touch()
+        return FinishedSegment(Segment(0, number, number), path, record, "ab")
+
+    most = handler_module._PENDING
+    added: list[int] = []
+
+    def add_all(upload: SegmentUpload) -> None:
+        for number in range(most + 2):
+            upload.add(finished(number))
+            added.append(number)
+
+    with (
+        pytest.raises(RenderError, match="S3 is away"),
+        SegmentUpload(Slow(None, {BUCKET}), S3Location(BUCKET, "chunks/"), ".mp4") as upload,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        drawing = pool.submit(add_all, upload)
+        with pytest.raises(TimeoutError):
+            drawing.result(timeout=0.5)
+        assert len(added) == most
+        stored.release(most + 2)
+        drawing.result(timeout=20)
+
+
+def test_tools_that_cannot_be_removed_hide_no_error(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RenderError(ErrorCode.CHROME_UNAVAILABLE, "the bundle is damaged")
+
+    monkeypatch.setattr(handler_module, "find_tools", fail)
+    monkeypatch.setattr(handler_module, "discard_unpacked", fail)
+    with pytest.raises(Exception, match="the bundle is damaged") as caught:
+        handler(plan_event(), CONTEXT)
+    assert (type(caught.value).__name__, str(caught.value)) == ("CHROME_UNAVAILABLE", "Plan: the bundle is damaged")
+    # It leads to where it came from, without the error itself, whose text is not redacted.
+    assert [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)][-1] == "fail"
+    assert caught.value.__suppress_context__ and caught.value.__cause__ is None
+    assert "the unpacked tools are not removed" in caplog.messages
 
 
 def test_what_may_run_at_once_is_the_accounts_and_not_the_plans(bucket: Bucket) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -95,6 +97,46 @@ def test_a_log_line_stays_json() -> None:
     assert json.loads(redacted_json(record)) == {"message": "page: [variables.title]", "url": "https://***@c.example/d?e=***\nnext"}
 
 
+def test_a_log_line_keeps_its_names_its_numbers_and_whose_it_is() -> None:
+    """Values that stand there by chance garble nothing: readers find the lines of a render by these fields."""
+    redactor.learn({"a": "weekly-recap", "b": "true", "c": 123456, "d": "level", "e": "renderChunk", "f": "cause"})
+    own = {
+        "level": "level",
+        "location": "level:123456",
+        "timestamp": "123456",
+        "service": "weekly-recap",
+        "function_name": "weekly-recap-f",
+    }
+    own |= {"action": "renderChunk", "execution": "weekly-recap-g1", "render": "renders/weekly-recap/", "chunk": 123456, "cold_start": True}
+    told = {
+        "message": "failed",
+        "cause": "of weekly-recap",
+        "result": {"level": ["weekly-recap", 123456, True, None]},
+        "error": KeyError("weekly-recap"),
+    }
+    assert json.loads(redacted_json(own | told)) == own | {
+        "message": "failed",
+        "cause": "of [variables.a]",
+        "result": {"level": ["[variables.a]", 123456, True, None]},
+        "error": "'[variables.a]'",
+    }
+
+
+@pytest.mark.parametrize("write", [str, json.dumps, quote, lambda text: quote(text, safe="")])
+def test_a_url_is_known_by_what_is_behind_its_host(write: Callable[[str], str]) -> None:
+    redactor.learn({"film": "https://cdn.example/films/launch-day.mp4"})
+    assert write("https://cdn.example/fonts/inter.woff2") == redactor.text(write("https://cdn.example/fonts/inter.woff2"))
+    assert write("https://cdn.example.org") == redactor.text(write("https://cdn.example.org"))
+    for quoted in ("https://cdn.example/films/launch-day.mp4", "https://cdn.example/films/launch-d"):
+        told = redactor.text(write(quoted))
+        assert "[variables.film]" in told and "cdn.example" not in told and "launch" not in told
+
+
+def test_a_url_with_user_info_is_hidden_from_there_on() -> None:
+    redactor.learn({"film": "https://studio:password@cdn.example/launch-day.mp4"})
+    assert redactor.text("https://studio:passw…") == "[variables.film]…"
+
+
 def test_an_error_on_the_wire() -> None:
     redactor.learn({"title": "Weekly recap"})
     error = wire_error(
@@ -131,6 +173,19 @@ def test_libraries_log_through_it(caplog: pytest.LogCaptureFixture) -> None:
         record = logging.LogRecord("urllib3", logging.WARNING, "", 0, "Retrying %s", ("/a?X-Amz-Signature=abc",), None)
         assert handler.filter(record)
         assert record.getMessage() == "Retrying /a?X-Amz-Signature=***"
+
+        redactor.learn({"title": "Weekly recap"})
+        try:
+            raise LookupError("Weekly recap at https://a:b@c.example")
+        except LookupError:
+            failed = logging.LogRecord("urllib3", logging.ERROR, "", 0, "gone", (), sys.exc_info())
+        assert handler.filter(failed)
+        told = handler.format(failed)
+        assert told.startswith("gone\nTraceback") and told.endswith("LookupError: [variables.title] at https://***@c.example")
+
+        wrong = logging.LogRecord("urllib3", logging.ERROR, "", 0, "Weekly recap: %d of %d", ("some",), None)
+        assert handler.filter(wrong)
+        assert handler.format(wrong) == "'[variables.title]: %d of %d', logged with arguments that do not fit it"
     finally:
         logging.getLogger().removeHandler(handler)
         for known in logging.getLogger().handlers:

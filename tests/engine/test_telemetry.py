@@ -114,6 +114,12 @@ def test_plan_and_assemble(capsys: pytest.CaptureFixture[str]) -> None:
     assert (line["role"], line["OutputBytes"], units["OutputBytes"]) == ("assemble", [4096.0], "Bytes")
 
 
+def test_a_cancelled_invocation_has_not_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    telemetry.record_failure("renderChunk", RenderError(ErrorCode.RENDER_CANCELLED, "x"), 1.5, render="renders/r1/")
+    line, _ = emitted(capsys)
+    assert (line["code"], line["Failure"], line["RetryableFailure"]) == ("RENDER_CANCELLED", [0.0], [0.0])
+
+
 @pytest.mark.parametrize(
     ("error", "code", "repeated"),
     [

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -55,6 +58,37 @@ def test_the_message(status: str, kind: WebhookType) -> None:
 def test_the_message_about_a_failure() -> None:
     message = message_of(event("FAILED", error="COMPOSITION_EMPTY", cause="Plan: nothing to render"))
     assert (message.data.error, message.data.cause, message.data.output) == ("COMPOSITION_EMPTY", "Plan: nothing to render", None)
+
+
+@pytest.mark.parametrize(
+    ("cause", "told"),
+    [
+        (
+            json.dumps({"errorMessage": "Plan: nothing to render", "errorType": "COMPOSITION_EMPTY", "stackTrace": ["secret"]}),
+            "Plan: nothing to render",
+        ),
+        (json.dumps({"errorType": "Sandbox.Timedout", "stackTrace": ["secret"]}), None),
+        ("The state ran out of time", "The state ran out of time"),
+        ("404", "404"),
+        ("", ""),
+        (None, None),
+    ],
+)
+def test_of_a_cause_the_sentence_is_sent(cause: str | None, told: str | None) -> None:
+    message = message_of(event("FAILED", error="COMPOSITION_EMPTY", cause=cause))
+    assert message.data.cause == told
+    assert "secret" not in message.model_dump_json()
+
+
+def test_the_event_is_not_logged() -> None:
+    """Whatever the function's environment asks for: it holds the variables."""
+    program = "import sys, json; from types import SimpleNamespace as N; from hyperframes_lambda.webhook import handler\n"
+    program += "handler(json.load(sys.stdin), N(function_name='f', memory_limit_in_mb=1, invoked_function_arn='arn', aws_request_id='r'))"
+    environment = os.environ | {"POWERTOOLS_LOGGER_LOG_EVENT": "true", "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    environment.pop("HYPERFRAMES_WEBHOOK_URL", None)
+    ran = subprocess.run([sys.executable, "-c", program], input=json.dumps(event()), env=environment, capture_output=True, text=True)
+    assert "KeyError: 'HYPERFRAMES_WEBHOOK_URL'" in ran.stderr
+    assert "secret" not in ran.stdout + ran.stderr
 
 
 @pytest.mark.parametrize("given", [None, "", "no json", "[]", "{}"])

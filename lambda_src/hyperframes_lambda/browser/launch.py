@@ -116,8 +116,9 @@ class BrowserSession:
 
 @contextmanager
 def launch(browser: Browser, *, scratch: Path | None = None, reach: str | None = None) -> Iterator[BrowserSession]:
-    """Run `browser` with its profile in a temporary folder below `scratch` (default: the system's), which goes when it ends.
+    """Run `browser` with its home in a temporary folder below `scratch` (default: the system's), which goes when it ends.
 
+    Its profile lies there too, or in the folder of the kept driver when there is one, and goes as well.
     `reach` is the URL of the one server that pages can connect to, themselves and with their workers and sockets; without it they can to
     every server on 127.0.0.1. What else this machine and its network offer is out of reach of a composition either way.
     Raises `CHROME_UNAVAILABLE` with the last lines that the browser wrote when it does not start, and `BROWSER_GPU_NOT_SOFTWARE` when it

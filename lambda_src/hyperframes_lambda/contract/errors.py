@@ -10,6 +10,8 @@ from enum import Enum, StrEnum
 from functools import partial
 from typing import Any
 
+from pydantic import ValidationError
+
 
 class Retry(Enum):
     """What a repetition of the failed task is good for."""
@@ -147,3 +149,13 @@ class RenderError(Exception):
     def spec(self) -> ErrorSpec:
         """The row of `ERROR_TABLE`."""
         return ERROR_TABLE[self.code]
+
+
+def named_error(name: str, message: str) -> Exception:
+    """An exception whose class is called `name`, which is what Lambda reports."""
+    return type(name, (Exception,), {"__module__": __name__})(message)  # type: ignore[no-any-return]  # type() gives Any
+
+
+def faults_of(error: ValidationError, whole: str) -> str:
+    """What is wrong with which field, without the values, which may be a user's; `whole` is what the fields are of."""
+    return "; ".join(f"{'.'.join(str(part) for part in fault['loc']) or whole}: {fault['msg']}" for fault in error.errors())

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_pascal
 
-from hyperframes_lambda.contract.errors import ErrorCode, RenderError
+from hyperframes_lambda.contract.errors import ErrorCode, RenderError, faults_of
 
 S3Uri = Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+$", max_length=1200)]
 S3Prefix = Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/(.+/)?$", max_length=1000)]
@@ -224,5 +224,5 @@ def parse_event(event: Mapping[str, Any]) -> PlanEvent | RenderChunkEvent | Asse
     try:
         return _EVENT.validate_python(dict(event))
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(str(part) for part in fault['loc']) or 'event'}: {fault['msg']}" for fault in error.errors())
-        raise RenderError(ErrorCode.INVALID_EVENT, faults, hint="Action is one of plan, renderChunk, assemble.") from None
+        hint = "Action is one of plan, renderChunk, assemble."
+        raise RenderError(ErrorCode.INVALID_EVENT, faults_of(error, "event"), hint=hint) from None

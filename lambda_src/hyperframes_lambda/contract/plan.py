@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 
 from hyperframes_lambda.contract.chunks import ChunkRange
 from hyperframes_lambda.contract.config import Fps, RenderConfig, WireModel
-from hyperframes_lambda.contract.errors import ErrorCode, RenderError
+from hyperframes_lambda.contract.errors import ErrorCode, RenderError, faults_of
 from hyperframes_lambda.contract.formats import OutputFormat
 from hyperframes_lambda.contract.media import AudioTrack, CaptionFile, MediaSource, RemoteResponse, VideoClip
 
@@ -174,8 +174,9 @@ def parse_manifest(text: str | bytes) -> Manifest:
                 hint="Plan again with the deployed version.",
             )
         manifest = Manifest.model_validate(data)
-    except (ValueError, ValidationError) as error:
-        raise RenderError(ErrorCode.PLAN_HASH_MISMATCH, f"the plan manifest is damaged: {error}", hint="Plan again.") from error
+    except ValueError as error:
+        fault = faults_of(error, "manifest") if isinstance(error, ValidationError) else str(error)
+        raise RenderError(ErrorCode.PLAN_HASH_MISMATCH, f"the plan manifest is damaged: {fault}", hint="Plan again.") from None
     if manifest.digest() != manifest.plan_hash:
         raise RenderError(ErrorCode.PLAN_HASH_MISMATCH, "the plan manifest does not match its own hash", hint="Plan again.")
     return manifest

@@ -51,9 +51,12 @@ class RenderEnd(BaseModel):
     output: dict[str, Any] | None
     """What Assemble returned, `OutputS3Uri` first of all; None unless the render succeeded."""
     error: str | None
-    """The code of the error table, for a render that failed."""
+    """The name with which the execution failed: a code of the error table, or another name of Step Functions' or of an exception.
+
+    For a distributed render whose chunks failed it is the map's own, `States.ExceedToleratedFailureThreshold`.
+    """
     cause: str | None
-    """The sentence that goes with it."""
+    """The sentence that goes with it, never a stack trace."""
 
 
 class WebhookMessage(BaseModel):
