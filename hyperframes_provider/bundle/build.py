@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +15,12 @@ from pathlib import Path
 
 from hyperframes_lambda.contract.bundle import BUNDLE_FOLDER, BUNDLE_NAME, Bundle
 from hyperframes_provider.bundle import sbom
-from hyperframes_provider.bundle.checks import check_glibc, check_sizes
+from hyperframes_provider.bundle.checks import check_glibc, check_parts, check_sizes
 from hyperframes_provider.bundle.elf import Version, is_elf, needed_glibc
 from hyperframes_provider.bundle.errors import BundleError
-from hyperframes_provider.bundle.payloads import PackedPayload, Source, pack
+from hyperframes_provider.bundle.payloads import PACKING, PackedPayload, Source, pack
 from hyperframes_provider.bundle.tools import BUNDLED_PARTS, BundledTools
-from hyperframes_provider.bundle.wheels import Wheel, fetch_wheels, wheel_entries
+from hyperframes_provider.bundle.wheels import FETCHING, Wheel, fetch_wheels, wheel_entries
 from hyperframes_provider.client.slim_zip import engine_entries
 from hyperframes_provider.client.zips import Entry, write_zip
 from hyperframes_provider.local.toolset.errors import ToolsetError
@@ -75,13 +77,37 @@ def build_bundle(path: Path, progress: SetupReporter | None = None) -> BundleRep
 def gather(progress: SetupReporter | None = None) -> Contents:
     """Bring everything and pack it; raises `BundleError` and `ToolsetError`."""
     cache = cache_home() / "bundle"
-    with ThreadPoolExecutor(1) as pool:
+    with locked(cache), ThreadPoolExecutor(1) as pool:
+        remove_leftovers(cache)
         fetched = pool.submit(fetch_wheels, cache)
         tools = BundledTools(ensure_parts(BUNDLED_PARTS, progress))
+        check_parts(tools.parts)
         sources = tools.sources()
         packed = pack(sources, cache / "payloads")
-        wheels = fetched.result()
-    return _arrange(tools, sources, packed, wheels)
+        packages = fetched.result()
+    return _arrange(tools, sources, packed, packages)
+
+
+def remove_leftovers(cache: Path) -> None:
+    """Delete what killed builds left in the folder `cache`; nobody else may be building."""
+    for left in (*cache.glob(f"{FETCHING}*"), *(cache / "payloads").glob(f"{PACKING}*")):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """One build at a time: a second one would only do the same again."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "build.lock").open("w")
+    except OSError as error:
+        raise BundleError(
+            f"the cache folder {folder} cannot be written: {error.strerror}",
+            hint="Choose another: XDG_CACHE_HOME=/some/where hyperframes-airflow build",
+        ) from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _arrange(

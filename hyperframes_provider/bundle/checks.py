@@ -1,12 +1,13 @@
-"""What Lambda would refuse or fail on, said while the bundle is built: a newer C library than the runtime's, and too many bytes."""
+"""What Lambda would refuse or fail on, said while the bundle is built: damaged parts, too new a C library, too many bytes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
 from hyperframes_provider.bundle.elf import Version
-from hyperframes_provider.bundle.errors import BundleTooLarge, GlibcTooNew
+from hyperframes_provider.bundle.errors import BundleError, BundleTooLarge, GlibcTooNew
 from hyperframes_provider.client.zips import Entry
+from hyperframes_provider.local.toolset.parts import InstalledPart
 
 RUNTIME_GLIBC: Version = (2, 34)
 """Of Amazon Linux 2023, which the Python 3.13 runtime is made of."""
@@ -18,6 +19,17 @@ MOST_ZIPPED = 150_000_000
 """Bytes."""
 
 _NAMED = 8
+
+
+def check_parts(parts: Iterable[InstalledPart]) -> None:
+    """Raise `BundleError` when a file is not what it was when its part was unpacked, by its SHA-256."""
+    for part in parts:
+        damage = part.damage(thoroughly=True)
+        if damage is not None:
+            raise BundleError(
+                f"{part.part.spec} is damaged: in {part.folder}, {damage}",
+                hint=f"Remove it and bring it again: rm -r {part.folder} && hyperframes-airflow setup",
+            )
 
 
 def check_glibc(files: Mapping[str, Version | None]) -> None:

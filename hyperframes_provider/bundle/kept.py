@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
-from hyperframes_provider.bundle.build import build_bundle
-from hyperframes_provider.bundle.errors import BundleError
+from hyperframes_provider.bundle.build import build_bundle, locked
 from hyperframes_provider.bundle.tools import BUNDLED_PARTS
 from hyperframes_provider.bundle.wheels import lock_text
 from hyperframes_provider.client.slim_zip import engine_entries
@@ -26,7 +22,9 @@ def ensure_bundle(progress: SetupReporter | None = None) -> Path:
     """The path of the ZIP, which is built when this installation has not built it yet; raises `BundleError`."""
     folder = cache_home() / "bundle" / "zips"
     path = folder / f"{_key()}.zip"
-    with _locked(folder):
+    with locked(folder):
+        for left in folder.glob(".*.zip.*"):  # of builds that were killed
+            left.unlink(missing_ok=True)
         if not _is_sound(path):
             report = build_bundle(path, progress)
             _digest(path).write_text(report.sha256, encoding="ascii")
@@ -44,6 +42,8 @@ def _key() -> str:
         for source in sorted(files(package).iterdir(), key=lambda found: found.name):
             if source.name.endswith(".py"):
                 digest.update(source.read_bytes())
+    for name in ("slim_zip.py", "zips.py"):
+        digest.update(files("hyperframes_provider.client").joinpath(name).read_bytes())
     return digest.hexdigest()[:32]
 
 
@@ -64,19 +64,3 @@ def _remove_older(folder: Path, used: Path) -> None:
     for path in others[_KEPT - 1 :]:
         path.unlink(missing_ok=True)
         _digest(path).unlink(missing_ok=True)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One build at a time: a second one would only do the same again."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "build.lock").open("w")
-    except OSError as error:
-        raise BundleError(
-            f"the cache folder {folder} cannot be written: {error.strerror}",
-            hint="Choose another: XDG_CACHE_HOME=/some/where hyperframes-airflow build",
-        ) from error
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

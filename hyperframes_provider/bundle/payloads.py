@@ -35,6 +35,10 @@ _PRESET = 6
 """A higher one takes twice as long for a hundredth of the size."""
 
 
+PACKING = "packing-"
+"""What the name of a folder begins with in which a payload becomes complete."""
+
+
 class PackedPayload(BaseModel):
     """A payload as it lies in the cache, beside its bytes."""
 
@@ -172,7 +176,7 @@ def _find(folder: Path) -> tuple[PackedPayload, Path] | None:
 
 def _keep(described: PackedPayload, packed: bytes, folder: Path) -> tuple[PackedPayload, Path]:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    staged = Path(tempfile.mkdtemp(prefix="packing-", dir=folder.parent))
+    staged = Path(tempfile.mkdtemp(prefix=PACKING, dir=folder.parent))
     try:
         (staged / "packed").write_bytes(packed)
         (staged / "payload.json").write_text(described.model_dump_json(indent=1), encoding="utf-8")

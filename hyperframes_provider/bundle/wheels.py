@@ -25,6 +25,9 @@ PYTHON = "3.13"
 
 LOCK = "requirements.txt"
 
+FETCHING = "fetching-"
+"""What the name of a folder begins with in which the packages become complete."""
+
 _TAGS = (f"--python-version={PYTHON}", "--implementation=cp", f"--abi=cp{PYTHON.replace('.', '')}", "--abi=abi3", "--abi=none")
 
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
@@ -103,7 +106,7 @@ def _lock() -> str:
 
 def _download(lock: str, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="wheels-", dir=folder.parent) as name:
+    with tempfile.TemporaryDirectory(prefix=FETCHING, dir=folder.parent) as name:
         scratch = Path(name)
         target = scratch / "wheels"
         (scratch / LOCK).write_text(lock, encoding="utf-8")

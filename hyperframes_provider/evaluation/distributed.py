@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hyperframes_provider.client.connect import Connect
-from hyperframes_provider.client.errors import typed_errors
+from hyperframes_provider.client.errors import HyperFramesClientError, RenderCancelled, RenderFailed, typed_errors
 from hyperframes_provider.client.renders import RenderClient
 from hyperframes_provider.client.request import RenderTarget, read_config
 from hyperframes_provider.client.result import RenderResult
@@ -30,6 +31,7 @@ class DistributedRender:
     result: RenderResult
     path: Path
     history: Path
+    """Not written where AWS did not give it, which was said."""
     wall_seconds: float
     """From the upload to the downloaded video; `result.seconds` is the execution's own."""
 
@@ -48,7 +50,7 @@ def render_distributed(
     """Render `fixture`, download the video to `output` and write the execution's events to `history`, also of one that failed.
 
     :param identity: what makes this render another than all before it, so that no finished chunk is found
-    :raises RenderFailed: and whatever else keeps a render from being started; an interrupted render is stopped
+    :raises RenderFailed: and whatever else keeps a render from being started or followed; one that is given up or interrupted is stopped
     """
     client = RenderClient(connect)
     started = time.monotonic()
@@ -61,18 +63,31 @@ def render_distributed(
         execution = [client.start(prepared, on_begin=lambda arn: execution.append(arn)).execution_arn]
         client.wait(execution[0], poll_interval=_POLL_SECONDS, say=say)
         result = client.conclude(execution[0])
-    except KeyboardInterrupt:
+    except (RenderFailed, RenderCancelled):
+        raise
+    except BaseException as error:
         if execution:
-            client.cancel(execution[-1], cause="The evaluation was interrupted", prepared=prepared)
+            with _at_best(say, "the render could not be stopped"):
+                client.cancel(execution[-1], cause=f"The evaluation gave it up: {type(error).__name__}", prepared=prepared)
         raise
     finally:
         if execution:
-            _keep_history(connect, execution[-1], history)
+            with _at_best(say, "the history could not be kept"):
+                _keep_history(connect, execution[-1], history)
     output.parent.mkdir(parents=True, exist_ok=True)
     place = parse_s3_uri(result.output_uri, where="output")
     with typed_errors():
         connect("s3").download_file(place.bucket, place.key, str(output))
     return DistributedRender(result, output, history, round(time.monotonic() - started, 2))
+
+
+@contextmanager
+def _at_best(say: Say, problem: str) -> Iterator[None]:
+    """A known fault inside the block is said and goes no further: it would hide how the render ended."""
+    try:
+        yield
+    except HyperFramesClientError as error:
+        say(f"{problem}: {error.message}")
 
 
 def _keep_history(connect: Connect, execution_arn: str, path: Path) -> None:

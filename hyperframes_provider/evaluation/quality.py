@@ -12,6 +12,8 @@ from hyperframes_provider.client.errors import HyperFramesClientError
 from hyperframes_provider.local.toolset import read_toolset, toolset_path
 
 _SECONDS = 600.0
+_WORST_BELOW = 10.0
+"""Decibels by which the worst frame may be below what all frames together must reach: one wrong frame of many hardly moves the whole."""
 _FRAME = re.compile(r"^n:\d+ .*psnr_avg:(\S+)", re.MULTILINE)
 _ALL = re.compile(r"PSNR .*average:(\S+)")
 
@@ -34,9 +36,13 @@ class Quality:
     """Of the frame that differs most."""
     worst_frame: int | None
 
-    def reaches(self, decibels: float) -> bool:
-        """Whether it is at least so much alike."""
-        return self.psnr_db is None or self.psnr_db >= decibels
+    def shortfall(self, decibels: float) -> str:
+        """Why it is not alike enough, empty when it is: all frames together must reach `decibels`, and the worst one 10 dB less."""
+        if self.psnr_db is not None and self.psnr_db < decibels:
+            return f"PSNR {self.psnr_db:g} dB is below {decibels:g} dB; worst is frame {self.worst_frame} with {self.worst_psnr_db:g} dB"
+        if self.worst_psnr_db is not None and self.worst_psnr_db < decibels - _WORST_BELOW:
+            return f"frame {self.worst_frame} has PSNR {self.worst_psnr_db:g} dB, which is below {decibels - _WORST_BELOW:g} dB"
+        return ""
 
     def to_json(self) -> dict[str, Any]:
         """The object of `results.json`."""

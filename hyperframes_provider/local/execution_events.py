@@ -1,6 +1,7 @@
 """What EventBridge makes of the end of an execution: rules of the default bus that match, and their targets, told in the background.
 
-Targets are Lambda functions (with the retries and the failure destination of their asynchronous invocation), topics and queues.
+Targets are Lambda functions (with the retries and the failure destination of their asynchronous invocation), topics and queues. What a
+target refuses goes to its dead-letter queue at once: its RetryPolicy has no effect here.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 from moto.events.models import events_backends
 from moto.events.utils import EventMessageType
 
@@ -90,11 +91,20 @@ def _announce(connections: Connections, end: ExecutionEnd) -> None:
     for rule in list(rules.values()):
         if rule.state == "ENABLED" and rule.event_pattern.matches_event(cast(EventMessageType, event)):
             for target in list(rule.targets):
-                try:
-                    _deliver(connections, end.region, target, _input_of(target, event))
-                except (ClientError, BotoCoreError) as error:
-                    _log.warning("the event of %s did not reach %s: %s", end.arn, target["Arn"], error)
-                    _dead_letter(connections, end.region, target.get("DeadLetterConfig", {}).get("Arn"), json.dumps(event))
+                _tell(connections, end, target, event)
+
+
+def _tell(connections: Connections, end: ExecutionEnd, target: Mapping[str, Any], event: Mapping[str, Any]) -> None:
+    """Whatever is wrong with this target is logged: the others are to be told too."""
+    try:
+        _deliver(connections, end.region, target, _input_of(target, event))
+    except Exception as error:  # noqa: BLE001  (nobody waits for this thread)
+        _log.warning("the event of %s did not reach %s: %s", end.arn, target["Arn"], error)
+        queue = target.get("DeadLetterConfig", {}).get("Arn")
+        try:
+            _dead_letter(connections, end.region, queue, json.dumps(event))
+        except Exception as lost:  # noqa: BLE001  (the same)
+            _log.warning("the event of %s did not reach %s either: %s", end.arn, queue, lost)
 
 
 def _input_of(target: Mapping[str, Any], event: Mapping[str, Any]) -> str:

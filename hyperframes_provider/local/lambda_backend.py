@@ -5,6 +5,7 @@ API, CloudFormation and the Step Functions interpreter all reach a function thro
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -23,6 +24,8 @@ from moto.awslambda.responses import LambdaResponse
 from moto.core.base_backend import BackendDict
 from moto.core.config import default_user_config
 from moto.core.exceptions import JsonRESTError
+from moto.logs.exceptions import ResourceNotFoundException
+from moto.logs.models import LogsBackend
 from moto.s3.exceptions import MissingBucket
 from moto.s3.models import s3_backends
 
@@ -178,17 +181,24 @@ class _Runner:
         logs = function.logs_backend
         logs.ensure_log_group(group)
         logs.create_log_stream(group, stream)
-        writing = threading.Lock()
-
-        def log(line: str) -> None:
-            # A deleted group takes its lines with it, as on AWS when the stack is gone before its last invocation.
-            with writing:
-                if group in logs.groups:
-                    logs.put_log_events(group, stream, [{"timestamp": int(time.time() * 1000), "message": line}])
-
+        log = log_to(logs, group, stream)
         return Environment(config, {"AWS_LAMBDA_LOG_GROUP_NAME": group, "AWS_LAMBDA_LOG_STREAM_NAME": stream}, log)
 
     def _unpack(self, function: LambdaFunction) -> Code:
         digest = hashlib.sha256(function.code_sha_256.encode()).hexdigest()[:16]
         with self._unpacking:
             return unpack(io.BytesIO(function.code_bytes), self._code_dir / digest)
+
+
+def log_to(logs: LogsBackend, group: str, stream: str) -> Callable[[str], None]:
+    """What writes a line to the stream, one at a time.
+
+    A deleted group or stream takes its lines with it, as on AWS when the stack is gone before its last invocation.
+    """
+    writing = threading.Lock()
+
+    def log(line: str) -> None:
+        with writing, contextlib.suppress(ResourceNotFoundException):
+            logs.put_log_events(group, stream, [{"timestamp": int(time.time() * 1000), "message": line}])
+
+    return log

@@ -71,10 +71,14 @@ def kept(archive: Path, cache: Path) -> Iterator[tuple[Code, Path]]:
     with (cache / f"{digest}.lock").open("w") as lock:
         if _alone(lock):
             shutil.rmtree(scratch, ignore_errors=True)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        while not folder.exists():
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            unpack(archive, folder)
+            # A lock is let go before it changes: somebody who has another ZIP may take the folder away in between.
+            fcntl.flock(lock, fcntl.LOCK_SH)
         code = unpack(archive, folder)
         scratch.mkdir(exist_ok=True)
-        fcntl.flock(lock, fcntl.LOCK_SH)
         _forget_others(cache, digest)
         yield code, scratch
 

@@ -94,19 +94,21 @@ class Environment:
         self._peak_resident_bytes = 0
         self._peak_tmp_bytes = 0
         self._closed = threading.Lock()
-        self.enclosure = start(
-            Wanted(
-                code=config.code,
-                handler=config.handler,
-                runtime=config.runtime,
-                variables={**dict(config.variables), **variables},
-                tmp_mb=config.tmp_mb,
-                isolation=config.isolation,
-                mark=self.id,
-                scratch_dir=scratch_dir,
-            ),
-            self._api.address,
+        wanted = Wanted(
+            code=config.code,
+            handler=config.handler,
+            runtime=config.runtime,
+            variables={**dict(config.variables), **variables},
+            tmp_mb=config.tmp_mb,
+            isolation=config.isolation,
+            mark=self.id,
+            scratch_dir=scratch_dir,
         )
+        try:
+            self.enclosure = start(wanted, self._api.address)
+        except BaseException:
+            self._api.close()
+            raise
         self._process = self.enclosure.process
         self._fallen = False
         for warning in self._warnings():

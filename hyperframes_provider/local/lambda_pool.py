@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from hyperframes_provider.local.lambda_environment import Environment, FunctionConfig, InvocationResult
@@ -20,7 +21,8 @@ class LambdaPool:
     """All environments of the endpoint.
 
     At most `capacity` processes run at once, whatever the reserved concurrency says: forty browsers on a laptop render slower than four.
-    Further invocations wait, and their time starts when they start. `start` makes an environment for a configuration.
+    Further invocations wait, and the function's time limit starts when they start; a caller's own, such as a state's `TimeoutSeconds`, runs
+    meanwhile. `start` makes an environment for a configuration.
     """
 
     def __init__(self, capacity: int, start: Callable[[FunctionConfig], Environment]) -> None:
@@ -28,7 +30,9 @@ class LambdaPool:
         self._start = start
         self._lock = threading.Condition()
         self._idle: list[Environment] = []
-        self._busy: set[Environment] = set()
+        self._busy: dict[Environment, int] = {}
+        """With the number of times that the function had been forgotten when the invocation came."""
+        self._forgotten: Counter[str] = Counter()
         self._starting = 0
         self._admitted: dict[str, int] = {}
         self._closed = threading.Event()
@@ -40,8 +44,9 @@ class LambdaPool:
             if reserved is not None and self._admitted.get(config.arn, 0) >= reserved:
                 raise ThrottledError(config.arn)
             self._admitted[config.arn] = self._admitted.get(config.arn, 0) + 1
+            forgotten = self._forgotten[config.arn]
         try:
-            environment = self._acquire(config)
+            environment = self._acquire(config, forgotten)
             reusable = False
             try:
                 result = environment.invoke(event, client_context)
@@ -56,6 +61,7 @@ class LambdaPool:
     def forget(self, arn: str) -> None:
         """The function's code or configuration changed, or it was deleted: end its idle environments. Busy ones end after their event."""
         with self._lock:
+            self._forgotten[arn] += 1
             stale = [environment for environment in self._idle if environment.config.arn == arn]
             self._idle = [environment for environment in self._idle if environment.config.arn != arn]
         for environment in stale:
@@ -75,7 +81,7 @@ class LambdaPool:
         for closer in closers:
             closer.join()
 
-    def _acquire(self, config: FunctionConfig) -> Environment:
+    def _acquire(self, config: FunctionConfig, forgotten: int) -> Environment:
         evicted: Environment | None = None
         with self._lock:
             self._lock.wait_for(lambda: self._closed.is_set() or len(self._busy) + self._starting < self._capacity)
@@ -84,7 +90,7 @@ class LambdaPool:
             warm = next((environment for environment in reversed(self._idle) if environment.config == config and environment.alive()), None)
             if warm is not None:
                 self._idle.remove(warm)
-                self._busy.add(warm)
+                self._busy[warm] = forgotten
                 return warm
             if len(self._idle) + len(self._busy) + self._starting >= self._capacity:
                 evicted = self._idle.pop(0)
@@ -98,15 +104,15 @@ class LambdaPool:
             with self._lock:
                 self._starting -= 1
                 if environment is not None:
-                    self._busy.add(environment)
+                    self._busy[environment] = forgotten
                 else:
                     self._lock.notify()
         return environment
 
     def _release(self, environment: Environment, reusable: bool) -> None:
         with self._lock:
-            self._busy.discard(environment)
-            keep = reusable and not self._closed.is_set()
+            current = self._busy.pop(environment) == self._forgotten[environment.config.arn]
+            keep = reusable and current and not self._closed.is_set()
             if keep:
                 self._idle.append(environment)
             self._lock.notify()

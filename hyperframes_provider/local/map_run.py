@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -24,6 +25,8 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.item
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.job import JobPool
 
 _EXCEEDED = "The specified tolerated failure threshold was exceeded"
+_HALT_PAUSE = 0.02
+"""Seconds."""
 _COUNTS = {"RUNNING": "running", "SUCCEEDED": "succeeded", "FAILED": "failed", "TIMED_OUT": "timed_out", "ABORTED": "aborted"}
 
 
@@ -68,6 +71,7 @@ class MapRun:
         self._lock = threading.Lock()
         self._aborted = False
         self._failed = False
+        self._cause = _EXCEEDED
 
     @property
     def arn(self) -> str:
@@ -77,7 +81,8 @@ class MapRun:
     def work(self, parent: Parent) -> list[Any]:
         """Run all items, at most one a core at a time; their outputs in order.
 
-        Raises `MapRunFailedError` once a child has failed, which ends the others, and `MapRunAbortedError`.
+        Raises `MapRunFailedError` with the cause once a child has failed or could not be run, which ends the others, and
+        `MapRunAbortedError`.
         """
         cores = os.cpu_count() or 1
         workers = [
@@ -91,7 +96,7 @@ class MapRun:
         if self._aborted:
             raise MapRunAbortedError
         if self._failed:
-            raise MapRunFailedError
+            raise MapRunFailedError(self._cause)
         return self._outputs
 
     def abort(self) -> None:
@@ -114,6 +119,13 @@ class MapRun:
         return {**self.record.describe(), "itemCounts": wire, "executionCounts": wire, "redriveCount": 0}
 
     def _work(self, parent: Parent) -> None:
+        try:
+            self._run_items(parent)
+        except Exception as error:  # noqa: BLE001  (nobody looks at what ends a thread, and items would be missing)
+            self._cause = f"An item could not be run: {type(error).__name__}: {error}"
+            self._fail()
+
+    def _run_items(self, parent: Parent) -> None:
         while True:
             with self._lock:
                 item = None if self._aborted or self._failed else next(self._waiting, None)
@@ -126,10 +138,13 @@ class MapRun:
             if child.status == "SUCCEEDED":
                 self._outputs[index] = child.output
                 continue
-            with self._lock:
-                self._failed = True
-                running = [other for other in self.children if other.status == "RUNNING"]
-            self._stop(running)
+            self._fail()
+
+    def _fail(self) -> None:
+        with self._lock:
+            self._failed = True
+            running = [child for child in self.children if child.status == "RUNNING"]
+        self._stop(running)
 
     def _stop(self, children: list[Child]) -> None:
         now = datetime.now(UTC)
@@ -138,7 +153,7 @@ class MapRun:
 
 
 class MapRunFailedError(Exception):
-    """A child failed, and none is tolerated."""
+    """A child failed, and none is tolerated; the text is the cause."""
 
 
 class MapRunAbortedError(Exception):
@@ -165,8 +180,11 @@ def evaluate(component: DistributedIterationComponent, env: Any, parent: Parent)
         record.set_stop(status=MapRunStatus.ABORTED)
         add(env.event_history_context, HistoryEventType.MapRunAborted)
         outputs = []
-    except MapRunFailedError:
-        raise _failure(env, record, StatesErrorNameType.StatesExceedToleratedFailureThreshold, _EXCEEDED) from None
+        # Until the interpreter is told so, which another thread does, the parent would go on to the next state.
+        while env.is_running():
+            time.sleep(_HALT_PAUSE)
+    except MapRunFailedError as error:
+        raise _failure(env, record, StatesErrorNameType.StatesExceedToleratedFailureThreshold, str(error)) from None
     else:
         record.set_stop(status=MapRunStatus.SUCCEEDED)
         add(env.event_history_context, HistoryEventType.MapRunSucceeded)
@@ -204,10 +222,11 @@ def _inputs(component: DistributedIterationComponent, env: Any, work: Any, items
 
 
 def _processor(machine: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The definition of a Map state's children; names of states are unique within a definition."""
-    for candidate, state in machine["States"].items():
-        if candidate == name:
-            return {field: value for field, value in state["ItemProcessor"].items() if field != "ProcessorConfig"}
-        if "ItemProcessor" in state and (inner := _processor(state["ItemProcessor"], name)):
-            return inner
-    return {}
+    """The definition of a Map state's children; names of states are unique within a definition. `LookupError` for an unknown one."""
+    machines = [machine]
+    while machines:
+        states = machines.pop()["States"]
+        if name in states:
+            return {field: value for field, value in states[name]["ItemProcessor"].items() if field != "ProcessorConfig"}
+        machines += [state["ItemProcessor"] for state in states.values() if "ItemProcessor" in state]
+    raise LookupError(f"the definition has no Map state {name!r} outside of Parallel states")

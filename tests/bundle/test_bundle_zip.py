@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -10,7 +11,9 @@ import zipfile
 from collections import Counter
 from dataclasses import replace
 from email.parser import Parser
+from importlib.resources import files
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,8 +21,9 @@ import pytest
 import hyperframes_provider
 from hyperframes_lambda.contract.bundle import Bundle, Packing
 from hyperframes_lambda.contract.toolset import ChromeSource, Toolset
-from hyperframes_provider.bundle import build_bundle
-from hyperframes_provider.bundle.checks import MOST_UNZIPPED, MOST_ZIPPED, check_glibc, check_sizes
+from hyperframes_provider.bundle import build_bundle, kept
+from hyperframes_provider.bundle.build import remove_leftovers
+from hyperframes_provider.bundle.checks import MOST_UNZIPPED, MOST_ZIPPED, check_glibc, check_parts, check_sizes
 from hyperframes_provider.bundle.elf import is_elf, needed_glibc, without_symbols
 from hyperframes_provider.bundle.errors import BundleError, BundleTooLarge, GlibcTooNew
 from hyperframes_provider.bundle.payloads import Source, pack
@@ -194,3 +198,54 @@ def test_sources_are_told_apart_by_everything_that_the_result_follows_from() -> 
     keys = [source.key for source in tools.sources()]
     changed = [replace(source, target=f"{source.target}-other").key for source in tools.sources()]
     assert len({*keys, *changed}) == 2 * len(keys)
+
+
+def test_a_part_whose_files_have_another_content_is_named_with_what_brings_it_again(tmp_path: Path) -> None:
+    part = next(found for found in ensure_parts(BUNDLED_PARTS) if found.part.name == "font-noto-sans-math-installed")
+    check_parts([part])
+    copy = replace(part, folder=tmp_path / "part")
+    shutil.copytree(part.folder, copy.folder)
+    content = bytearray((copy.folder / copy.part.main).read_bytes())
+    content[-1] ^= 1
+    (copy.folder / copy.part.main).chmod(0o644)
+    (copy.folder / copy.part.main).write_bytes(content)
+    with pytest.raises(BundleError) as caught:
+        check_parts([part, copy])
+    assert f"{copy.part.main} has another content" in caught.value.message
+    assert caught.value.hint is not None and caught.value.hint.endswith(f"rm -r {copy.folder} && hyperframes-airflow setup")
+
+
+def test_what_killed_builds_left_is_deleted_and_what_is_finished_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("fetching-1", "wheels-0123456789abcdef", "payloads/packing-1", "payloads/finished"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "file").write_bytes(b"1")
+    remove_leftovers(tmp_path)
+    assert sorted(path.parent.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("file")) == [
+        "payloads/finished",
+        "wheels-0123456789abcdef",
+    ]
+
+    def build(path: Path, _progress: object) -> SimpleNamespace:
+        assert list(path.parent.glob(".*")) == []
+        path.write_bytes(b"zip")
+        return SimpleNamespace(sha256=hashlib.sha256(b"zip").hexdigest())
+
+    zips = tmp_path / "bundle" / "zips"
+    zips.mkdir(parents=True)
+    (zips / ".0123.zip.4567").write_bytes(b"half a zip")
+    monkeypatch.setattr(kept, "cache_home", lambda: tmp_path)
+    monkeypatch.setattr(kept, "build_bundle", build)
+    built = kept.ensure_bundle()
+    assert sorted(path.name for path in zips.iterdir()) == [f"{built.stem}.sha256", built.name, "build.lock"]
+    assert kept.ensure_bundle() == built
+
+
+@pytest.mark.parametrize("name", ["zips.py", "slim_zip.py"])
+def test_a_kept_zip_is_of_the_code_that_writes_zips(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = kept._key()
+    client = shutil.copytree(Path(hyperframes_provider.__file__).with_name("client"), tmp_path / "client")
+    monkeypatch.setattr(kept, "files", lambda package: client if package.endswith(".client") else files(package))
+    assert kept._key() == before
+    with (client / name).open("a", encoding="utf-8") as file:
+        file.write("# changed\n")
+    assert kept._key() != before

@@ -11,21 +11,28 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
 import numpy as np
 import pytest
+from botocore.exceptions import ClientError
 
 from hyperframes_provider.client.connect import Connect, connect_local
-from hyperframes_provider.client.stack import deploy_stack
-from hyperframes_provider.evaluation import own_stack
-from hyperframes_provider.evaluation.fixtures import built_in
+from hyperframes_provider.client.errors import HyperFramesClientError, InvalidRequest, RenderCancelled, ServiceError
+from hyperframes_provider.client.stack import DeleteResult, deploy_stack
+from hyperframes_provider.client.stack_events import StackEvent
+from hyperframes_provider.evaluation import distributed, own_stack, smoke
+from hyperframes_provider.evaluation.fixtures import Fixture, built_in
+from hyperframes_provider.evaluation.local_render import LocalRender
 from hyperframes_provider.evaluation.own_stack import ForeignStack, OwnStack
 from hyperframes_provider.evaluation.quality import NotComparable, compare
+from hyperframes_provider.evaluation.smoke import SmokeOptions, run_smoke
 
 FRAMES = 12
 PAGE = """<!doctype html>
@@ -253,3 +260,228 @@ def test_videos_that_differ_in_length_are_not_compared(tmp_path: Path) -> None:
 
 def test_the_built_in_fixtures_are_those_of_the_package() -> None:
     assert {"cascade", "sweep", "ticker"} <= {fixture.name for fixture in built_in()}
+
+
+def test_one_doubled_frame_among_many_is_not_alike_enough(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 255, 320)
+    pictures = [
+        np.repeat(np.tile(128 + 110 * np.sin(ramp / 9 + shift / 5), (180, 1))[..., None], 3, 2).astype(np.uint8) for shift in range(96)
+    ]
+    doubled = [*pictures[:41], pictures[40], *pictures[42:]]
+    for name, shown, gop in (("reference", pictures, "96"), ("alike", pictures, "12"), ("doubled", doubled, "12")):
+        with av.open(str(tmp_path / f"{name}.mp4"), "w") as container:
+            stream = container.add_stream("libx264", rate=Fraction(24), options={"crf": "8", "g": gop})
+            stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
+            for picture in shown:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(stream.encode())
+
+    alike, wrong = (compare(tmp_path / f"{name}.mp4", tmp_path / "reference.mp4") for name in ("alike", "doubled"))
+
+    assert alike.shortfall(40.0) == ""
+    assert wrong.psnr_db is not None and wrong.worst_psnr_db is not None
+    assert wrong.psnr_db > 40 and (wrong.worst_frame, wrong.worst_psnr_db < 30) == (41, True)
+    assert wrong.shortfall(40.0) == f"frame 41 has PSNR {wrong.worst_psnr_db:g} dB, which is below 30 dB"
+    assert wrong.shortfall(60.0).startswith(f"PSNR {wrong.psnr_db:g} dB is below 60 dB; worst is frame 41")
+
+
+def test_a_stack_that_is_still_being_made_is_taken_away(connect) -> None:
+    said: list[str] = []
+
+    def interrupt(event: StackEvent) -> None:
+        assert said == []
+        raise KeyboardInterrupt(event.status)
+
+    stack = OwnStack("hyperframes-smoke-early", "early")
+    with (
+        pytest.raises(KeyboardInterrupt),
+        own_stack.own_stack(connect, stack, parameters={}, code=None, keep=False, say=said.append, on_event=interrupt),
+    ):
+        pytest.fail("never entered")
+
+    assert (stack.teardown.stack, stack.teardown.bucket, stack.teardown.problem) == ("deleted", "deleted", "")
+    assert stack.teardown.bucket_name.startswith("hyperframes-smoke-early-")
+    assert nothing_is_left(connect)
+
+
+def test_nothing_is_kept_of_a_deploy_that_was_refused_before_it_began(connect) -> None:
+    said: list[str] = []
+    stack = OwnStack("hyperframes-smoke-refused", "refused")
+    with (
+        pytest.raises(InvalidRequest),
+        own_stack.own_stack(connect, stack, parameters={"NoSuchThing": 1}, code=None, keep=True, say=said.append),
+    ):
+        pytest.fail("never entered")
+
+    assert (stack.teardown.stack, stack.teardown.bucket, said) == ("absent", "absent", [])
+
+
+Fault = type[BaseException]
+
+
+@pytest.mark.parametrize(
+    ("broken", "fault", "teardown", "advice"),
+    [
+        ("delete_stack", HyperFramesClientError, ("failed", "unknown", ""), "hyperframes-airflow destroy --stack-name mine"),
+        ("delete_stack", KeyboardInterrupt, ("failed", "unknown", ""), "hyperframes-airflow destroy --stack-name mine"),
+        (
+            "empty_and_delete_bucket",
+            HyperFramesClientError,
+            ("deleted", "failed", "mine-bucket"),
+            "delete its bucket yourself: mine-bucket",
+        ),
+        ("empty_and_delete_bucket", KeyboardInterrupt, ("deleted", "failed", "mine-bucket"), "delete its bucket yourself: mine-bucket"),
+    ],
+)
+def test_what_could_not_be_taken_away_is_said_by_name(
+    broken: str, fault: Fault, teardown: tuple[str, str, str], advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise fault("not today")
+
+    monkeypatch.setattr(own_stack, "_find_own", lambda *_: {"StackStatus": "CREATE_COMPLETE"})
+    monkeypatch.setattr(own_stack, "delete_stack", lambda *_: DeleteResult("deleted", "mine-bucket"))
+    monkeypatch.setattr(own_stack, broken, fail)
+    said: list[str] = []
+    stack = OwnStack("mine", "run")
+
+    with pytest.raises(KeyboardInterrupt) if fault is KeyboardInterrupt else nullcontext():
+        own_stack._take_away(lambda _: None, stack, said.append)
+
+    done = stack.teardown
+    assert (done.stack, done.bucket, done.bucket_name) == teardown
+    assert done.problem == ("the deletion was interrupted" if fault is KeyboardInterrupt else "not today")
+    assert said[0] == f"not everything could be deleted: {done.problem}"
+    assert said[1].endswith(advice)
+
+
+def test_a_run_that_leaves_something_behind_has_not_passed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def left(_connect: object, stack: OwnStack, **_: object) -> Iterator[Any]:
+        yield SimpleNamespace(resources=1, seconds=1.0, code="code.zip")
+        stack.teardown.problem = "the bucket is not empty"
+
+    meta = SimpleNamespace(endpoint_url="http://127.0.0.1:1", region_name="us-east-1")
+    row = {"chunk_count": 2, "passed": True, "problem": "none"}
+    monkeypatch.setattr(smoke, "own_stack", left)
+    monkeypatch.setattr(smoke, "render_locally", lambda *_, **__: LocalRender(tmp_path, 12, 1.0))
+    monkeypatch.setattr(smoke, "_one", lambda *_: row)
+    monkeypatch.setattr(smoke, "RenderClient", lambda _: SimpleNamespace(target=lambda _: None))
+
+    options = SmokeOptions(Fixture("tiny", tmp_path), tmp_path / "out", chunk_counts=[2])
+    document = run_smoke(lambda _: SimpleNamespace(meta=meta), options, say=lambda _: None)
+
+    assert (document["passed"], document["runs"], document["stack"]["problem"]) == (False, [row], "the bucket is not empty")
+    assert json.loads((tmp_path / "out" / "results.json").read_text()) == document
+
+
+class Bucket:
+    """An S3 client whose bucket gets another object whenever it has been emptied, some times."""
+
+    def __init__(self, late: int) -> None:
+        self.late, self.deleted, self.objects = late, False, 1
+
+    def get_paginator(self, _name: str) -> Bucket:
+        return self
+
+    def paginate(self, **_: str) -> list[dict[str, Any]]:
+        return [{"Versions": [{"Key": "a", "VersionId": str(number)} for number in range(self.objects)]}]
+
+    def delete_objects(self, **_: object) -> dict[str, Any]:
+        self.objects = 1 if self.late else 0
+        return {}
+
+    def delete_bucket(self, **_: str) -> None:
+        if self.objects:
+            self.late -= 1
+            raise ClientError({"Error": {"Code": "BucketNotEmpty"}}, "DeleteBucket")
+        self.deleted = True
+
+
+@pytest.mark.parametrize(("late", "deleted"), [(0, 1), (2, 3), (9, None)])
+def test_a_bucket_that_is_still_written_to_is_emptied_again(late: int, deleted: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_stack, "_BUCKET_PAUSES", (0.0, 0.0, 0.0))
+    bucket = Bucket(late)
+    if deleted is None:
+        with pytest.raises(ServiceError, match="BucketNotEmpty"):
+            own_stack.empty_and_delete_bucket(lambda _: bucket, "mine")
+    else:
+        assert own_stack.empty_and_delete_bucket(lambda _: bucket, "mine") == deleted
+    assert bucket.deleted is (deleted is not None)
+
+
+class Client:
+    """A RenderClient whose render ends with `end`, and which cannot be cancelled."""
+
+    def __init__(self, end: BaseException | None) -> None:
+        self.end = end
+        self.cancelled: list[str] = []
+
+    def prepare(self, *_: object, **__: object) -> str:
+        return "prepared"
+
+    def upload(self, prepared: str) -> None:
+        assert prepared == "prepared"
+
+    def start(self, _prepared: str, *, on_begin: Callable[[str], None]) -> SimpleNamespace:
+        on_begin("arn")
+        return SimpleNamespace(execution_arn="arn")
+
+    def wait(self, *_: object, **__: object) -> None:
+        if self.end is not None:
+            raise self.end
+
+    def conclude(self, _arn: str) -> SimpleNamespace:
+        return SimpleNamespace(output_uri="s3://bucket/outputs/x.mp4")
+
+    def cancel(self, arn: str, **_: object) -> None:
+        self.cancelled.append(arn)
+        raise HyperFramesClientError("StopExecution: refused")
+
+
+def no_history(service: str) -> Any:
+    if service == "s3":
+        return SimpleNamespace(download_file=lambda _bucket, _key, path: Path(path).write_bytes(b"video"))
+    raise HyperFramesClientError("DescribeExecution: refused")
+
+
+CANCELLED = RenderCancelled("stopped in the console", execution_arn="arn")
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        (None, ["the history could not be kept: DescribeExecution: refused"]),
+        (CANCELLED, ["the history could not be kept: DescribeExecution: refused"]),
+        *(
+            (end, ["the render could not be stopped: StopExecution: refused", "the history could not be kept: DescribeExecution: refused"])
+            for end in (KeyboardInterrupt(), HyperFramesClientError("no answer"), ValueError("unexpected"))
+        ),
+    ],
+)
+def test_a_render_that_is_given_up_is_stopped_and_how_it_ended_is_not_hidden(
+    end: BaseException | None, said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, lines = Client(end), []
+    monkeypatch.setattr(distributed, "RenderClient", lambda _: client)
+
+    def render() -> distributed.DistributedRender:
+        return distributed.render_distributed(
+            no_history,
+            SimpleNamespace(),
+            Fixture("tiny", tmp_path),
+            config={},
+            identity=(),
+            output=tmp_path / "renders" / "x.mp4",
+            history=tmp_path / "x.json",
+            say=lines.append,
+        )
+
+    if end is None:
+        assert render().path.read_bytes() == b"video"
+    else:
+        with pytest.raises(type(end)) as caught:
+            render()
+        assert caught.value is end
+    assert lines == said
+    assert client.cancelled == (["arn"] if len(said) == 2 else [])
