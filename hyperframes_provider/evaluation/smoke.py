@@ -71,7 +71,7 @@ def run_smoke(connect: Connect, options: SmokeOptions, *, say: Say, on_event: Ca
         document["in_process"] = {"frames": reference.frames, "seconds": reference.seconds, "render": "renders/in-process.mp4"}
         _check_counts(counts, reference.frames)
         code = options.code
-        if code is None and options.build_code is not None:
+        if code is None and options.build_code is not None and not options.parameters.get("ImageUri"):
             code, took = _built(options.build_code)
             document["build"] = {"seconds": round(took, 1), "bytes": code.stat().st_size}
             say(f"code {code.name} · {size(code.stat().st_size)} · {took:.1f} s")

@@ -247,6 +247,36 @@ class LocalExecution(Execution):
         child.start()
         return child
 
+    def described(self) -> dict[str, Any]:
+        """The answer of DescribeExecution: the state before its end or after it, and nothing in between."""
+        with self._ending:
+            answer = {
+                "executionArn": self.execution_arn,
+                "stateMachineArn": self.state_machine_arn,
+                "name": self.name,
+                "status": self.status,
+                "startDate": self.start_date,
+                "input": self.execution_input,
+                "inputDetails": {"included": True},
+                "redriveCount": self.redrives,
+                "redriveStatus": "NOT_REDRIVABLE" if self.redrive_refusal else "REDRIVABLE",
+            }
+            if self.redrive_refusal:
+                answer["redriveStatusReason"] = self.redrive_refusal
+            if self.redriven is not None:
+                answer["redriveDate"] = self.redriven
+            if self.status != "RUNNING":
+                answer["stopDate"] = self.stop_date
+            if self.status == "SUCCEEDED":
+                answer |= {"output": to_json_str(self.output, separators=(",", ":")), "outputDetails": {"included": True}}
+            if self.error is not None:
+                answer["error"] = self.error
+            if self.cause is not None:
+                answer["cause"] = self.cause
+            if self.map_run is not None:
+                answer["mapRunArn"] = self.map_run.arn
+        return answer
+
     @property
     def map_runs(self) -> list[dict[str, Any]]:
         """The items of ListMapRuns."""
@@ -409,33 +439,7 @@ class LocalStepFunctionsResponse(StepFunctionResponse):
 
     def describe_execution(self) -> ActionResult:
         """All fields for all ends, TIMED_OUT included."""
-        execution = self._backend.describe_execution(self._get_param("executionArn"))
-        answer = {
-            "executionArn": execution.execution_arn,
-            "stateMachineArn": execution.state_machine_arn,
-            "name": execution.name,
-            "status": execution.status,
-            "startDate": execution.start_date,
-            "input": execution.execution_input,
-            "inputDetails": {"included": True},
-            "redriveCount": execution.redrives,
-            "redriveStatus": "NOT_REDRIVABLE" if execution.redrive_refusal else "REDRIVABLE",
-        }
-        if execution.redrive_refusal:
-            answer["redriveStatusReason"] = execution.redrive_refusal
-        if execution.redriven is not None:
-            answer["redriveDate"] = execution.redriven
-        if execution.status != "RUNNING":
-            answer["stopDate"] = execution.stop_date
-        if execution.status == "SUCCEEDED":
-            answer |= {"output": to_json_str(execution.output, separators=(",", ":")), "outputDetails": {"included": True}}
-        if execution.error is not None:
-            answer["error"] = execution.error
-        if execution.cause is not None:
-            answer["cause"] = execution.cause
-        if execution.map_run is not None:
-            answer["mapRunArn"] = execution.map_run.arn
-        return ActionResult(answer)
+        return ActionResult(self._backend.describe_execution(self._get_param("executionArn")).described())
 
     def list_executions(self) -> ActionResult:
         """Newest first, in pages."""
