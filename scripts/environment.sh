@@ -4,6 +4,8 @@
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 venv="$PWD/.venv"
 lock=constraints/airflow-3.3.txt
+# Whoever sets it has Airflow compiled anew by every process, which takes ten seconds each time.
+unset PYTHONDONTWRITEBYTECODE
 
 say() { printf '%-10s%s\n' "$1" "$2"; }
 
