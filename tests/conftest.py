@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from xdist.scheduler import LoadScopeScheduling
 
 from hyperframes_lambda.contract.toolset import TOOLSET_VARIABLE, Toolset
 from hyperframes_provider.bundle import build_bundle
@@ -34,16 +36,23 @@ LONG = ("e2e", "sandbox", "tools", "acceptance", "conformance")
 """Folders that take minutes; they come first, so that what is left at the end is short."""
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each file is for one process; so is all of `e2e`, whose renders would only take each other's processors."""
+    def rank(item: pytest.Item) -> int:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        return LONG.index(folder) if folder in LONG else len(LONG)
 
-    def folder(item: pytest.Item) -> str:
-        return item.path.relative_to(Path(__file__).parent).parts[0]
+    items.sort(key=rank)
 
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(folder(item) if folder(item) == "e2e" else str(item.path)))
-    items.sort(key=lambda item: LONG.index(folder(item)) if folder(item) in LONG else len(LONG))
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    """With `--dist loadfile`: each file is for one process, and so is all of `e2e`, whose renders take all processors."""
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "e2e" if "/e2e/" in file else file
+
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session", autouse=True)
