@@ -32,8 +32,10 @@ _SHOWN_FAILURES = 20
 
 def render_batch(options: argparse.Namespace, console: Console) -> int:
     """Render every row; exit 1 when one of them failed."""
-    wanted = render_config(options).to_wire() | ({"format": options.format} if options.format else {})
-    rows = plan_rows(read_rows(options.rows), wanted, template=options.output)
+    config = render_config(options)
+    # The wire leaves the default out; but asked for, it must not give way to the ending of an output.
+    asked = {"format": config.format.value} if "format" in config.model_fields_set else {}
+    rows = plan_rows(read_rows(options.rows), config.to_wire() | asked, template=options.output)
     reach = connect(options)
     client = RenderClient(reach)
     label = Path(options.project.removesuffix(".tar.gz")).name or "render"
@@ -75,13 +77,13 @@ class Report:
         self._console = console
         self._file = file
         self._pool = pool
-        self._pending: list[tuple[BatchItem, Outcome, Future[dict[str, Any]]]] = []
+        self._pending: dict[Future[dict[str, Any]], Outcome] = {}
         self.failures: list[dict[str, Any]] = []
 
     def ended(self, item: BatchItem, outcome: Outcome) -> None:
         """Take the outcome of a row."""
         if outcome.result is not None and item.row.path is not None:
-            self._pending.append((item, outcome, self._pool.submit(self._fetch, item, outcome)))
+            self._pending[self._pool.submit(self._fetch, item, outcome)] = outcome
         else:
             self._write(outcome.to_json())
         self._flush(wait=False)
@@ -91,14 +93,12 @@ class Report:
         self._flush(wait=True)
 
     def _flush(self, *, wait: bool) -> None:
-        pending, self._pending = self._pending, []
-        for item, outcome, future in pending:
-            if future.cancelled():
-                self._write(outcome.to_json())
-            elif wait or future.done():
-                self._write(outcome.to_json() | future.result())
-            else:
-                self._pending.append((item, outcome, future))
+        for future, outcome in list(self._pending.items()):
+            if wait or future.done():
+                # Interrupted while it waits, a row is still pending.
+                fetched = {} if future.cancelled() else future.result()
+                del self._pending[future]
+                self._write(outcome.to_json() | fetched)
 
     def _fetch(self, item: BatchItem, outcome: Outcome) -> dict[str, Any]:
         """Where the files are on this machine; a file that is there and as large as the output is not fetched again."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
@@ -13,15 +13,15 @@ from hyperframes_provider.cli.aws import connect
 from hyperframes_provider.cli.console import Console
 from hyperframes_provider.cli.executions import find_execution
 from hyperframes_provider.client.calls import run
+from hyperframes_provider.client.connect import Connect
+from hyperframes_provider.client.executions import Execution, describe
 from hyperframes_provider.client.log_lines import LogLine, LogReader, log_text, of_chunk
 from hyperframes_provider.client.renders import RenderClient
 from hyperframes_provider.client.stack import describe_stack
 
 _FOLLOW_SECONDS = 2.0
 _LATE = timedelta(seconds=10)
-"""For lines that are written after the execution has ended."""
-_SETTLE_SECONDS = 5.0
-"""For lines that reach CloudWatch after that."""
+"""For lines that are written, or reach CloudWatch, after the execution has ended."""
 
 
 def logs(options: argparse.Namespace, console: Console) -> int:
@@ -34,22 +34,28 @@ def logs(options: argparse.Namespace, console: Console) -> int:
     kept: deque[LogLine] = deque(of_chunk(run(reach, reader.read(end)), options.chunk), maxlen=options.tail)
     _show(kept, console)
     count = len(kept)
-    following = options.follow and not execution.status.terminal
-    while following:
-        time.sleep(_FOLLOW_SECONDS)
-        if execution.status.terminal:
-            following = False
-            time.sleep(_SETTLE_SECONDS)
-        else:
-            execution = client.describe(execution.arn)
-        more = of_chunk(run(reach, reader.read(datetime.now(UTC))), options.chunk)
-        _show(more, console)
-        kept.extend(more)
-        count += len(more)
+    if options.follow and not execution.status.terminal:
+        for latest, lines in added(reach, reader):
+            execution = latest
+            more = of_chunk(lines, options.chunk)
+            _show(more, console)
+            kept.extend(more)
+            count += len(more)
     if not count and not console.as_json:
         console.line("logs", f"nothing yet of {execution.name}, which is {execution.status}")
     console.result({"execution_arn": execution.arn, "status": execution.status.value, "lines": [_document(line) for line in kept]})
     return 0
+
+
+def added(reach: Connect, reader: LogReader, *, sleep: Callable[[float], None] = time.sleep) -> Iterator[tuple[Execution, list[LogLine]]]:
+    """What is new in the log of a render that runs, look by look, each with the execution; the last look is `_LATE` after its end."""
+    execution = reader.execution
+    while not execution.status.terminal:
+        sleep(_FOLLOW_SECONDS)
+        execution = run(reach, describe(execution.arn))
+        yield execution, run(reach, reader.read(datetime.now(UTC)))
+    sleep(_LATE.total_seconds())
+    yield execution, run(reach, reader.read(datetime.now(UTC)))
 
 
 def _show(lines: Iterable[LogLine], console: Console) -> None:

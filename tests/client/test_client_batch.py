@@ -310,6 +310,33 @@ def test_a_row_whose_video_is_not_fetched_any_more_is_written_without_its_path(t
     assert "path" not in line
 
 
+def test_rows_are_written_although_waiting_for_their_videos_was_interrupted(tmp_path: Path) -> None:
+    class Interrupted(Future[Any]):
+        def result(self, timeout: float | None = None) -> Any:
+            raise KeyboardInterrupt
+
+    class Slow(ThreadPoolExecutor):
+        def submit(self, *_: Any) -> Future[Any]:  # type: ignore[override]  # never begins, as when others are fetched
+            futures.append(Interrupted())
+            return futures[-1]
+
+    aws, futures = FakeAws(), list[Future[Any]]()
+    rows = plan_rows([Row(number, {"n": number}) for number in (1, 2, 3)], {}, template=str(tmp_path / "{row}.mp4"))
+    batch = Batch(aws.connect, prepare_batch(TARGET, rows, project="s3://bucket/project.tar.gz", label="card"), sleep=aws.pass_time)
+    lines = io.StringIO()
+    report = Report(aws.connect, Console(as_json=True), lines, Slow())
+    batch.on_outcome = report.ended
+    batch.run()
+    with pytest.raises(KeyboardInterrupt):
+        report.finish()
+    assert lines.getvalue() == ""
+    for future in futures:
+        future.cancel()
+    report.finish()
+    written = [json.loads(line) for line in lines.getvalue().splitlines()]
+    assert [(line["row"], line["state"], "path" in line) for line in written] == [(number, "succeeded", False) for number in (1, 2, 3)]
+
+
 def test_what_concerns_all_rows_stops_the_batch() -> None:
     class Denied(FakeAws):
         def start_execution(self, **_: Any) -> dict[str, Any]:  # type: ignore[override]  # refuses whatever it is asked

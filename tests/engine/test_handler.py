@@ -333,6 +333,10 @@ def test_what_may_run_at_once_is_the_accounts_and_not_the_plans(bucket: Bucket) 
     assert (planned["ChunkCount"], planned["MaxParallelChunks"]) == (8, 2)
     again = handler(plan_event(Config=config), CONTEXT)
     assert (again["PlanHash"], again["Reused"]) == (planned["PlanHash"], True)
+    assert again["EstimatedSeconds"] == planned["EstimatedSeconds"] > 0
+    alone = handler(plan_event(Config=config | {"concurrencyLimit": 1}), CONTEXT)
+    assert (alone["Reused"], alone["MaxParallelChunks"]) == (True, 1)
+    assert alone["EstimatedSeconds"] == pytest.approx(2 * planned["EstimatedSeconds"])
     for wrong in (0, "2", True):
         name, text = refused(plan_event(Config=config | {"concurrencyLimit": wrong}))
         assert (name, f"Config.concurrencyLimit: {wrong!r}" in text) == ("INVALID_CONFIG", True)

@@ -92,6 +92,14 @@ def test_a_wrong_request_exits_2_and_names_the_next_command(arguments: list[str]
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize("asked", [["--format", "mp4"], ["--set", "format=mp4"], ["--format", "webm", "--set", "format=mp4"]])
+def test_a_format_that_is_asked_for_does_not_give_way_to_the_ending_of_a_batchs_outputs(asked: list[str], run: Run, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text("{}\n")
+    done = run("render-batch", "nowhere", "--rows", "rows.jsonl", "-o", "x/{row}.webm", *asked)
+    assert done.returncode == 2, done.stderr
+    assert "row 1: -o x/1.webm: a file ending in .mp4 is needed for the format mp4" in done.stderr
+
+
 def test_json_is_one_document_for_an_error_too(run: Run) -> None:
     done = run("render", "nowhere", "-o", "out.mp4", "--fps", "31", "--json")
     assert done.returncode == 2
