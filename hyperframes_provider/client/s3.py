@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -41,24 +42,24 @@ def parse_s3_uri(uri: str, *, where: str) -> S3Location:
 
 def object_size(location: S3Location) -> Steps[int | None]:
     """Size in bytes of the object, None when there is none. Without s3:ListBucket, S3 answers 403 for a missing object."""
-    try:
-        head = yield Call("s3", "head_object", {"Bucket": location.bucket, "Key": location.key})
-    except ClientError as error:
-        if error_code(error) in _MISSING:
-            return None
-        raise
-    return int(head["ContentLength"])
+    head = yield from _head(location)
+    return None if head is None else int(head["ContentLength"])
 
 
 def object_version(location: S3Location) -> Steps[str | None]:
     """The ETag of the object, which changes with its content; None when there is none."""
+    head = yield from _head(location)
+    return None if head is None else str(head["ETag"])
+
+
+def _head(location: S3Location) -> Steps[dict[str, Any] | None]:
     try:
-        head = yield Call("s3", "head_object", {"Bucket": location.bucket, "Key": location.key})
+        head: dict[str, Any] = yield Call("s3", "head_object", {"Bucket": location.bucket, "Key": location.key})
     except ClientError as error:
         if error_code(error) in _MISSING:
             return None
         raise
-    return str(head["ETag"])
+    return head
 
 
 def write_object(location: S3Location, content: bytes, *, content_type: str) -> Steps[None]:
