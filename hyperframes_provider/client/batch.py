@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 
 from hyperframes_lambda.contract.errors import ErrorCode
 from hyperframes_lambda.contract.events import ChunkProgress
-from hyperframes_provider.client import concurrency, executions, map_runs, names, renders
+from hyperframes_provider.client import concurrency, executions, map_runs, names
 from hyperframes_provider.client import history as histories
 from hyperframes_provider.client.batch_rows import InvalidBatch, PlannedRow, RowFault
 from hyperframes_provider.client.calls import Call, Steps, run
@@ -272,13 +272,8 @@ class Batch:
 
         def stop(arn: str) -> bool | HyperFramesClientError:
             try:
-                execution = run(self.connect, executions.describe(arn))
-                if execution.status.terminal:
-                    return False
-                return run(self.connect, renders.stop(arn, cause=cause, prepared=begun[arn].prepared)).stopped
-            except ExecutionNotFound:
-                # Noted, and never started.
-                return False
+                # Asked about first: it may have ended, or been noted and never started.
+                return run(self.connect, executions.stop(arn, cause=cause, dialect=begun[arn].prepared.target.dialect)).stopped
             except HyperFramesClientError as error:
                 return error
 
