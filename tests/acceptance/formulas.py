@@ -19,19 +19,23 @@ WIDTH, HEIGHT = 640, 360
 
 def coverage(picture: Picture, colour: tuple[int, int, int]) -> NDArray[np.float64]:
     """How much of each pixel is `colour` painted over white: 0 … 1, so that an antialiased edge counts in part."""
-    channel = int(np.argmin(colour))
-    other = 1.0 - picture[..., channel].astype(np.float64) / 255.0
-    distance = np.abs(picture[..., :3].astype(np.float64) - (255.0 - other[..., None] * (255.0 - np.array(colour)))).max(axis=-1)
-    return np.where(distance < 24, other, 0.0)
+    red, green, blue = (picture[..., channel] != 255 for channel in range(3))
+    drawn = red | green | blue
+    pixels = picture[drawn][:, :3].astype(np.float64)
+    other = 1.0 - pixels[:, int(np.argmin(colour))] / 255.0
+    distance = np.abs(pixels - (255.0 - other[:, None] * (255.0 - np.array(colour)))).max(axis=-1)
+    cover = np.zeros(drawn.shape)
+    cover[drawn] = np.where(distance < 24, other, 0.0)
+    return cover
 
 
 def centre(cover: NDArray[np.float64]) -> tuple[float, float, float]:
     """Area in pixels and the centroid `(x, y)` of a coverage map; the centroid of nothing is NaN."""
-    area = float(cover.sum())
+    rows, columns = cover.sum(axis=1), cover.sum(axis=0)
+    area = float(rows.sum())
     if area < 1:
         return area, math.nan, math.nan
-    rows, columns = np.indices(cover.shape)
-    return area, float((cover * (columns + 0.5)).sum() / area), float((cover * (rows + 0.5)).sum() / area)
+    return area, float(columns @ (np.arange(columns.size) + 0.5)) / area, float(rows @ (np.arange(rows.size) + 0.5)) / area
 
 
 def box_error(picture: Picture, colour: tuple[int, int, int], x: float, y: float, width: float, height: float) -> float:
@@ -47,9 +51,9 @@ def gsap_box(picture: Picture, t: float) -> float:
     area, x, y = centre(cover)
     if abs(area - 4800) > 144:
         return math.inf
-    rows, columns = np.indices(cover.shape)
-    dx, dy = columns + 0.5 - x, rows + 0.5 - y
-    angle = 0.5 * math.atan2(2 * float((cover * dx * dy).sum()), float((cover * (dx * dx - dy * dy)).sum()))
+    rows, columns = np.nonzero(cover)
+    weight, dx, dy = cover[rows, columns], columns + 0.5 - x, rows + 0.5 - y
+    angle = 0.5 * math.atan2(2 * float((weight * dx * dy).sum()), float((weight * (dx * dx - dy * dy)).sum()))
     turned = (angle - math.pi * t / 2 + math.pi / 2) % math.pi - math.pi / 2
     return max(math.hypot(x - (120 + 200 * t), y - 180), abs(turned) * 60)
 

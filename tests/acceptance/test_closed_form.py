@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import tarfile
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+from chunked import differing, rendered_in
 from formulas import CASES, HEIGHT, WIDTH, Case
 from PIL import Image
 
@@ -29,33 +28,14 @@ def rendered_segments(project: Path, work: Path, config: RenderConfig) -> tuple[
     return manifest, [one.path for chunk in manifest.chunks for one in render_chunk(plan_dir, chunk.index, segments).finished]
 
 
-def frames_of(segments: list[Path]) -> list[bytes]:
-    """The PNG bytes of every frame, in order, as they were captured."""
-    frames = []
-    for segment in segments:
-        with tarfile.open(segment) as archive:
-            frames += [archive.extractfile(member).read() for member in sorted(archive.getmembers(), key=lambda entry: entry.name)]  # type: ignore[union-attr]
-    return frames
+def planned(case: Case, project: Path, fps: int, plan_dir: Path) -> Manifest:
+    config = RenderConfig.model_validate({"fps": fps, "format": "png-sequence", "variables": case.variables})
+    manifest = plan(project, config, plan_dir)
+    assert manifest.total_frames == SECONDS * fps
+    return manifest
 
 
-def digests(frames: list[bytes]) -> list[str]:
-    return [hashlib.sha256(frame).hexdigest() for frame in frames]
-
-
-def sequence(case: Case, fps: int, chunk_size: int) -> RenderConfig:
-    return RenderConfig.model_validate(
-        {"fps": fps, "format": "png-sequence", "chunkSize": chunk_size, "maxParallelChunks": 100, "variables": case.variables}
-    )
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-@pytest.mark.parametrize("fps", [24, 30, 60])
-def test_every_frame_equals_the_formula_within_a_pixel(case: Case, fps: int, composition, tmp_path: Path) -> None:
-    manifest, segments = rendered_segments(composition(case.name), tmp_path, sequence(case, fps, SECONDS * fps))
-
-    frames = frames_of(segments)
-
-    assert manifest.total_frames == len(frames) == SECONDS * fps
+def equal_the_formula(case: Case, frames: list[bytes], fps: int) -> None:
     errors = []
     for number, frame in enumerate(frames):
         picture = np.asarray(Image.open(io.BytesIO(frame)).convert("RGB"))
@@ -66,20 +46,26 @@ def test_every_frame_equals_the_formula_within_a_pixel(case: Case, fps: int, com
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_frames_are_byte_identical_for_one_four_and_seven_chunks_and_for_two_runs(case: Case, composition, tmp_path: Path) -> None:
-    project, fps = composition(case.name), 24
-    runs = {}
-    for name, chunk_size, chunks in (("one", 48, 1), ("again", 48, 1), ("four", 12, 4), ("seven", 7, 7)):
-        work = tmp_path / name
-        work.mkdir()
-        manifest, segments = rendered_segments(project, work, sequence(case, fps, chunk_size))
-        assert len(manifest.chunks) == chunks
-        runs[name] = digests(frames_of(segments))
+@pytest.mark.parametrize("fps", [30, 60])
+def test_every_frame_equals_the_formula_within_a_pixel(case: Case, fps: int, composition, tmp_path: Path) -> None:
+    manifest = planned(case, composition(case.name), fps, tmp_path / "plan")
 
-    assert len(runs["one"]) == SECONDS * fps
-    assert runs["again"] == runs["one"]
-    assert runs["four"] == runs["one"]
-    assert runs["seven"] == runs["one"]
+    equal_the_formula(case, rendered_in(1, manifest, tmp_path / "plan", tmp_path), fps)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_frames_equal_the_formula_and_are_byte_identical_for_one_four_and_seven_chunks_and_for_two_runs(
+    case: Case, composition, tmp_path: Path
+) -> None:
+    project, first, second = composition(case.name), tmp_path / "first", tmp_path / "second"
+    manifest = planned(case, project, 24, first / "plan")
+    frames = rendered_in(1, manifest, first / "plan", first)
+
+    equal_the_formula(case, frames, 24)
+    for chunks in (4, 7):
+        assert differing(frames, rendered_in(chunks, manifest, first / "plan", first)) == [], f"in {chunks} chunks"
+    again = planned(case, project, 24, second / "plan")
+    assert differing(frames, rendered_in(1, again, second / "plan", second)) == []
 
 
 @pytest.mark.parametrize(("rate", "chunk_size"), [("24", 7), ("30", 16), ("60", 30), ("25", 9), ("50", 33), ("30000/1001", 11)])

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import io
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from chunked import differing, rendered_in
 from conformance_cases import CASES, Case
 from PIL import Image
 
 from hyperframes_lambda.contract.config import RenderConfig
-from hyperframes_lambda.contract.plan import Manifest, PlannedChunk
 from hyperframes_lambda.plan import plan
-from hyperframes_lambda.plan_folder import write_manifest
-from hyperframes_lambda.render_chunk import render_chunk
-
-CHUNKS = (1, 4, 7)
 
 
 @pytest.mark.usefixtures("one_browser")
@@ -30,11 +25,11 @@ def test_every_frame_equals_the_formula_whatever_the_chunking(
     manifest = plan(conformance_project(case.folder), sequence(case), plan_dir)
     assert manifest.total_frames == case.frames
 
-    frames = render(manifest, plan_dir, 1, tmp_path)
-    others = {chunks: render(manifest, plan_dir, chunks, tmp_path) for chunks in CHUNKS[1:]}
+    frames = rendered_in(1, manifest, plan_dir, tmp_path)
+    others = {chunks: rendered_in(chunks, manifest, plan_dir, tmp_path) for chunks in (4, 7)}
 
     for chunks, other in others.items():
-        different = [number for number in range(case.frames) if other[number] != frames[number]]
+        different = differing(frames, other)
         assert not different, f"{case.name} in {chunks} chunks: frames {different} are other bytes than in one"
     errors = [case.error(picture_of(frame), float(number / manifest.fps)) for number, frame in enumerate(frames)]
     worst = int(np.argmax(errors))
@@ -43,25 +38,6 @@ def test_every_frame_equals_the_formula_whatever_the_chunking(
 
 def sequence(case: Case) -> RenderConfig:
     return RenderConfig.model_validate({"fps": 25, "format": "png-sequence", "variables": case.variables, **case.config})
-
-
-def render(manifest: Manifest, plan_dir: Path, chunks: int, work: Path) -> list[bytes]:
-    """The PNG bytes of every frame, rendered in so many chunks of the same plan."""
-    total = manifest.total_frames
-    bounds = [total * number // chunks for number in range(chunks + 1)]
-    planned = [PlannedChunk(index=n, first=bounds[n], last=bounds[n + 1] - 1) for n in range(chunks)]
-    split = manifest.model_copy(update={"chunks": planned}).sealed()
-    write_manifest(plan_dir, split)
-    out = work / f"in-{chunks}"
-    out.mkdir()
-    frames = []
-    for chunk in planned:
-        for finished in render_chunk(plan_dir, chunk.index, out).finished:
-            with tarfile.open(finished.path) as archive:
-                members = sorted(archive, key=lambda entry: entry.name)
-                frames += [archive.extractfile(member).read() for member in members]  # type: ignore[union-attr]
-    assert len(frames) == total
-    return frames
 
 
 def picture_of(frame: bytes) -> np.ndarray:

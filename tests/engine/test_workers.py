@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import psutil
 import pytest
 from drawn_render import manifest_of
 
@@ -106,14 +106,17 @@ def test_what_a_worker_writes_is_redacted(draw: Drawn, capsys: pytest.CaptureFix
 
 @pytest.mark.parametrize("end", ["echo no json; sleep 60", "exit 1", f"echo '{ENDED}'; read more"])
 def test_what_a_worker_has_started_ends_with_it(draw: Drawn, tmp_path: Path, end: str) -> None:
-    note = tmp_path / "child"
+    held = tmp_path / "held"
+    os.mkfifo(held)
     # As a worker's own children do, it holds the standard error open: nothing may wait for its end.
-    script = f"sleep 120 >&2 & echo $! > {note}.new; mv {note}.new {note}\n{end}"
+    script = f"exec 9>{held}; sleep 120 >&2 & exec 9>&-\n{end}"
     started = time.monotonic()
-    with nullcontext() if ENDED in end else pytest.raises(RenderError):
-        draw(script)
-    child = int(note.read_text())
-    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+    with os.fdopen(os.open(held, os.O_RDONLY | os.O_NONBLOCK)) as reader:
+        with nullcontext() if ENDED in end else pytest.raises(RenderError):
+            draw(script)
+        # It can be read at its end, which is when the last process that can write has ended.
+        assert select.select([reader], [], [], 20)[0] == [reader]
+        assert reader.read() == ""
     assert time.monotonic() - started < 20
 
 
