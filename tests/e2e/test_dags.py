@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,10 +16,7 @@ from whole_path import WholePath
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "dags" / "hyperframes_demo.py"
 BATCH = ROOT / "dags" / "hyperframes_batch.py"
-PLAIN = """<!doctype html><html><body style="margin:0;background:#123">
-<div data-composition-id="plain" data-start="0" data-duration="8" data-no-timeline data-width="1920" data-height="1080"></div>
-</body></html>"""
-ADOPTED = Path(__file__).parent / "dags" / "adopted.py"
+OF_A_BOX = Path(__file__).parent / "dags" / "of_a_box.py"
 
 Airflow = Callable[..., "subprocess.Popen[str]"]
 
@@ -52,6 +48,11 @@ def airflow(stack: WholePath, tmp_path_factory: pytest.TempPathFactory) -> Airfl
     return start
 
 
+@pytest.fixture
+def of_a_box(composition) -> dict[str, str]:
+    return {"E2E_STACK": "hyperframes-e2e", "E2E_PROJECT": str(composition("gsap-box"))}
+
+
 def finished(process: subprocess.Popen[str], timeout: float = 300) -> str:
     output, _ = process.communicate(timeout=timeout)
     assert process.returncode == 0, output[-6000:]
@@ -63,26 +64,8 @@ def executions(stack: WholePath, state_machine: str | None = None) -> list[dict[
     return list(listing["executions"])
 
 
-@pytest.fixture(scope="module")
-def plain_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's DAG beside a project of the same length and size with next to nothing to draw."""
-    dag = tmp_path_factory.mktemp("dags") / DEMO.name
-    shutil.copy(DEMO, dag)
-    project = dag.parent / "projects" / "demo"
-    project.mkdir(parents=True)
-    (project / "index.html").write_text(PLAIN)
-    return dag
-
-
-def test_dags_test_renders_the_demo(airflow: Airflow, stack: WholePath) -> None:
+def test_dags_test_renders_the_demo(airflow: Airflow) -> None:
     output = finished(airflow(DEMO, "dags", "test", "hyperframes_demo", "2026-01-02"))
-
-    assert "240 frames" in output
-    assert "4/4 chunks" in output
-
-
-def test_dags_test_renders_without_a_triggerer(airflow: Airflow, plain_demo: Path, stack: WholePath) -> None:
-    output = finished(airflow(plain_demo, "dags", "test", "hyperframes_demo", "2026-01-03", HYPERFRAMES_DEMO_DEFERRABLE="false"))
 
     assert "240 frames" in output
     assert "4/4 chunks" in output
@@ -94,12 +77,12 @@ def test_dags_test_renders_a_video_for_each_row(airflow: Airflow) -> None:
     assert "2 videos · 384 frames" in output
 
 
-def test_tasks_test_renders(airflow: Airflow, plain_demo: Path, stack: WholePath) -> None:
-    output = finished(airflow(plain_demo, "tasks", "test", "hyperframes_demo", "render", "2026-01-01"))
+def test_tasks_test_renders(airflow: Airflow, of_a_box: dict[str, str]) -> None:
+    output = finished(airflow(OF_A_BOX, "tasks", "test", "of_a_box", "render", "2026-01-01", **of_a_box, E2E_DEFERRABLE="true"))
 
     # The command exits 0 whatever becomes of the task, so the log has to say it.
-    assert "240 frames" in output
-    assert "8.000 s" in output
+    assert "120 frames" in output
+    assert "2.000 s" in output
 
 
 def test_providers_get_shows_everything_that_a_dag_can_import(airflow: Airflow) -> None:
@@ -111,21 +94,22 @@ def test_providers_get_shows_everything_that_a_dag_can_import(airflow: Airflow) 
 
 @pytest.mark.parametrize("deferrable", ["false", "true"])
 def test_a_worker_killed_while_it_waits_is_retried_into_the_same_execution(
-    deferrable: str, airflow: Airflow, stack: WholePath, composition
+    deferrable: str, airflow: Airflow, stack: WholePath, of_a_box: dict[str, str]
 ) -> None:
-    environment = {"E2E_STACK": "hyperframes-e2e", "E2E_PROJECT": str(composition("gsap-box")), "E2E_DEFERRABLE": deferrable}
+    environment = of_a_box | {"E2E_DEFERRABLE": deferrable}
     before = {execution["executionArn"] for execution in executions(stack)}
-    attempt = ("dags", "test", "adopted", "2026-02-0" + str(1 + (deferrable == "true")))
+    attempt = ("dags", "test", "of_a_box", "2026-02-0" + str(1 + (deferrable == "true")))
 
-    first = airflow(ADOPTED, *attempt, **environment)
+    first = airflow(OF_A_BOX, *attempt, **environment)
     started = stack.wait_for(lambda: [execution for execution in executions(stack) if execution["executionArn"] not in before])
     first.send_signal(signal.SIGKILL)
     first.wait()
     assert started[0]["status"] == "RUNNING"
-    output = finished(airflow(ADOPTED, *attempt, **environment))
+    output = finished(airflow(OF_A_BOX, *attempt, **environment))
 
     new = [execution for execution in executions(stack) if execution["executionArn"] not in before]
     assert [(execution["executionArn"], execution["status"]) for execution in new] == [(started[0]["executionArn"], "SUCCEEDED")]
     assert "adopt" in output
+    assert "2/2 chunks" in output
     render = str(started[0]["name"]).rpartition("-g")[0]
     assert len([key for key in stack.keys(f"s3://{stack.bucket}/outputs/") if render in key and key.endswith(".mp4")]) == 1

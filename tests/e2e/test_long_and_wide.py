@@ -109,7 +109,7 @@ def test_chunks_that_each_need_five_times_the_deadline_are_done_by_checkpoints_w
 ) -> None:
     start, frame = measured(client, split, prepared(split, "probe", 40, {"chunkSize": 20, "variables": {"work": WORK}}))
     # As short as this machine, with what else it does now, can bear: an invocation starts, draws something and keeps a tenth for its end.
-    deadline = math.ceil(max(3, 4 * start, 20 * frame))
+    deadline = math.ceil(max(3, 3 * start, 20 * frame))
     frames = math.ceil(6 * deadline / frame)
     quick = prepared(split, "quick", 2 * frames, {"chunkSize": frames, "variables": {"work": 0}})
     client.wait(client.start(quick).execution_arn)

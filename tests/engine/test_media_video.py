@@ -252,7 +252,8 @@ def test_a_killed_real_ffmpeg_ends_in_encoder_crashed(ffmpeg: Path, tmp_path: Pa
     with pytest.raises(RenderError) as caught, encoder_for(ffmpeg, tmp_path / "out.mp4") as encoder:
         for frame in range(500):
             encoder.write(picture(frame))
-            if frame == 20:
+            # More than the pipe holds: it has read some, and encodes.
+            if frame == 200:
                 encoder._ffmpeg.process.terminate()
     assert caught.value.code is ErrorCode.ENCODER_CRASHED
     assert list(tmp_path.iterdir()) == []
@@ -319,6 +320,7 @@ def test_an_ffmpeg_that_cannot_be_started_is_unavailable(tmp_path: Path) -> None
         (-9, [], ErrorCode.ENCODER_CRASHED),
         (-11, ["[error] something odd"], ErrorCode.ENCODER_CRASHED),
         (255, [], ErrorCode.ENCODER_CRASHED),
+        (255, ["[png_pipe] [warning] Could not find codec parameters for stream 0"], ErrorCode.ENCODER_CRASHED),
         (255, ["[error] Operation not permitted"], ErrorCode.ENCODER_FAILED),
         (187, ["[error] Unknown encoder 'libx264'"], ErrorCode.ENCODER_FAILED),
         (228, ["[out#0/mp4] [error] Error writing trailer: No space left on device"], ErrorCode.DISK_FULL),

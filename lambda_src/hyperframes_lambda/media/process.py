@@ -23,8 +23,9 @@ _KEPT_LINES = 200
 _QUOTED_LINES = 8
 _ADDRESS = re.compile(r" @ 0x[0-9a-f]+")
 _SERIOUS = re.compile(r"\[(?:warning|error|fatal|panic)\]")
+_ERROR = re.compile(r"\[(?:error|fatal|panic)\]")
 _STOPPED_BY_SIGNAL = 255
-"""ffmpeg's exit code when it ended itself because of SIGTERM or SIGINT."""
+"""ffmpeg's exit code when it ended itself because of SIGTERM or SIGINT; also what is left of EPERM, which it logs as an error."""
 
 
 def compile_command(stream: Any, ffmpeg: Path, *, log_level: str = "warning", tolerant: bool = False) -> list[str]:
@@ -125,8 +126,8 @@ def failure(purpose: str, code: int, log: Sequence[str]) -> RenderError:
         return RenderError(ErrorCode.DISK_FULL, f"{purpose}: no space is left\n{said}", hint=DISK_FULL_HINT)
     if code < 0:
         return RenderError(ErrorCode.ENCODER_CRASHED, f"{purpose}: ffmpeg was killed by {_signal_name(-code)}\n{said}")
-    if code == _STOPPED_BY_SIGNAL and not serious(log):
-        return RenderError(ErrorCode.ENCODER_CRASHED, f"{purpose}: ffmpeg was stopped by a signal")
+    if code == _STOPPED_BY_SIGNAL and not any(_ERROR.search(line) for line in log):
+        return RenderError(ErrorCode.ENCODER_CRASHED, f"{purpose}: ffmpeg was stopped by a signal\n{said}")
     return RenderError(ErrorCode.ENCODER_FAILED, f"{purpose}: ffmpeg ended with exit code {code}\n{said}")
 
 
