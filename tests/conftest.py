@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +20,8 @@ import pytest
 from numpy.typing import NDArray
 from xdist.scheduler import LoadScopeScheduling
 
-from hyperframes_lambda.contract.toolset import TOOLSET_VARIABLE, Toolset
+from hyperframes_lambda.browser import BrowserSession, launch
+from hyperframes_lambda.contract.toolset import CHROME_SOURCE_VARIABLE, TOOLSET_VARIABLE, ChromeSource, Toolset
 from hyperframes_provider.bundle import build_bundle
 from hyperframes_provider.local.toolset import toolset_path
 
@@ -68,6 +70,20 @@ def toolset() -> Toolset:
 def full_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Lambda ZIP that brings everything; what it is made of is packed once for each content, in the user cache."""
     return build_bundle(tmp_path_factory.mktemp("bundle") / "handler.zip").path
+
+
+@pytest.fixture(scope="module")
+def shared_browser(toolset: Toolset) -> Iterator[BrowserSession]:
+    """One browser for every plan and chunk of a module; each of them still opens a page of its own in a context of its own."""
+    with launch(toolset.browsers[ChromeSource(os.environ.get(CHROME_SOURCE_VARIABLE, ChromeSource.SPARTICUZ))]) as session:
+        yield session
+
+
+@pytest.fixture
+def one_browser(shared_browser: BrowserSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plans and chunks share a browser, for a launch costs more than the rest of a chunk, until the patch is undone."""
+    for module in ("plan", "planned_page"):
+        monkeypatch.setattr(f"hyperframes_lambda.{module}.launch", lambda *_, **__: nullcontext(shared_browser))
 
 
 @pytest.fixture

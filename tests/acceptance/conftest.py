@@ -1,4 +1,4 @@
-"""A Playwright driver for a whole module; each plan and chunk launches a browser of its own."""
+"""A Playwright driver for a whole module; a plan or chunk launches a browser of its own unless they share one."""
 
 from __future__ import annotations
 

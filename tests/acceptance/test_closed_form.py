@@ -53,9 +53,10 @@ def test_every_frame_equals_the_formula_within_a_pixel(case: Case, fps: int, com
     equal_the_formula(case, rendered_in(1, manifest, tmp_path / "plan", tmp_path), fps)
 
 
+@pytest.mark.usefixtures("one_browser")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_frames_equal_the_formula_and_are_byte_identical_for_one_four_and_seven_chunks_and_for_two_runs(
-    case: Case, composition, tmp_path: Path
+    case: Case, composition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project, first, second = composition(case.name), tmp_path / "first", tmp_path / "second"
     manifest = planned(case, project, 24, first / "plan")
@@ -64,10 +65,13 @@ def test_frames_equal_the_formula_and_are_byte_identical_for_one_four_and_seven_
     equal_the_formula(case, frames, 24)
     for chunks in (4, 7):
         assert differing(frames, rendered_in(chunks, manifest, first / "plan", first)) == [], f"in {chunks} chunks"
+    monkeypatch.undo()
+    # Plan and chunk have a browser of their own now.
     again = planned(case, project, 24, second / "plan")
     assert differing(frames, rendered_in(1, again, second / "plan", second)) == []
 
 
+@pytest.mark.usefixtures("one_browser")
 @pytest.mark.parametrize(("rate", "chunk_size"), [("24", 7), ("30", 16), ("60", 30), ("25", 9), ("50", 33), ("30000/1001", 11)])
 def test_the_mp4_has_the_planned_frames_evenly_spaced_with_a_keyframe_at_every_seam(
     rate: str, chunk_size: int, composition, packets, tmp_path: Path
