@@ -150,7 +150,7 @@ def load_template() -> StackTemplate:
     )
 
 
-class _TemplateLoader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML ships no types
+class _TemplateLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # PyYAML ships no types
     """Reads a template as plain data. CloudFormation's functions (`!Ref`, `!Sub`) become None: parameters hold none."""
 
 

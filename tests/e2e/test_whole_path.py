@@ -31,7 +31,7 @@ def moving(seconds: int) -> dict[str, bytes]:
 
 
 MOVING = moving(4)
-LONG = moving(30)
+LONG = moving(12)
 """Its chunks take several times as long as the interval at which they report, so that a test can strike in the middle of one."""
 
 
@@ -169,7 +169,7 @@ def test_a_wrong_plan_hash_is_refused_by_chunk_and_assemble(stack: WholePath) ->
 def test_a_killed_browser_or_encoder_is_retried_and_the_video_is_whole(
     victim: str, code: str, stack: WholePath, handlers, packets, tmp_path
 ) -> None:
-    request = stack.request(stack.upload(LONG), Config={"fps": 60, "chunkSize": 1800, "maxParallelChunks": 1})
+    request = stack.request(stack.upload(LONG), Config={"fps": 60, "chunkSize": 720, "maxParallelChunks": 1})
     arn = stack.start(request)
     stack.wait_for(lambda: stack.frames_done(request))
     killed = stack.wait_for(lambda: [process for process in handlers(victim) if not killed_already(process)])
@@ -183,7 +183,7 @@ def test_a_killed_browser_or_encoder_is_retried_and_the_video_is_whole(
     assert done.status == "SUCCEEDED", done.cause
     assert done.failures() == [code]
     assert done.attempts("RenderChunk") == 2
-    assert done.output["FramesEncoded"] == len(packets(stack.fetch(request["OutputS3Uri"], tmp_path / "out.mp4")).times) == 1800
+    assert done.output["FramesEncoded"] == len(packets(stack.fetch(request["OutputS3Uri"], tmp_path / "out.mp4")).times) == 720
 
 
 def killed_already(process: psutil.Process) -> bool:
@@ -191,7 +191,7 @@ def killed_already(process: psutil.Process) -> bool:
 
 
 def test_a_stopped_execution_ends_aborted_with_its_cause_and_its_chunks_stop(stack: WholePath, handlers) -> None:
-    request = stack.request(stack.upload(LONG), Config={"fps": 60, "chunkSize": 1800, "maxParallelChunks": 1})
+    request = stack.request(stack.upload(LONG), Config={"fps": 60, "chunkSize": 720, "maxParallelChunks": 1})
     arn = stack.start(request)
     stack.wait_for(lambda: stack.frames_done(request))
     bucket, _, prefix = request["PlanOutputS3Prefix"].removeprefix("s3://").partition("/")
@@ -204,7 +204,7 @@ def test_a_stopped_execution_ends_aborted_with_its_cause_and_its_chunks_stop(sta
     assert (done.status, done.cause) == ("ABORTED", "no longer wanted")
     stack.wait_for(lambda: not [process for process in handlers("ffmpeg") if not killed_already(process)])
     # Segments that were finished stay, for a redrive to go on with; the chunk itself never was.
-    assert [key for key in stack.keys(request["PlanOutputS3Prefix"] + "chunks/") if "-1799." in key] == []
+    assert [key for key in stack.keys(request["PlanOutputS3Prefix"] + "chunks/") if "-719." in key] == []
 
 
 def test_a_full_scratch_disk_fails_with_its_own_code_and_is_not_retried(tmp_path: Path) -> None:

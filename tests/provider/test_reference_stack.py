@@ -332,7 +332,8 @@ def test_the_command_line_renders_frames_and_says_how_far_it_is(reference, proje
 
 
 def test_the_command_line_cancels(reference, project, context: Context, command) -> None:
-    arn = submit(reference, project, context, seconds=30)
+    # Long as a whole; a chunk that runs on when the rest is stopped is over soon.
+    arn = submit(reference, project, context, seconds=2, chunks=30)
     reference.until(lambda: reference.keys(f"renders/{arn.rpartition(':')[2]}/v2/"))
 
     status, cancelled = said(command("cancel", arn))

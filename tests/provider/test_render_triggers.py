@@ -106,8 +106,8 @@ def test_on_kill_stops_what_the_task_owns(owns: bool, status: str, started, aws)
 
 @pytest.mark.parametrize(("task_instance", "status"), [(None, "ABORTED"), (object(), "SUCCEEDED")])
 def test_a_cancelled_trigger_stops_the_render_only_where_no_triggerer_runs_it(task_instance, status: str, started, aws) -> None:
-    # One that is to be stopped lasts long enough for the stop to find it on a busy machine.
-    arn = started(seconds=10 if status == "ABORTED" else 1.5)
+    # One that is to be stopped lasts long enough for the stop to find it on a busy machine; the chunks that run then are over soon.
+    arn = started(seconds=1.5, chunks=20 if status == "ABORTED" else 1)
     trigger = RenderTrigger(execution_arn=arn, owns_execution=True, poll_interval=0.2)
     trigger._task_instance = task_instance
 
