@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from xdist.scheduler import LoadScopeScheduling
 
 from hyperframes_lambda.browser import BrowserSession, launch
-from hyperframes_lambda.contract.toolset import CHROME_SOURCE_VARIABLE, TOOLSET_VARIABLE, ChromeSource, Toolset
+from hyperframes_lambda.contract.toolset import CHROME_SOURCE_VARIABLE, TOOLSET_VARIABLE, Browser, ChromeSource, Toolset
 from hyperframes_provider.bundle import build_bundle
 from hyperframes_provider.local.toolset import toolset_path
 
@@ -72,18 +72,24 @@ def full_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_bundle(tmp_path_factory.mktemp("bundle") / "handler.zip").path
 
 
+@pytest.fixture(scope="session")
+def chromium(toolset: Toolset) -> Browser:
+    """The browser that the engine would use."""
+    return toolset.browsers[ChromeSource(os.environ.get(CHROME_SOURCE_VARIABLE, ChromeSource.SPARTICUZ))]
+
+
 @pytest.fixture(scope="module")
-def shared_browser(toolset: Toolset) -> Iterator[BrowserSession]:
-    """One browser for every plan and chunk of a module; each of them still opens a page of its own in a context of its own."""
-    with launch(toolset.browsers[ChromeSource(os.environ.get(CHROME_SOURCE_VARIABLE, ChromeSource.SPARTICUZ))]) as session:
-        yield session
+def session(chromium: Browser) -> Iterator[BrowserSession]:
+    """One browser for a module's tests."""
+    with launch(chromium) as running:
+        yield running
 
 
 @pytest.fixture
-def one_browser(shared_browser: BrowserSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plans and chunks share a browser, for a launch costs more than the rest of a chunk, until the patch is undone."""
+def one_browser(session: BrowserSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until the patch is undone, plans and chunks share the module's browser; each still opens a page in a context of its own."""
     for module in ("plan", "planned_page"):
-        monkeypatch.setattr(f"hyperframes_lambda.{module}.launch", lambda *_, **__: nullcontext(shared_browser))
+        monkeypatch.setattr(f"hyperframes_lambda.{module}.launch", lambda *_, **__: nullcontext(session))
 
 
 @pytest.fixture

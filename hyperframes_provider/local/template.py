@@ -79,7 +79,7 @@ class Scope:
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # yaml ships no type information
-    """YAML with CloudFormation's short forms, by libyaml where there is one: in a tenth of the time. Dates stay strings, as a policy's."""
+    """YAML with CloudFormation's short forms, by libyaml where there is one. Dates stay strings: a policy's version is one."""
 
 
 _Loader.yaml_implicit_resolvers = {

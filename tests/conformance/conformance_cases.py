@@ -9,6 +9,8 @@ import conformance_formulas as expect
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperframes_lambda.contract.config import RenderConfig
+
 
 @dataclass(frozen=True)
 class Case:
@@ -31,6 +33,11 @@ class Case:
     def folder(self) -> str:
         """Name of the project's folder."""
         return self.project or self.name
+
+    @property
+    def sequence(self) -> RenderConfig:
+        """The configuration, for a sequence of PNGs at 25 fps."""
+        return RenderConfig.model_validate({"fps": 25, "format": "png-sequence", "variables": self.variables, **self.config})
 
 
 CASES: tuple[Case, ...] = (

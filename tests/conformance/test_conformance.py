@@ -12,7 +12,6 @@ from chunked import differing, rendered_in
 from conformance_cases import CASES, Case
 from PIL import Image
 
-from hyperframes_lambda.contract.config import RenderConfig
 from hyperframes_lambda.plan import plan
 
 
@@ -22,7 +21,7 @@ def test_every_frame_equals_the_formula_whatever_the_chunking(
     case: Case, conformance_project: Callable[[str], Path], tmp_path: Path
 ) -> None:
     plan_dir = tmp_path / "plan"
-    manifest = plan(conformance_project(case.folder), sequence(case), plan_dir)
+    manifest = plan(conformance_project(case.folder), case.sequence, plan_dir)
     assert manifest.total_frames == case.frames
 
     frames = rendered_in(1, manifest, plan_dir, tmp_path)
@@ -34,10 +33,6 @@ def test_every_frame_equals_the_formula_whatever_the_chunking(
     errors = [case.error(picture_of(frame), float(number / manifest.fps)) for number, frame in enumerate(frames)]
     worst = int(np.argmax(errors))
     assert errors[worst] <= case.tolerance, f"frame {worst} of {case.name} is {errors[worst]:.2f} from the formula"
-
-
-def sequence(case: Case) -> RenderConfig:
-    return RenderConfig.model_validate({"fps": 25, "format": "png-sequence", "variables": case.variables, **case.config})
 
 
 def picture_of(frame: bytes) -> np.ndarray:

@@ -28,7 +28,7 @@ OF_EACH_KIND = [next(case for case in CASES if case.name.startswith(kind)) for k
 @pytest.mark.usefixtures("one_browser")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_check_has_nothing_against_any_composition(case: Case, conformance_project: Callable[[str], Path], tmp_path: Path) -> None:
-    report = check(conformance_project(case.folder), settings(case), tmp_path)
+    report = check(conformance_project(case.folder), case.sequence, tmp_path)
 
     assert report.renders, report.findings
     assert {finding.code for finding in report.findings} == USES.get(case.folder, set())
@@ -40,7 +40,7 @@ def test_check_has_nothing_against_any_composition(case: Case, conformance_proje
 def test_info_and_snapshot_are_right_about_a_composition_of_each_kind(
     case: Case, conformance_project: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    project, config = conformance_project(case.folder), settings(case)
+    project, config = conformance_project(case.folder), case.sequence
     middle = case.frames // 2
 
     found = info(project, config, tmp_path)
@@ -69,10 +69,6 @@ def test_check_says_of_each_broken_one_what_a_render_would(
     (finding,) = report.findings
     assert (finding.severity, finding.code) == (Severity.ERROR, case.code)
     assert [word for word in case.words if word not in f"{finding.message} {finding.hint}"] == []
-
-
-def settings(case: Case) -> RenderConfig:
-    return RenderConfig.model_validate({"fps": 25, "format": "png-sequence", "variables": case.variables, **case.config})
 
 
 def page_of(project: Path) -> str:

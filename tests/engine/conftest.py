@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
@@ -11,19 +10,13 @@ from typing import Any
 
 import pytest
 
-from hyperframes_lambda.browser import BrowserSession, CompositionPage, launch
+from hyperframes_lambda.browser import BrowserSession, CompositionPage
 from hyperframes_lambda.composition import compile_project, serve
 from hyperframes_lambda.composition.fonts import font_files
-from hyperframes_lambda.contract.toolset import CHROME_SOURCE_VARIABLE, Browser, ChromeSource, Toolset
+from hyperframes_lambda.contract.toolset import Toolset
 
 Project = Callable[[Mapping[str, str | bytes]], Path]
 Open = Callable[..., AbstractContextManager[CompositionPage]]
-
-
-@pytest.fixture(scope="session")
-def chromium(toolset: Toolset) -> Browser:
-    """The browser that the engine would use."""
-    return toolset.browsers[ChromeSource(os.environ.get(CHROME_SOURCE_VARIABLE, ChromeSource.SPARTICUZ))]
 
 
 @pytest.fixture
@@ -59,13 +52,6 @@ def site(tmp_path: Path, toolset: Toolset) -> Callable[..., AbstractContextManag
             yield base_url + entry
 
     return served
-
-
-@pytest.fixture(scope="module")
-def session(chromium: Browser) -> Iterator[BrowserSession]:
-    """One browser for a module's tests."""
-    with launch(chromium) as running:
-        yield running
 
 
 @pytest.fixture

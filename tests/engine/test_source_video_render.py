@@ -5,25 +5,22 @@ from __future__ import annotations
 import base64
 import io
 import math
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from chunked import rendered_in
 from numbered_video import H264, make_video, number_in
 from numpy.typing import NDArray
 from origin_server import Reply, Route, serve_origin
 from PIL import Image
 
-from hyperframes_lambda.contract.chunks import plan_chunks
 from hyperframes_lambda.contract.config import RenderConfig
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
-from hyperframes_lambda.contract.plan import Manifest, PlannedChunk
+from hyperframes_lambda.contract.plan import Manifest
 from hyperframes_lambda.contract.toolset import Toolset
 from hyperframes_lambda.plan import plan
-from hyperframes_lambda.plan_folder import write_manifest
-from hyperframes_lambda.render_chunk import render_chunk
 
 Render = Callable[..., list[bytes]]
 
@@ -46,19 +43,7 @@ def rendered(tmp_path: Path, planned: Callable[[Path], tuple[Path, Manifest]]) -
 
     def make(folder: Path, *, chunks: int = 1) -> list[bytes]:
         plan_dir, manifest = planned(folder)
-        size = math.ceil(manifest.total_frames / chunks)
-        cut = [PlannedChunk.of(chunk) for chunk in plan_chunks(manifest.total_frames, size, chunks)]
-        write_manifest(plan_dir, manifest.model_copy(update={"chunks": cut}).sealed())
-        out = tmp_path / f"segments-{chunks}"
-        out.mkdir()
-        frames = []
-        for chunk in cut:
-            for finished in render_chunk(plan_dir, chunk.index, out).finished:
-                with tarfile.open(finished.path) as segment:
-                    members = sorted(segment.getmembers(), key=lambda member: member.name)
-                    frames += [file.read() for member in members if (file := segment.extractfile(member))]
-        assert len(cut) == chunks
-        return frames
+        return rendered_in(chunks, manifest, plan_dir, tmp_path)
 
     return make
 
