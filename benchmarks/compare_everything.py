@@ -28,14 +28,14 @@ from reference import Reference, install
 
 from hyperframes_lambda.composition.fonts import read_catalogue
 from hyperframes_lambda.contract.toolset import Toolset
-from hyperframes_provider.local.toolset import toolset_path
+from hyperframes_provider.toolset import toolset_path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path += [str(ROOT / "tests" / "acceptance"), str(ROOT / "tests" / "conformance")]
+sys.path.append(str(ROOT))
 
-import conformance_cases  # noqa: E402 - the tests' tables, from their own folders
-import formulas  # noqa: E402
-from materialise import write_projects as write_conformance_projects  # noqa: E402
+from tests.conformance import cases as conformance_cases  # noqa: E402
+from tests.conformance import closed_form as formulas  # noqa: E402
+from tests.conformance.materialise import write_projects as write_conformance_projects  # noqa: E402
 
 Formula = Callable[[NDArray[np.uint8], float], float]
 

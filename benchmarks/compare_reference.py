@@ -24,7 +24,7 @@ from comparison import Comparison, compare, failed, table
 from reference import Reference, ReferenceError, install
 
 from hyperframes_lambda.contract.toolset import TOOLSET_VARIABLE, Toolset
-from hyperframes_provider.local.toolset import toolset_path
+from hyperframes_provider.toolset import toolset_path
 
 EXIT_ALIKE, EXIT_DIFFERENT, EXIT_NOTHING = 0, 1, 2
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hyperframes_lambda.contract.toolset import Toolset
-from hyperframes_provider.local.toolset import toolset_path
+from hyperframes_provider.toolset import toolset_path
 
 _COUNTER = "testsrc2=size=320x180:rate={rate}:duration={seconds}"
 _RISING = "aevalsrc=exprs={level}*sin(2*PI*({low}*t+150*t*t)):sample_rate=48000:duration={seconds}"

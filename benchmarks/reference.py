@@ -18,8 +18,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from hyperframes_lambda.contract.toolset import CHROME_SOURCE_VARIABLE, Browser, ChromeSource, Toolset
-from hyperframes_provider.local.toolset.paths import cache_home
-from hyperframes_provider.local.toolset.pins import PARTS
+from hyperframes_provider.toolset.paths import cache_home
+from hyperframes_provider.toolset.pins import PARTS
 
 _RUNTIME = next(part for part in PARTS if part.name == "runtime")
 """The package of the reference's command line is the one that the runtime is taken from: one pin, so the two cannot drift apart."""

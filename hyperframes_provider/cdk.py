@@ -15,9 +15,9 @@ from inspect import Parameter, Signature
 from pathlib import Path
 from typing import Any
 
-from hyperframes_provider.client.code_bucket import CodeLocation, check_zip, parse_code
-from hyperframes_provider.client.errors import InvalidRequest
-from hyperframes_provider.client.template import PLACED_BY_DEPLOY, InvalidStackParameter, StackTemplate, cfn_folder, load_template
+from hyperframes_provider.client.aws.errors import InvalidRequest
+from hyperframes_provider.client.stack.code_bucket import CodeLocation, check_zip, parse_code
+from hyperframes_provider.client.stack.template import PLACED_BY_DEPLOY, InvalidStackParameter, StackTemplate, cfn_folder, load_template
 
 
 def _find_node() -> None:

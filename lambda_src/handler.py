@@ -1,6 +1,6 @@
 """What the function's `Handler` setting, `handler.handler`, names."""
 
-from hyperframes_lambda.handler import handler, stay_ready
+from hyperframes_lambda.entry.handler import handler, stay_ready
 
 __all__ = ["handler"]
 

@@ -6,7 +6,7 @@ import tarfile
 from pathlib import Path
 
 from hyperframes_lambda.contract.plan import Manifest, PlannedChunk
-from hyperframes_lambda.plan_folder import write_manifest
+from hyperframes_lambda.machine.plan_folder import write_manifest
 from hyperframes_lambda.render_chunk import render_chunk
 
 

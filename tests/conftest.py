@@ -23,7 +23,9 @@ from xdist.scheduler import LoadScopeScheduling
 from hyperframes_lambda.browser import BrowserSession, launch
 from hyperframes_lambda.contract.toolset import CHROME_SOURCE_VARIABLE, TOOLSET_VARIABLE, Browser, ChromeSource, Toolset
 from hyperframes_provider.bundle import build_bundle
-from hyperframes_provider.local.toolset import toolset_path
+from hyperframes_provider.client.aws.connect import Connect, connect_local
+from hyperframes_provider.local.endpoint import down, up
+from hyperframes_provider.toolset import toolset_path
 
 # Airflow reads its home when it is first imported, and would otherwise make one in the user's.
 _AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="hyperframes-tests-airflow-")
@@ -34,14 +36,14 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 COMPOSITIONS = Path(__file__).parent / "compositions"
-LONG = ("e2e", "sandbox", "tools", "acceptance", "conformance")
+LONG = ("e2e", "local/sandbox", "cli", "evaluation", "conformance")
 """Folders that take minutes; they come first, so that what is left at the end is short."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def rank(item: pytest.Item) -> int:
-        folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        return LONG.index(folder) if folder in LONG else len(LONG)
+        folder = f"{item.path.relative_to(Path(__file__).parent).parent}/"
+        return next((place for place, long in enumerate(LONG) if folder.startswith(f"{long}/")), len(LONG))
 
     items.sort(key=rank)
 
@@ -88,7 +90,7 @@ def session(chromium: Browser) -> Iterator[BrowserSession]:
 @pytest.fixture
 def one_browser(session: BrowserSession, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until the patch is undone, plans and chunks share the module's browser; each still opens a page in a context of its own."""
-    for module in ("plan", "planned_page"):
+    for module in ("plan", "drawing.page"):
         monkeypatch.setattr(f"hyperframes_lambda.{module}.launch", lambda *_, **__: nullcontext(session))
 
 
@@ -139,3 +141,17 @@ def decoded() -> Callable[[Path, int, int], Iterator[NDArray[np.uint8]]]:
                 yield frame.to_ndarray(format="rgb24")
 
     return pictures
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a running embedded endpoint."""
+    state = tmp_path_factory.mktemp("endpoint")
+    info = up(outputs=state / "outputs", state_dir=state)
+    yield info.url
+    down(state_dir=state)
+
+
+@pytest.fixture(scope="module")
+def connect(endpoint: str) -> Connect:
+    return connect_local(endpoint)

@@ -21,12 +21,12 @@ from hyperframes_provider.bundle.errors import BundleError
 from hyperframes_provider.bundle.payloads import PACKING, PackedPayload, Source, pack
 from hyperframes_provider.bundle.tools import BUNDLED_PARTS, BundledTools
 from hyperframes_provider.bundle.wheels import FETCHING, Wheel, fetch_wheels, wheel_entries
-from hyperframes_provider.client.slim_zip import engine_entries
-from hyperframes_provider.client.zips import Entry, write_zip
-from hyperframes_provider.local.toolset.errors import ToolsetError
-from hyperframes_provider.local.toolset.paths import cache_home
-from hyperframes_provider.local.toolset.report import SetupReporter
-from hyperframes_provider.local.toolset.setup import ensure_parts
+from hyperframes_provider.client.aws.zips import Entry, write_zip
+from hyperframes_provider.client.stack.slim_zip import engine_entries
+from hyperframes_provider.toolset.errors import ToolsetError
+from hyperframes_provider.toolset.paths import cache_home
+from hyperframes_provider.toolset.report import SetupReporter
+from hyperframes_provider.toolset.setup import ensure_parts
 
 
 @dataclass(frozen=True)

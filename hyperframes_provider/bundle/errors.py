@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hyperframes_provider.client.errors import HyperFramesClientError
+from hyperframes_provider.client.aws.errors import HyperFramesClientError
 
 
 class BundleError(HyperFramesClientError):

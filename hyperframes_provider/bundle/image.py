@@ -17,9 +17,9 @@ from hyperframes_provider.bundle.build import Contents, as_bundle_errors, gather
 from hyperframes_provider.bundle.checks import check_glibc
 from hyperframes_provider.bundle.errors import BundleError
 from hyperframes_provider.bundle.wheels import PYTHON
-from hyperframes_provider.client.archives import tarfile
-from hyperframes_provider.client.zips import Entry
-from hyperframes_provider.local.toolset.report import SetupReporter
+from hyperframes_provider.client.aws.archives import tarfile
+from hyperframes_provider.client.aws.zips import Entry
+from hyperframes_provider.toolset.report import SetupReporter
 
 TASK_ROOT = "/var/task"
 TOOLS_ROOT = "/opt/hyperframes"

@@ -10,9 +10,9 @@ from pathlib import Path
 from hyperframes_provider.bundle.build import build_bundle, locked
 from hyperframes_provider.bundle.tools import BUNDLED_PARTS
 from hyperframes_provider.bundle.wheels import lock_text
-from hyperframes_provider.client.slim_zip import engine_entries
-from hyperframes_provider.local.toolset.paths import cache_home
-from hyperframes_provider.local.toolset.report import SetupReporter
+from hyperframes_provider.client.stack.slim_zip import engine_entries
+from hyperframes_provider.toolset.paths import cache_home
+from hyperframes_provider.toolset.report import SetupReporter
 
 _KEPT = 2
 """Older ones are removed: each has 150 MB."""
@@ -38,12 +38,12 @@ def _key() -> str:
     for entry in sorted(engine_entries(), key=lambda entry: entry.name):
         digest.update(f"{entry.name} {entry.size}\n".encode())
         digest.update(entry.content if isinstance(entry.content, bytes) else entry.content.read_bytes())
-    for package in ("hyperframes_provider.bundle", "hyperframes_provider.local.toolset"):
+    for package in ("hyperframes_provider.bundle", "hyperframes_provider.toolset"):
         for source in sorted(files(package).iterdir(), key=lambda found: found.name):
             if source.name.endswith(".py"):
                 digest.update(source.read_bytes())
-    for name in ("slim_zip.py", "zips.py"):
-        digest.update(files("hyperframes_provider.client").joinpath(name).read_bytes())
+    for room, name in (("stack", "slim_zip.py"), ("aws", "zips.py")):
+        digest.update(files(f"hyperframes_provider.client.{room}").joinpath(name).read_bytes())
     return digest.hexdigest()[:32]
 
 

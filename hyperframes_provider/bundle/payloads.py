@@ -23,9 +23,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from hyperframes_lambda.contract.bundle import Block, Packing, Payload
 from hyperframes_provider.bundle.elf import is_elf, needed_glibc, without_symbols
 from hyperframes_provider.bundle.errors import BundleError
-from hyperframes_provider.client.archives import tarfile
-from hyperframes_provider.local.toolset.fetch import INSTALL
-from hyperframes_provider.local.toolset.parts import InstalledPart
+from hyperframes_provider.client.aws.archives import tarfile
+from hyperframes_provider.toolset.fetch import INSTALL
+from hyperframes_provider.toolset.parts import InstalledPart
 
 _RECIPE = 1
 """Raised whenever the same input is packed otherwise than before."""

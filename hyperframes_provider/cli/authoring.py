@@ -32,12 +32,12 @@ from hyperframes_provider.cli.console import Console, seconds
 from hyperframes_provider.cli.faults import FAILED, WrongRequest
 from hyperframes_provider.cli.tools import bring
 from hyperframes_provider.cli.values import render_config
-from hyperframes_provider.client.calls import run
-from hyperframes_provider.client.concurrency import reconcile
-from hyperframes_provider.client.estimate import document
-from hyperframes_provider.client.estimate import estimate as expect
-from hyperframes_provider.client.report import dollars, size
-from hyperframes_provider.client.stack import describe_stack
+from hyperframes_provider.client.aws.calls import run
+from hyperframes_provider.client.execution.estimate import document
+from hyperframes_provider.client.execution.estimate import estimate as expect
+from hyperframes_provider.client.execution.report import dollars, size
+from hyperframes_provider.client.request.concurrency import reconcile
+from hyperframes_provider.client.stack.stack import describe_stack
 
 _SNAPSHOT = "hyperframes-airflow snapshot PROJECT --at 1.5,3s"
 

@@ -8,8 +8,8 @@ import socket
 from urllib.parse import urlsplit
 
 from hyperframes_provider.cli.faults import WrongRequest
-from hyperframes_provider.client.connect import Connect, connect_from_session, connect_local, is_loopback
-from hyperframes_provider.client.errors import EndpointUnreachable
+from hyperframes_provider.client.aws.connect import Connect, connect_from_session, connect_local, is_loopback
+from hyperframes_provider.client.aws.errors import EndpointUnreachable
 
 
 def connect(options: argparse.Namespace) -> Connect:

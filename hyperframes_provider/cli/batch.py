@@ -15,15 +15,15 @@ from hyperframes_provider.cli.console import Console, seconds
 from hyperframes_provider.cli.faults import FAILED
 from hyperframes_provider.cli.follow import POLL_SECONDS
 from hyperframes_provider.cli.values import render_config
-from hyperframes_provider.client.batch import Batch, BatchItem, BatchProgress, Outcome, RowState, prepare_batch, project_version
-from hyperframes_provider.client.batch_rows import plan_rows, read_rows
-from hyperframes_provider.client.calls import run
-from hyperframes_provider.client.connect import Connect
-from hyperframes_provider.client.errors import HyperFramesClientError, typed_errors
-from hyperframes_provider.client.objects import fetch_render
+from hyperframes_provider.client.aws.calls import run
+from hyperframes_provider.client.aws.connect import Connect
+from hyperframes_provider.client.aws.errors import HyperFramesClientError, typed_errors
+from hyperframes_provider.client.batch.batch import Batch, BatchItem, BatchProgress, Outcome, RowState, prepare_batch, project_version
+from hyperframes_provider.client.batch.rows import plan_rows, read_rows
+from hyperframes_provider.client.execution.objects import fetch_render
+from hyperframes_provider.client.execution.report import dollars, size
 from hyperframes_provider.client.renders import RenderClient
-from hyperframes_provider.client.report import dollars, size
-from hyperframes_provider.client.stack import describe_stack
+from hyperframes_provider.client.stack.stack import describe_stack
 
 _DOWNLOADS = 4
 """Videos that are fetched at the same time, while the rest is rendered."""

@@ -23,8 +23,8 @@ from hyperframes_provider.cli.console import Console, seconds
 from hyperframes_provider.cli.demo_watch import DemoWatch
 from hyperframes_provider.cli.faults import FAILED, WrongRequest
 from hyperframes_provider.cli.tools import add_library, bring, versions
-from hyperframes_provider.client.connect import LOCAL_REGION, connect_local
-from hyperframes_provider.client.objects import fetch_object
+from hyperframes_provider.client.aws.connect import LOCAL_REGION, connect_local
+from hyperframes_provider.client.execution.objects import fetch_object
 from hyperframes_provider.local import endpoint
 from hyperframes_provider.local.endpoint import EndpointInfo
 

@@ -9,13 +9,13 @@ from types import TracebackType
 from hyperframes_lambda.contract.events import AssembleResult
 from hyperframes_provider.cli.console import Console, MovingLine, seconds
 from hyperframes_provider.cli.follow import share, summary
-from hyperframes_provider.client.connect import Connect
-from hyperframes_provider.client.errors import HyperFramesClientError, typed_errors
+from hyperframes_provider.client.aws.connect import Connect
+from hyperframes_provider.client.aws.errors import HyperFramesClientError, typed_errors
+from hyperframes_provider.client.execution.report import Reporter
+from hyperframes_provider.client.execution.result import RenderResult
+from hyperframes_provider.client.execution.watch import RenderWatch, Snapshot
 from hyperframes_provider.client.renders import RenderClient
-from hyperframes_provider.client.report import Reporter
-from hyperframes_provider.client.result import RenderResult
-from hyperframes_provider.client.stack import StackNotFound, StackNotReady, StackOutputs, describe_stack
-from hyperframes_provider.client.watch import RenderWatch, Snapshot
+from hyperframes_provider.client.stack.stack import StackNotFound, StackNotReady, StackOutputs, describe_stack
 
 
 class DemoWatch:

@@ -12,13 +12,13 @@ from hyperframes_provider.cli.console import Console, age, seconds
 from hyperframes_provider.cli.faults import FAILED
 from hyperframes_provider.cli.follow import follow
 from hyperframes_provider.cli.render import show_fetched
-from hyperframes_provider.client.executions import Status, output_format
-from hyperframes_provider.client.names import short_id
-from hyperframes_provider.client.objects import fetch_object, fetch_render
-from hyperframes_provider.client.output_paths import check_output_path
+from hyperframes_provider.client.execution.executions import Status, output_format
+from hyperframes_provider.client.execution.objects import fetch_object, fetch_render
+from hyperframes_provider.client.execution.report import done_line, progress_line, size, started_line
+from hyperframes_provider.client.execution.watch import RenderWatch, Snapshot
 from hyperframes_provider.client.renders import RenderClient
-from hyperframes_provider.client.report import done_line, progress_line, size, started_line
-from hyperframes_provider.client.watch import RenderWatch, Snapshot
+from hyperframes_provider.client.request.names import short_id
+from hyperframes_provider.client.request.output_paths import check_output_path
 
 
 def progress(options: argparse.Namespace, console: Console) -> int:

@@ -41,8 +41,8 @@ def explain(error: Exception) -> Fault | None:
     from botocore.exceptions import BotoCoreError, ClientError
 
     from hyperframes_lambda.contract.errors import RenderError
-    from hyperframes_provider.client.errors import HyperFramesClientError, classify
-    from hyperframes_provider.local.toolset import ToolsetError
+    from hyperframes_provider.client.aws.errors import HyperFramesClientError, classify
+    from hyperframes_provider.toolset import ToolsetError
 
     kind = type(error).__name__
     if isinstance(error, (ClientError, BotoCoreError, Boto3Error)):
@@ -63,14 +63,14 @@ def explain(error: Exception) -> Fault | None:
 
 
 def _of_client(kind: str, error: Exception) -> Fault:
-    from hyperframes_provider.client.errors import (
+    from hyperframes_provider.client.aws.errors import (
         EndpointUnreachable,
         ExecutionNotFound,
         HyperFramesClientError,
         InvalidRequest,
         RenderFailed,
     )
-    from hyperframes_provider.client.stack import StackNotFound
+    from hyperframes_provider.client.stack.stack import StackNotFound
 
     assert isinstance(error, HyperFramesClientError)
     if isinstance(error, RenderFailed):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from hyperframes_provider.cli.console import Console
+from hyperframes_provider.client.execution.report import progress_line
+from hyperframes_provider.client.execution.watch import Snapshot
 from hyperframes_provider.client.renders import RenderClient
-from hyperframes_provider.client.report import progress_line
-from hyperframes_provider.client.watch import Snapshot
 
 POLL_SECONDS = 2.0
 """Between two looks at most: someone is watching."""

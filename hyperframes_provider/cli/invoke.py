@@ -17,11 +17,11 @@ from hyperframes_provider.cli.faults import FAILED, WrongRequest
 from hyperframes_provider.cli.values import pairs
 
 if TYPE_CHECKING:
-    from hyperframes_provider.client.connect import Connect
-    from hyperframes_provider.client.sample_events import SampleEvent
-    from hyperframes_provider.local.enclosure import Enclosure
-    from hyperframes_provider.local.lambda_code import Code
-    from hyperframes_provider.local.lambda_environment import FunctionConfig, InvocationResult
+    from hyperframes_provider.client.aws.connect import Connect
+    from hyperframes_provider.client.stack.sample_events import SampleEvent
+    from hyperframes_provider.local.functions.environment import FunctionConfig, InvocationResult
+    from hyperframes_provider.local.sandbox.code import Code
+    from hyperframes_provider.local.sandbox.enclosure import Enclosure
 
 _UP = "hyperframes-airflow local up"
 _NAME = "invoke"
@@ -34,10 +34,10 @@ _FIRST_FRAME = "first frame"
 
 def invoke(options: argparse.Namespace, console: Console) -> int:
     """Run it; exit 1 when the function failed."""
-    from hyperframes_provider.client.connect import connect_local
-    from hyperframes_provider.client.sample_events import load_event
-    from hyperframes_provider.local.lambda_code import kept
-    from hyperframes_provider.local.toolset.paths import cache_home
+    from hyperframes_provider.client.aws.connect import connect_local
+    from hyperframes_provider.client.stack.sample_events import load_event
+    from hyperframes_provider.local.sandbox.code import kept
+    from hyperframes_provider.toolset.paths import cache_home
 
     given = pairs(options.set, "--set", "hyperframes-airflow invoke --event plan --set Project=my-project")
     own = pairs(options.env, "--env", "hyperframes-airflow invoke --event plan --env LOG_LEVEL=DEBUG")
@@ -55,7 +55,7 @@ def invoke(options: argparse.Namespace, console: Console) -> int:
 
 
 def _endpoint_url() -> str:
-    from hyperframes_provider.client.connect import is_loopback
+    from hyperframes_provider.client.aws.connect import is_loopback
     from hyperframes_provider.local import endpoint
 
     chosen = os.environ.get("AWS_ENDPOINT_URL")
@@ -71,7 +71,7 @@ def _endpoint_url() -> str:
 
 def _values(connect: Connect, sample: SampleEvent, given: Mapping[str, str]) -> dict[str, str]:
     """What the event's names stand for: what is given, else what can be found."""
-    from hyperframes_provider.client.project import locate, upload
+    from hyperframes_provider.client.request.project import locate, upload
 
     values = dict(given)
     unknown = sorted(values.keys() - set(sample.names))
@@ -97,7 +97,7 @@ def _values(connect: Connect, sample: SampleEvent, given: Mapping[str, str]) -> 
 
 def _bucket(connect: Connect) -> str:
     """That of the deployed stack, else one for the purpose."""
-    from hyperframes_provider.client.stack import StackNotFound, describe_stack
+    from hyperframes_provider.client.stack.stack import StackNotFound, describe_stack
 
     try:
         return describe_stack(connect, "hyperframes").bucket
@@ -143,16 +143,16 @@ def _timeout(options: argparse.Namespace) -> float:
 
 
 def _default(parameter: str) -> str:
-    from hyperframes_provider.client.template import load_template
+    from hyperframes_provider.client.stack.template import load_template
 
     return str(load_template().parameters[parameter].default)
 
 
 def _config(options: argparse.Namespace, code: Code, url: str, settings: Mapping[str, str]) -> FunctionConfig:
-    from hyperframes_provider.client.connect import LOCAL_REGION
-    from hyperframes_provider.local.enclosure import Isolation, code_variables, lambda_variables
-    from hyperframes_provider.local.lambda_environment import FunctionConfig
-    from hyperframes_provider.local.toolset import toolset_path
+    from hyperframes_provider.client.aws.connect import LOCAL_REGION
+    from hyperframes_provider.local.functions.environment import FunctionConfig
+    from hyperframes_provider.local.sandbox.enclosure import Isolation, code_variables, lambda_variables
+    from hyperframes_provider.toolset import toolset_path
 
     handler, runtime = "handler.handler", "python3.13"
     variables = {
@@ -212,7 +212,7 @@ def _message(line: str) -> str:
 
 
 def _run(config: FunctionConfig, scratch: Path, event: Any, console: Console) -> _Run:
-    from hyperframes_provider.local.lambda_environment import Environment
+    from hyperframes_provider.local.functions.environment import Environment
 
     log = _Log(console)
     environment = Environment(config, {}, log, scratch_dir=scratch)

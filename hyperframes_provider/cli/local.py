@@ -14,7 +14,7 @@ _UP = "hyperframes-airflow local up"
 def up(options: argparse.Namespace, console: Console) -> int:
     """Start it."""
     from hyperframes_provider.local import endpoint
-    from hyperframes_provider.local.toolset import read_toolset, toolset_path
+    from hyperframes_provider.toolset import read_toolset, toolset_path
 
     if not 0 <= options.port <= 65535:
         raise WrongRequest(f"--port: {options.port} is not a port", hint=_UP)

@@ -12,12 +12,12 @@ from datetime import UTC, datetime, timedelta
 from hyperframes_provider.cli.aws import connect
 from hyperframes_provider.cli.console import Console
 from hyperframes_provider.cli.executions import find_execution
-from hyperframes_provider.client.calls import run
-from hyperframes_provider.client.connect import Connect
-from hyperframes_provider.client.executions import Execution, describe
-from hyperframes_provider.client.log_lines import LogLine, LogReader, log_text, of_chunk
+from hyperframes_provider.client.aws.calls import run
+from hyperframes_provider.client.aws.connect import Connect
+from hyperframes_provider.client.execution.executions import Execution, describe
+from hyperframes_provider.client.execution.log_lines import LogLine, LogReader, log_text, of_chunk
 from hyperframes_provider.client.renders import RenderClient
-from hyperframes_provider.client.stack import describe_stack
+from hyperframes_provider.client.stack.stack import describe_stack
 
 _FOLLOW_SECONDS = 2.0
 _LATE = timedelta(seconds=10)

@@ -14,9 +14,9 @@ from hyperframes_provider.cli.aws import connect
 from hyperframes_provider.cli.console import Console
 from hyperframes_provider.cli.faults import FAILED, WrongRequest
 from hyperframes_provider.cli.values import pairs
-from hyperframes_provider.client.errors import HyperFramesClientError
-from hyperframes_provider.client.policies import Need, Scope, caller_scope, policy_of, service_needs, service_role_trust, user_needs
-from hyperframes_provider.client.policy_check import missing_for_caller, missing_in_policy, parse_policy
+from hyperframes_provider.client.aws.errors import HyperFramesClientError
+from hyperframes_provider.client.stack.policies import Need, Scope, caller_scope, policy_of, service_needs, service_role_trust, user_needs
+from hyperframes_provider.client.stack.policy_check import missing_for_caller, missing_in_policy, parse_policy
 
 _MANAGED_LIMIT = 6144
 """Characters without white space that a managed policy may have."""

@@ -7,10 +7,10 @@ from dataclasses import asdict
 
 from hyperframes_provider.cli.aws import connect
 from hyperframes_provider.cli.console import Console
-from hyperframes_provider.client.calls import run
-from hyperframes_provider.client.quotas import QuotaValue, read_quotas
+from hyperframes_provider.client.aws.calls import run
 from hyperframes_provider.client.renders import RenderClient
-from hyperframes_provider.client.stack import describe_stack
+from hyperframes_provider.client.stack.quotas import QuotaValue, read_quotas
+from hyperframes_provider.client.stack.stack import describe_stack
 
 
 def quotas(options: argparse.Namespace, console: Console) -> int:

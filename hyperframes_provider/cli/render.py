@@ -10,12 +10,12 @@ from hyperframes_provider.cli import aws
 from hyperframes_provider.cli.console import Console
 from hyperframes_provider.cli.follow import follow
 from hyperframes_provider.cli.values import render_config
-from hyperframes_provider.client.objects import Fetched, fetch_render
-from hyperframes_provider.client.output_paths import check_output_path, format_asked, is_remote
+from hyperframes_provider.client.execution.objects import Fetched, fetch_render
+from hyperframes_provider.client.execution.report import done_line, size, started_line
+from hyperframes_provider.client.execution.result import RenderResult
 from hyperframes_provider.client.renders import RenderClient
-from hyperframes_provider.client.report import done_line, size, started_line
-from hyperframes_provider.client.request import PreparedRender
-from hyperframes_provider.client.result import RenderResult
+from hyperframes_provider.client.request.output_paths import check_output_path, format_asked, is_remote
+from hyperframes_provider.client.request.request import PreparedRender
 
 
 def render(options: argparse.Namespace, console: Console) -> int:

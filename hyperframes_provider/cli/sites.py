@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 from hyperframes_provider.cli.aws import connect
 from hyperframes_provider.cli.console import Console, age
-from hyperframes_provider.client import sites
-from hyperframes_provider.client.calls import run
+from hyperframes_provider.client.aws.calls import run
+from hyperframes_provider.client.execution import sites
+from hyperframes_provider.client.execution.report import size
+from hyperframes_provider.client.execution.sites import Site
 from hyperframes_provider.client.renders import RenderClient
-from hyperframes_provider.client.report import size
-from hyperframes_provider.client.sites import Site
 
 
 def create(options: argparse.Namespace, console: Console) -> int:

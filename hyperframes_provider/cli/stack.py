@@ -58,7 +58,7 @@ def _build_image(folder: Path, console: Console) -> int:
 
 
 def _build_slim(path: Path, console: Console) -> int:
-    from hyperframes_provider.client.slim_zip import build_slim_zip
+    from hyperframes_provider.client.stack.slim_zip import build_slim_zip
 
     digest = build_slim_zip(path)
     size = path.stat().st_size
@@ -74,7 +74,7 @@ def _say_next(path: Path, console: Console) -> None:
 
 def deploy(options: argparse.Namespace, console: Console) -> int:
     """Create or update the stack."""
-    from hyperframes_provider.client.stack import deploy_stack
+    from hyperframes_provider.client.stack.stack import deploy_stack
 
     parameters = pairs(options.parameter, "--parameter", "hyperframes-airflow deploy --parameter LambdaMemoryMb=8192")
     with console.moving("deploy") as line:
@@ -111,7 +111,7 @@ def deploy(options: argparse.Namespace, console: Console) -> int:
 
 def destroy(options: argparse.Namespace, console: Console) -> int:
     """Delete the stack."""
-    from hyperframes_provider.client.stack import delete_stack
+    from hyperframes_provider.client.stack.stack import delete_stack
 
     with console.moving("destroy") as line:
         done = delete_stack(connect(options), options.stack_name, on_event=lambda event: line.show(f"stack {options.stack_name}  {event}"))

@@ -18,12 +18,12 @@ from hyperframes_lambda.contract.toolset import Toolset
 from hyperframes_provider.cli.aws import connect
 from hyperframes_provider.cli.console import Console, seconds
 from hyperframes_provider.cli.faults import FAILED, WrongRequest
-from hyperframes_provider.client.errors import HyperFramesClientError
-from hyperframes_provider.client.health import StackCheck, check_stack
-from hyperframes_provider.local.toolset import ToolsetError, ensure_toolset, inspect, read_toolset, toolset_path
-from hyperframes_provider.local.toolset.doctor import State, ToolStatus
-from hyperframes_provider.local.toolset.pins import Part
-from hyperframes_provider.local.toolset.report import Phase, SetupReporter
+from hyperframes_provider.client.aws.errors import HyperFramesClientError
+from hyperframes_provider.client.stack.health import StackCheck, check_stack
+from hyperframes_provider.toolset import ToolsetError, ensure_toolset, inspect, read_toolset, toolset_path
+from hyperframes_provider.toolset.doctor import State, ToolStatus
+from hyperframes_provider.toolset.pins import Part
+from hyperframes_provider.toolset.report import Phase, SetupReporter
 
 _STYLE = {State.OK: "green", State.WARNING: "yellow", State.MISSING: "red", State.DAMAGED: "red"}
 

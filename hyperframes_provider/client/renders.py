@@ -13,13 +13,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from hyperframes_lambda.contract.config import RenderConfig
-from hyperframes_provider.client import concurrency, executions, listing, logs, map_runs
-from hyperframes_provider.client import history as histories
-from hyperframes_provider.client.calls import Call, Steps, run
-from hyperframes_provider.client.connect import Connect, is_loopback
-from hyperframes_provider.client.console import execution_url
-from hyperframes_provider.client.dialect import OWN
-from hyperframes_provider.client.errors import (
+from hyperframes_provider.client.aws.calls import Call, Steps, run
+from hyperframes_provider.client.aws.connect import Connect, is_loopback
+from hyperframes_provider.client.aws.console import execution_url
+from hyperframes_provider.client.aws.errors import (
     AccessDenied,
     HyperFramesClientError,
     InvalidRequest,
@@ -28,16 +25,20 @@ from hyperframes_provider.client.errors import (
     RenderTimedOut,
     error_code,
 )
-from hyperframes_provider.client.executions import Execution, Started, Status, Stopped
-from hyperframes_provider.client.listing import RenderSummary
-from hyperframes_provider.client.project import Project, Upload, upload
-from hyperframes_provider.client.reference_stack import dialect_of_definition
-from hyperframes_provider.client.report import Reporter, cancelled_text, failure_text
-from hyperframes_provider.client.request import PreparedRender, RenderTarget, prepare
-from hyperframes_provider.client.result import RenderResult, result_of
-from hyperframes_provider.client.s3 import write_object
-from hyperframes_provider.client.stack import describe_stack
-from hyperframes_provider.client.watch import Pace, RenderWatch, Snapshot
+from hyperframes_provider.client.aws.s3 import write_object
+from hyperframes_provider.client.execution import executions, listing, logs, map_runs
+from hyperframes_provider.client.execution import history as histories
+from hyperframes_provider.client.execution.executions import Execution, Started, Status, Stopped
+from hyperframes_provider.client.execution.listing import RenderSummary
+from hyperframes_provider.client.execution.report import Reporter, cancelled_text, failure_text
+from hyperframes_provider.client.execution.result import RenderResult, result_of
+from hyperframes_provider.client.execution.watch import Pace, RenderWatch, Snapshot
+from hyperframes_provider.client.request import concurrency
+from hyperframes_provider.client.request.dialect import OWN
+from hyperframes_provider.client.request.project import Project, Upload, upload
+from hyperframes_provider.client.request.reference_stack import dialect_of_definition
+from hyperframes_provider.client.request.request import PreparedRender, RenderTarget, prepare
+from hyperframes_provider.client.stack.stack import describe_stack
 
 Say = Callable[[str], None]
 """Takes one line for a person."""

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyperframes_provider.client.connect import Connect
-from hyperframes_provider.client.errors import HyperFramesClientError, InvalidRequest
+from hyperframes_provider.client.aws.connect import Connect
+from hyperframes_provider.client.aws.errors import HyperFramesClientError, InvalidRequest
+from hyperframes_provider.client.execution.report import dollars
 from hyperframes_provider.client.renders import RenderClient
-from hyperframes_provider.client.report import dollars
-from hyperframes_provider.client.request import RenderTarget
+from hyperframes_provider.client.request.request import RenderTarget
 from hyperframes_provider.evaluation import report
 from hyperframes_provider.evaluation.distributed import Say, render_distributed
 from hyperframes_provider.evaluation.fixtures import Fixture

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyperframes_provider.client.connect import Connect
-from hyperframes_provider.client.errors import HyperFramesClientError, RenderCancelled, RenderFailed, typed_errors
+from hyperframes_provider.client.aws.connect import Connect
+from hyperframes_provider.client.aws.errors import HyperFramesClientError, RenderCancelled, RenderFailed, typed_errors
+from hyperframes_provider.client.aws.s3 import parse_s3_uri
+from hyperframes_provider.client.execution.result import RenderResult
 from hyperframes_provider.client.renders import RenderClient
-from hyperframes_provider.client.request import RenderTarget, read_config
-from hyperframes_provider.client.result import RenderResult
-from hyperframes_provider.client.s3 import parse_s3_uri
+from hyperframes_provider.client.request.request import RenderTarget, read_config
 from hyperframes_provider.evaluation.fixtures import Fixture
 
 Say = Callable[[str], None]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import hyperframes_provider
-from hyperframes_provider.client.errors import InvalidRequest
+from hyperframes_provider.client.aws.errors import InvalidRequest
 
 _COMPOSITIONS = Path(__file__).parent / "compositions"
 _DEMO = Path(hyperframes_provider.__file__).parents[1] / "dags" / "projects" / "demo"

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hyperframes_lambda.contract.toolset import TOOLSET_VARIABLE
-from hyperframes_provider.client.errors import HyperFramesClientError
+from hyperframes_provider.client.aws.errors import HyperFramesClientError
 from hyperframes_provider.evaluation.quality import frame_count
-from hyperframes_provider.local.toolset import toolset_path
+from hyperframes_provider.toolset import toolset_path
 
 _GRACE_SECONDS = 20.0
 """For the engine to end its browsers when it is interrupted."""

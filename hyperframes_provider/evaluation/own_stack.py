@@ -14,9 +14,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hyperframes_provider.client.connect import Connect
-from hyperframes_provider.client.errors import HyperFramesClientError, InvalidRequest, error_code, typed_errors
-from hyperframes_provider.client.stack import (
+from hyperframes_provider.client.aws.connect import Connect
+from hyperframes_provider.client.aws.errors import HyperFramesClientError, InvalidRequest, error_code, typed_errors
+from hyperframes_provider.client.stack.events import Operation, StackEvent
+from hyperframes_provider.client.stack.stack import (
     DEFAULT_TIMEOUT,
     DeployResult,
     StackNotFound,
@@ -25,7 +26,6 @@ from hyperframes_provider.client.stack import (
     deploy_stack,
     describe_stack,
 )
-from hyperframes_provider.client.stack_events import Operation, StackEvent
 
 TAG = "hyperframes:run"
 """Tag of the stack and its bucket; the value is the run."""

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hyperframes_provider.client.errors import HyperFramesClientError
-from hyperframes_provider.local.toolset import read_toolset, toolset_path
+from hyperframes_provider.client.aws.errors import HyperFramesClientError
+from hyperframes_provider.toolset import read_toolset, toolset_path
 
 _SECONDS = 600.0
 _WORST_BELOW = 10.0

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from hyperframes_provider.client.connect import Connect, is_loopback
+from hyperframes_provider.client.aws.connect import Connect, is_loopback
 from hyperframes_provider.evaluation.quality import Quality
 
 RESULTS = "results.json"

@@ -11,7 +11,7 @@ from typing import Any
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from asgiref.sync import sync_to_async
 
-from hyperframes_provider.client.connect import Connect, cached
+from hyperframes_provider.client.aws.connect import Connect, cached
 
 
 class HyperFramesHook(AwsBaseHook):

@@ -9,8 +9,8 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
 
-from hyperframes_provider.client.console import execution_url, log_group_url, object_url
-from hyperframes_provider.client.s3 import parse_s3_uri
+from hyperframes_provider.client.aws.console import execution_url, log_group_url, object_url
+from hyperframes_provider.client.aws.s3 import parse_s3_uri
 
 LINKS_KEY = "hyperframes_links"
 """XCom key of the addresses, by link name."""

@@ -87,10 +87,11 @@ def serve(port: int, outputs: Path, state: StateFolder, ready_fd: int, stopping:
 def _make_server(port: int, outputs: Path, state: StateFolder) -> tuple[Any, Any]:
     from werkzeug.serving import make_server
 
-    from hyperframes_provider.local import lambda_backend, s3_backend
     from hyperframes_provider.local.connections import Connections
-    from hyperframes_provider.local.outputs import OutputsFolder
-    from hyperframes_provider.local.toolset import toolset_path
+    from hyperframes_provider.local.functions import service as lambda_backend
+    from hyperframes_provider.local.storage import service as s3_backend
+    from hyperframes_provider.local.storage.outputs import OutputsFolder
+    from hyperframes_provider.toolset import toolset_path
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     logging.getLogger("botocore.credentials").setLevel(logging.WARNING)
@@ -137,22 +138,22 @@ class _Gate:
         from moto.moto_server.werkzeug_app import create_backend_app
 
         if service == "cloudformation":
-            from hyperframes_provider.local import cloudformation_api
+            from hyperframes_provider.local.cloudformation import api as cloudformation_api
 
             return cloudformation_api.application(self._connections)
         if service == "stepfunctions":
-            from hyperframes_provider.local import stepfunctions
+            from hyperframes_provider.local.stepfunctions import service as stepfunctions
 
             stepfunctions.install(self._connections)
         if service == "logs":
-            from hyperframes_provider.local import logs_backend
+            from hyperframes_provider.local.functions import logs as logs_backend
 
             logs_backend.install()
         return create_backend_app(service)
 
 
 def _load_interpreter() -> None:
-    from hyperframes_provider.local import stepfunctions  # noqa: F401
+    from hyperframes_provider.local.stepfunctions import service as stepfunctions  # noqa: F401
 
 
 def _answer(start_response: StartResponse, status: str, content: dict[str, Any]) -> Iterable[bytes]:

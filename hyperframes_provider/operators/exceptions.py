@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from hyperframes_lambda.contract.errors import RenderError, Retry
-from hyperframes_provider.client import errors
+from hyperframes_provider.client.aws import errors
 
 
 class HyperFramesError(AirflowException):

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import conf
 
-from hyperframes_provider.client.errors import HyperFramesClientError, InvalidRequest
+from hyperframes_provider.client.aws.errors import HyperFramesClientError, InvalidRequest
+from hyperframes_provider.client.execution.report import done_line, size, started_line
 from hyperframes_provider.client.renders import RenderClient
-from hyperframes_provider.client.report import done_line, size, started_line
-from hyperframes_provider.client.request import PreparedRender, RenderTarget, read_config
+from hyperframes_provider.client.request.request import PreparedRender, RenderTarget, read_config
 from hyperframes_provider.links.render import LINKS_KEY, RenderExecutionLink, RenderLogsLink, RenderOutputLink, addresses
 from hyperframes_provider.operators.base import HyperFramesBaseOperator
 from hyperframes_provider.operators.templates import check_literal_config, rendered_config, rendered_mapping, templated_fields

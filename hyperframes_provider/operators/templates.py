@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from hyperframes_lambda.contract.config import parse_config
-from hyperframes_provider.client.errors import InvalidRequest
-from hyperframes_provider.client.request import merge_variables
+from hyperframes_provider.client.aws.errors import InvalidRequest
+from hyperframes_provider.client.request.request import merge_variables
 
 _MARKS = ("{{", "{%", "{#")
 

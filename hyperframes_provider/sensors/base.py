@@ -11,10 +11,10 @@ from airflow.providers.amazon.aws.sensors.base_aws import AwsBaseSensor
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, PokeReturnValue, conf
 
-from hyperframes_provider.client.errors import HyperFramesClientError
+from hyperframes_provider.client.aws.errors import HyperFramesClientError
+from hyperframes_provider.client.execution.report import Reporter
+from hyperframes_provider.client.execution.watch import RenderWatch, Snapshot
 from hyperframes_provider.client.renders import RenderClient
-from hyperframes_provider.client.report import Reporter
-from hyperframes_provider.client.watch import RenderWatch, Snapshot
 from hyperframes_provider.hooks.hyperframes import HyperFramesHook
 from hyperframes_provider.operators.exceptions import airflow_errors
 from hyperframes_provider.triggers.events import Outcome, RenderEvent

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hyperframes_provider.client.report import done_line
-from hyperframes_provider.client.share import AtLeast, check_at_least
+from hyperframes_provider.client.execution.report import done_line
+from hyperframes_provider.client.execution.share import AtLeast, check_at_least
 from hyperframes_provider.operators.exceptions import airflow_errors
 from hyperframes_provider.sensors.base import HyperFramesBaseSensor
 from hyperframes_provider.triggers.events import Outcome, RenderEvent

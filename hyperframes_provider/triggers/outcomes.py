@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hyperframes_provider.client.errors import HyperFramesClientError, ServiceError
+from hyperframes_provider.client.aws.errors import HyperFramesClientError, ServiceError
 from hyperframes_provider.client.renders import timed_out
 from hyperframes_provider.triggers.events import Outcome, RenderEvent
 

@@ -17,11 +17,11 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from botocore.exceptions import BotoCoreError, ClientError
 
 from hyperframes_provider.client import renders
-from hyperframes_provider.client.calls import AsyncConnect, arun
-from hyperframes_provider.client.errors import HyperFramesClientError
-from hyperframes_provider.client.report import Reporter
-from hyperframes_provider.client.share import AtLeast, reached
-from hyperframes_provider.client.watch import Pace, RenderWatch, Snapshot
+from hyperframes_provider.client.aws.calls import AsyncConnect, arun
+from hyperframes_provider.client.aws.errors import HyperFramesClientError
+from hyperframes_provider.client.execution.report import Reporter
+from hyperframes_provider.client.execution.share import AtLeast, reached
+from hyperframes_provider.client.execution.watch import Pace, RenderWatch, Snapshot
 from hyperframes_provider.hooks.hyperframes import HyperFramesHook
 from hyperframes_provider.triggers.events import Outcome, RenderEvent
 

@@ -19,11 +19,11 @@ from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.formats import FORMATS, OutputFormat, format_of
 from hyperframes_lambda.contract.plan import Manifest
 from hyperframes_lambda.contract.segments import on_grid, runs
-from hyperframes_lambda.drawing import Events, FinishedSegment
+from hyperframes_lambda.drawing.draw import Events, FinishedSegment
+from hyperframes_lambda.drawing.workers import draw_in_workers
+from hyperframes_lambda.machine.tools import find_tools
+from hyperframes_lambda.machine.workspace import as_disk_full, workspace
 from hyperframes_lambda.plan import plan
-from hyperframes_lambda.tools import find_tools
-from hyperframes_lambda.workers import draw_in_workers
-from hyperframes_lambda.workspace import as_disk_full, workspace
 
 EXIT_DONE, EXIT_FAILED, EXIT_WRONG_REQUEST, EXIT_INTERRUPTED = 0, 1, 2, 130
 

@@ -13,6 +13,8 @@ from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.formats import Kind, OutputFormat
 from hyperframes_lambda.contract.plan import Manifest, blob_path
 from hyperframes_lambda.contract.segments import Segment, parse_segment
+from hyperframes_lambda.machine.plan_folder import read_manifest, require_build
+from hyperframes_lambda.machine.tools import Tools, find_tools
 from hyperframes_lambda.media import hls
 from hyperframes_lambda.media.audio import mix
 from hyperframes_lambda.media.codecs import codec_of, sound_of
@@ -25,8 +27,6 @@ from hyperframes_lambda.media.sidecars import write_sidecars
 from hyperframes_lambda.media.sound_file import encode_sound
 from hyperframes_lambda.media.still import verify_still, write_still
 from hyperframes_lambda.media.verify import verify_sound, verify_video
-from hyperframes_lambda.plan_folder import read_manifest, require_build
-from hyperframes_lambda.tools import Tools, find_tools
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from hyperframes_lambda.audio_inventory import audio_tracks
 from hyperframes_lambda.browser import launch
 from hyperframes_lambda.composition import Declaration, check_variables, compile_project, declared, requested_captions, serve
 from hyperframes_lambda.composition.fonts import font_files
@@ -27,16 +26,17 @@ from hyperframes_lambda.contract.media import AudioTrack, MediaSource, VideoClip
 from hyperframes_lambda.contract.plan import PROTOCOL, Build, Canvas, Manifest, PlanFile, PlannedChunk, Sample
 from hyperframes_lambda.contract.segments import Segment
 from hyperframes_lambda.contract.sizing import FrameCost, Machine, Sizing, Wishes, choose
+from hyperframes_lambda.drawing.segments import segment_writer
+from hyperframes_lambda.machine.plan_folder import read_manifest, verified_files, write_blobs, write_manifest
+from hyperframes_lambda.machine.tools import Tools, find_tools
 from hyperframes_lambda.media.codecs import codec_of
 from hyperframes_lambda.media.gate_record import samples_of
 from hyperframes_lambda.media.png import require_size
 from hyperframes_lambda.media.source_frames import SourceFrames
-from hyperframes_lambda.media_inventory import MediaSearch, require_settled, video_clips
-from hyperframes_lambda.plan_folder import read_manifest, verified_files, write_blobs, write_manifest
+from hyperframes_lambda.planning.audio_inventory import audio_tracks
+from hyperframes_lambda.planning.media_inventory import MediaSearch, require_settled, video_clips
 from hyperframes_lambda.remote import Recorder
 from hyperframes_lambda.remote.families import FamilyFinder
-from hyperframes_lambda.segment_writer import segment_writer
-from hyperframes_lambda.tools import Tools, find_tools
 
 DEFAULT_FPS = Fraction(30)
 DEFAULT_WIDTH, DEFAULT_HEIGHT = 1080, 1920

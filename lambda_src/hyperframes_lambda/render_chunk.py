@@ -8,11 +8,11 @@ from pathlib import Path
 
 from hyperframes_lambda.contract.plan import Manifest
 from hyperframes_lambda.contract.segments import Coverage, Segment, coverage, on_grid, runs
-from hyperframes_lambda.drawing import Effort, Events, FinishedSegment, draw
-from hyperframes_lambda.pace import Pace
-from hyperframes_lambda.plan_folder import read_manifest, require_build
-from hyperframes_lambda.tools import Tools, find_tools
-from hyperframes_lambda.workers import draw_in_workers
+from hyperframes_lambda.drawing.draw import Effort, Events, FinishedSegment, draw
+from hyperframes_lambda.drawing.pace import Pace
+from hyperframes_lambda.drawing.workers import draw_in_workers
+from hyperframes_lambda.machine.plan_folder import read_manifest, require_build
+from hyperframes_lambda.machine.tools import Tools, find_tools
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,12 @@ from pathlib import Path
 import brotli
 import pytest
 
-from hyperframes_lambda import bundled_tools
-from hyperframes_lambda.bundled_tools import BundledTools, has_bundle
 from hyperframes_lambda.contract.bundle import Block, Bundle, Packing, Payload
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.toolset import Browser, ChromeSource, Tool, Toolset
-from hyperframes_lambda.tools import discard_unpacked, find_tools
+from hyperframes_lambda.machine import bundled_tools
+from hyperframes_lambda.machine.bundled_tools import BundledTools, has_bundle
+from hyperframes_lambda.machine.tools import discard_unpacked, find_tools
 
 BLOCK = 100_000
 PROGRAM = Path(shutil.which("true") or "/bin/true").resolve().read_bytes()
@@ -114,7 +114,7 @@ def left(scratch: Path) -> list[str]:
 
 
 def unpack_in_a_process(task: Path, scratch: Path) -> subprocess.Popen[str]:
-    code = "from hyperframes_lambda.tools import find_tools; print(find_tools().ffmpeg.path.stat().st_ino)"
+    code = "from hyperframes_lambda.machine.tools import find_tools; print(find_tools().ffmpeg.path.stat().st_ino)"
     environ = {"LAMBDA_TASK_ROOT": str(task), "TMPDIR": str(scratch), "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.Popen([sys.executable, "-c", code], env=environ, stdout=subprocess.PIPE, text=True)
 
@@ -243,7 +243,7 @@ def test_a_disk_that_fills_up_meanwhile_is_told_from_a_damaged_payload(task: Pat
     script = """
 import shutil, subprocess, sys
 from collections import namedtuple
-from hyperframes_lambda import bundled_tools
+from hyperframes_lambda.machine import bundled_tools
 from hyperframes_lambda.contract.errors import RenderError
 from pathlib import Path
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "none", sys.argv[2]], check=True)

@@ -16,10 +16,10 @@ from cfnlint.decode import cfn_yaml
 
 from hyperframes_provider import cdk
 from hyperframes_provider.cdk import HyperFramesRender
-from hyperframes_provider.client import template as templates
-from hyperframes_provider.client.errors import InvalidRequest
-from hyperframes_provider.client.slim_zip import build_slim_zip
-from hyperframes_provider.client.template import PLACED_BY_DEPLOY, InvalidStackParameter, cfn_folder, load_template
+from hyperframes_provider.client.aws.errors import InvalidRequest
+from hyperframes_provider.client.stack import template as templates
+from hyperframes_provider.client.stack.slim_zip import build_slim_zip
+from hyperframes_provider.client.stack.template import PLACED_BY_DEPLOY, InvalidStackParameter, cfn_folder, load_template
 
 
 @pytest.fixture(scope="module")

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from receiver import Post, Receiver, make_certificate, receive
 from standardwebhooks import Webhook
 
-from hyperframes_provider.client.connect import Connect, connect_local
-from hyperframes_provider.client.stack import StackOutputs, deploy_stack
-from hyperframes_provider.client.webhooks import WebhookMessage, WebhookType, verify_signature
+from hyperframes_provider.client.aws.connect import Connect, connect_local
+from hyperframes_provider.client.execution.webhooks import WebhookMessage, WebhookType, verify_signature
+from hyperframes_provider.client.stack.stack import StackOutputs, deploy_stack
 from hyperframes_provider.local.endpoint import down, up
+from tests.cfn.receiver import Post, Receiver, make_certificate, receive
 
 NAME = "hyperframes-signals"
 SIGNING_SECRET = f"whsec_{base64.b64encode(os.urandom(32)).decode()}"

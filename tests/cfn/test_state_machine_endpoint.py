@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from hyperframes_provider.client.calls import run
-from hyperframes_provider.client.connect import Connect
-from hyperframes_provider.client.errors import RenderFailed
-from hyperframes_provider.client.history import History, read
+from hyperframes_provider.client.aws.calls import run
+from hyperframes_provider.client.aws.connect import Connect
+from hyperframes_provider.client.aws.errors import RenderFailed
+from hyperframes_provider.client.execution.history import History, read
 from hyperframes_provider.client.renders import conclude
-from hyperframes_provider.client.stack import StackOutputs, delete_stack, deploy_stack
+from hyperframes_provider.client.stack.stack import StackOutputs, delete_stack, deploy_stack
 
 HANDLER = '''
 import os

@@ -15,8 +15,8 @@ from cfnlint.decode import decode
 
 import hyperframes_lambda
 from hyperframes_lambda.contract.toolset import CHROME_SOURCE_VARIABLE, ChromeSource
-from hyperframes_lambda.telemetry import Metric
-from hyperframes_provider.client.template import cfn_folder, load_template
+from hyperframes_lambda.entry.telemetry import Metric
+from hyperframes_provider.client.stack.template import cfn_folder, load_template
 
 PATH = cfn_folder() / "template.yaml"
 

@@ -9,10 +9,10 @@ from typing import Any
 import parliament
 import pytest
 from cfnlint import ManualArgs, api
-from test_stack_options import EVERYTHING, IMAGE, NETWORK, TOPIC, WEBHOOK
 
-from hyperframes_provider.client.template import PLACED_BY_DEPLOY, load_template
-from hyperframes_provider.local.template import evaluate, parse_template, resolve_parameters, scope
+from hyperframes_provider.client.stack.template import PLACED_BY_DEPLOY, load_template
+from hyperframes_provider.local.cloudformation.template import evaluate, parse_template, resolve_parameters, scope
+from tests.cfn.test_options import EVERYTHING, IMAGE, NETWORK, TOPIC, WEBHOOK
 
 PLACES = dict.fromkeys(PLACED_BY_DEPLOY, "a-bucket-or-key")
 NO_ZIP = {"CodeBucket": "", "CodeKey": "", "ImageUri": IMAGE}

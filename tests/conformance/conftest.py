@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conformance_media import write_media
-from materialise import materialise
 
 from hyperframes_lambda.contract.toolset import Toolset
-
-# The formulas of boxes and colours are the acceptance suite's.
-sys.path.insert(0, str(Path(__file__).parent.parent / "acceptance"))
+from tests.conformance.materialise import materialise
+from tests.conformance.media import write_media
 
 
 @pytest.fixture(scope="session")

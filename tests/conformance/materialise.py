@@ -15,13 +15,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from conformance_media import write_gif, write_media
-
 from hyperframes_lambda.composition.fonts import font_files
 from hyperframes_lambda.contract.toolset import Toolset
 from hyperframes_lambda.remote import cdn
 from hyperframes_lambda.remote.packages import Registry
-from hyperframes_provider.local.toolset import toolset_path
+from hyperframes_provider.toolset import toolset_path
+from tests.conformance.media import write_gif, write_media
 
 PROJECTS = Path(__file__).parent / "projects"
 
@@ -88,9 +87,7 @@ def write_projects(names: Iterable[str], root: Path, toolset: Toolset) -> None:
 
 def main() -> None:
     """Write the projects of all cases below the folder that the command line names."""
-    # The formulas of boxes and colours, which the table of cases names, are the acceptance suite's.
-    sys.path.insert(0, str(Path(__file__).parent.parent / "acceptance"))
-    from conformance_cases import CASES, OUTPUTS, SOUNDS
+    from tests.conformance.cases import CASES, OUTPUTS, SOUNDS
 
     names = sorted({case.folder for case in CASES} | {case.project for case in OUTPUTS} | {case.name for case in SOUNDS})
     write_projects(names, Path(sys.argv[1]), Toolset.model_validate_json(toolset_path().read_text()))

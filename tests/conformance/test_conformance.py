@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chunked import differing, rendered_in
-from conformance_cases import CASES, Case
 from PIL import Image
 
 from hyperframes_lambda.plan import plan
+from tests.chunked import differing, rendered_in
+from tests.conformance.cases import CASES, Case
 
 
 @pytest.mark.usefixtures("one_browser")

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conformance_cases import CASES, REFUSALS, Case, Refusal
 from PIL import Image
 
 from hyperframes_lambda.authoring import check, info, snapshot
 from hyperframes_lambda.composition import declared
 from hyperframes_lambda.contract.authoring import Severity
 from hyperframes_lambda.contract.config import RenderConfig
+from tests.conformance.cases import CASES, REFUSALS, Case, Refusal
 
 USES = {
     "random": {"unseeded-random"},

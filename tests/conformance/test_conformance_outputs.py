@@ -11,8 +11,6 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from conformance_cases import OUTPUTS, REFUSALS, SOUNDS, OutputCase, Refusal, SoundCase, Tone
-from conformance_formulas import lanes
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -21,6 +19,8 @@ from hyperframes_lambda.contract.config import RenderConfig
 from hyperframes_lambda.contract.errors import RenderError
 from hyperframes_lambda.plan import plan
 from hyperframes_lambda.render_chunk import render_chunk
+from tests.conformance.cases import OUTPUTS, REFUSALS, SOUNDS, OutputCase, Refusal, SoundCase, Tone
+from tests.conformance.formulas import lanes
 
 SAMPLE_RATE = 48_000
 

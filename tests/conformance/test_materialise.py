@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from materialise import localise
+from tests.conformance.materialise import localise
 
 
 class Package:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from whole_path import WholePath
 
-from hyperframes_provider.client.connect import connect_from_session
-from hyperframes_provider.client.slim_zip import build_slim_zip
-from hyperframes_provider.client.stack import deploy_stack
+from hyperframes_provider.client.aws.connect import connect_from_session
+from hyperframes_provider.client.stack.slim_zip import build_slim_zip
+from hyperframes_provider.client.stack.stack import deploy_stack
 from hyperframes_provider.local import endpoint as embedded
+from tests.e2e.whole_path import WholePath
 
 
 @pytest.fixture(scope="session")

@@ -11,12 +11,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from whole_path import WholePath
-
-from hyperframes_provider.client.connect import connect_from_session
-from hyperframes_provider.client.slim_zip import build_slim_zip
-from hyperframes_provider.client.stack import deploy_stack
+from hyperframes_provider.client.aws.connect import connect_from_session
+from hyperframes_provider.client.stack.slim_zip import build_slim_zip
+from hyperframes_provider.client.stack.stack import deploy_stack
 from hyperframes_provider.local import endpoint as embedded
+from tests.e2e.whole_path import WholePath
 
 
 def main(state: str, megabytes: str, project: str) -> None:

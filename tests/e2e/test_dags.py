@@ -11,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from whole_path import WholePath
 
-ROOT = Path(__file__).parents[2]
+from tests import ROOT
+from tests.e2e.whole_path import WholePath
+
 DEMO = ROOT / "dags" / "hyperframes_demo.py"
 BATCH = ROOT / "dags" / "hyperframes_batch.py"
 OF_A_BOX = Path(__file__).parent / "dags" / "of_a_box.py"

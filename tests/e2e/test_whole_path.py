@@ -10,7 +10,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from whole_path import WholePath, archive
+
+from tests.e2e.whole_path import WholePath, archive
 
 PAGE = """<!doctype html><html><head><meta charset="utf-8"></head><body>
 <div data-composition-id="page" data-start="0" {attributes} data-width="320" data-height="180">{body}</div>

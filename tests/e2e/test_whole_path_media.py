@@ -14,7 +14,12 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from media_project import (
+from numpy.typing import NDArray
+from PIL import Image
+
+from hyperframes_lambda.contract.toolset import Toolset
+from hyperframes_provider.local.endpoint import EndpointInfo
+from tests.e2e.media_project import (
     BOX_WAY,
     FPS,
     HEIGHT,
@@ -29,12 +34,7 @@ from media_project import (
     word_width,
     write_project,
 )
-from numpy.typing import NDArray
-from PIL import Image
-from whole_path import Execution, WholePath
-
-from hyperframes_lambda.contract.toolset import Toolset
-from hyperframes_provider.local.endpoint import EndpointInfo
+from tests.e2e.whole_path import Execution, WholePath
 
 FRAMES = round(SECONDS * FPS)
 CHUNKS = {"chunkSize": FRAMES // 4}

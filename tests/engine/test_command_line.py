@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from hyperframes_lambda.__main__ import Display, main
+from tests import ROOT
 
 PAGE = """<!doctype html><html><body style="margin:0;background:#fff">
 <div data-composition-id="page" data-start="0" data-no-timeline data-width="160" data-height="90" data-duration="{duration}"
@@ -165,7 +166,7 @@ def test_a_terminal_gets_one_line_that_is_written_over() -> None:
 
 
 def test_the_handlers_zip_finds_its_handler() -> None:
-    source = Path(__file__).parents[2] / "lambda_src"
+    source = ROOT / "lambda_src"
     code = "import handler, json; print(json.dumps([handler.handler.__name__, handler.__all__]))"
     answer = subprocess.run([sys.executable, "-c", code], cwd=source, capture_output=True, text=True, check=True)
     assert json.loads(answer.stdout) == ["handler", ["handler"]]

@@ -18,12 +18,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from hyperframes_lambda.archive import unpack_project
 from hyperframes_lambda.composition import check_variables, compile_project, declared
 from hyperframes_lambda.contract.config import RenderConfig, parse_config
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.events import parse_event
 from hyperframes_lambda.contract.plan import PROTOCOL, parse_manifest
+from hyperframes_lambda.machine.archive import unpack_project
 
 RUNTIME = b"// the runtime"
 FIELDS = [name for field, info in RenderConfig.model_fields.items() for name in (field, info.alias or field)]

@@ -17,11 +17,11 @@ from hyperframes_lambda.contract.config import RenderConfig
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.plan import Manifest, blob_path
 from hyperframes_lambda.contract.toolset import Toolset
+from hyperframes_lambda.machine.plan_folder import read_manifest
+from hyperframes_lambda.machine.tools import find_tools
 from hyperframes_lambda.media.verify import verify_video
 from hyperframes_lambda.plan import output_size, plan, project_digest, reusable, sampled_frames
-from hyperframes_lambda.plan_folder import read_manifest
 from hyperframes_lambda.render_chunk import render_chunk
-from hyperframes_lambda.tools import find_tools
 
 PAGE = """<!doctype html><html><body style="margin:0;background:#fff">
 <div data-composition-id="page" data-start="0" data-no-timeline data-width="160" data-height="90" {attributes}>

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from deployed import Deployed, function_zip
 
-from hyperframes_provider.client.connect import connect_local
+from hyperframes_provider.client.aws.connect import connect_local
 from hyperframes_provider.local import endpoint, processes
 from hyperframes_provider.local.endpoint import ENDPOINT_MARK
+from tests.local.deployed import Deployed, function_zip
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyperframes_provider.client.connect import Connect
+from hyperframes_provider.client.aws.connect import Connect
 from hyperframes_provider.local.endpoint import EndpointInfo
 
 ROLE = "arn:aws:iam::123456789012:role/test"

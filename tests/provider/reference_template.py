@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hyperframes_provider.client.reference_stack import REFERENCE
+from hyperframes_provider.client.request.reference_stack import REFERENCE
 
 FINAL = sorted(name for name in ("PLAN_HASH_MISMATCH", "PLAN_ARTIFACT_DIGEST_MISMATCH", "S3_URI_NOT_ALLOWED", "FONT_FETCH_FAILED"))
 assert all(REFERENCE.is_final(name) for name in FINAL)

@@ -17,20 +17,20 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
-from reference_template import template
 
 from hyperframes_lambda.contract.config import RenderConfig
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
-from hyperframes_provider.client.connect import Connect
-from hyperframes_provider.client.dialect import OWN
-from hyperframes_provider.client.errors import InvalidRequest
-from hyperframes_provider.client.reference_stack import REFERENCE
+from hyperframes_provider.client.aws.connect import Connect
+from hyperframes_provider.client.aws.errors import InvalidRequest
 from hyperframes_provider.client.renders import RenderClient
-from hyperframes_provider.client.stack import delete_stack, deploy_stack, describe_stack
+from hyperframes_provider.client.request.dialect import OWN
+from hyperframes_provider.client.request.reference_stack import REFERENCE
+from hyperframes_provider.client.stack.stack import delete_stack, deploy_stack, describe_stack
 from hyperframes_provider.operators import exceptions
 from hyperframes_provider.operators.render import HyperFramesRenderOperator
 from hyperframes_provider.sensors.render import HyperFramesChunkSensor, HyperFramesRenderSensor
 from hyperframes_provider.triggers.render import RenderTrigger
+from tests.provider.reference_template import template
 
 STACK = "reference"
 SIZE = {"fps": 30, "width": 320, "height": 180}

@@ -16,7 +16,7 @@ from hyperframes_lambda.authoring import check, info, measure, snapshot
 from hyperframes_lambda.contract.authoring import Failure
 from hyperframes_lambda.contract.config import parse_config
 from hyperframes_lambda.contract.errors import RenderError
-from hyperframes_lambda.workspace import as_disk_full, workspace
+from hyperframes_lambda.machine.workspace import as_disk_full, workspace
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,16 +10,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from hyperframes_lambda.archive import MAX_FILE_BYTES, MAX_TOTAL_BYTES
 from hyperframes_lambda.authoring.info import project_files
 from hyperframes_lambda.browser import PageReport
 from hyperframes_lambda.contract.authoring import CheckReport, Finding, Severity
 from hyperframes_lambda.contract.config import RenderConfig
 from hyperframes_lambda.contract.errors import RenderError
 from hyperframes_lambda.contract.plan import Manifest
+from hyperframes_lambda.drawing.page import PlannedBrowser, planned_browser
+from hyperframes_lambda.machine.archive import MAX_FILE_BYTES, MAX_TOTAL_BYTES
+from hyperframes_lambda.machine.tools import Tools, find_tools
 from hyperframes_lambda.plan import plan, sampled_frames
-from hyperframes_lambda.planned_page import PlannedBrowser, planned_browser
-from hyperframes_lambda.tools import Tools, find_tools
 
 _USES = {
     "random": (

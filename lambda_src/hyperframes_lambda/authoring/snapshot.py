@@ -11,10 +11,10 @@ from hyperframes_lambda.contract.chunks import frame_time
 from hyperframes_lambda.contract.config import RenderConfig
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.plan import Manifest
+from hyperframes_lambda.drawing.page import planned_browser
+from hyperframes_lambda.machine.plan_folder import write_atomically
+from hyperframes_lambda.machine.tools import find_tools
 from hyperframes_lambda.plan import plan
-from hyperframes_lambda.plan_folder import write_atomically
-from hyperframes_lambda.planned_page import planned_browser
-from hyperframes_lambda.tools import find_tools
 
 _EARLY = 1e-9
 """Seconds by which a moment may fall short of its frame's time, for 0.1 + 0.2 is not 0.3 either."""

@@ -1,0 +1,42 @@
+"""Where a video is wanted: on S3, or as a file or a folder of this machine; and which format that asks for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hyperframes_lambda.contract.config import RenderConfig
+from hyperframes_lambda.contract.formats import OutputFormat, format_of
+from hyperframes_provider.client.aws.errors import InvalidRequest
+
+
+def is_remote(output: str) -> bool:
+    """Whether `output` is an S3 URI."""
+    return output.startswith("s3://")
+
+
+def format_asked(output: str) -> OutputFormat | None:
+    """The format that the ending of `output` asks for, None where it has no known one; `folder/` is for frames."""
+    return OutputFormat.PNG_SEQUENCE if output.endswith("/") else format_of(Path(output).suffix)
+
+
+def check_output_path(output: str, config: RenderConfig) -> None:
+    """See that a path of this machine suits the format and can be written, before anything is uploaded or paid for; `InvalidRequest`."""
+    if is_remote(output):
+        return
+    path = Path(output)
+    name, suffix = config.format.value, config.format.spec.suffix
+    if config.format is OutputFormat.PNG_SEQUENCE:
+        if path.suffix not in ("", suffix) and not output.endswith("/"):
+            raise InvalidRequest(
+                f"-o {output}: a folder, or a file ending in {suffix}, is needed for the format {name}",
+                hint=f"hyperframes-airflow render PROJECT -o FOLDER --format {name}",
+            )
+    elif format_of(path.suffix) is not config.format or path.is_dir():
+        raise InvalidRequest(
+            f"-o {output}: a file ending in {suffix} is needed for the format {name}",
+            hint=f"hyperframes-airflow render PROJECT -o OUT{suffix}; for a folder of frames: -o FOLDER/",
+        )
+    existing = next(parent for parent in path.absolute().parents if parent.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise InvalidRequest(f"-o {output}: {existing} cannot be written to", hint="Choose another folder: -o /some/where/OUT.mp4")

@@ -1,0 +1,352 @@
+"""CloudFormation's HTTP operations over `CloudFormation`: requests in, answers out, nothing decided here.
+
+moto's base class parses requests and writes answers by botocore's own service model.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+from urllib.parse import unquote, urlsplit
+
+from botocore.exceptions import ClientError
+from flask import Flask
+from moto.core.responses import ActionResult, BaseResponse, EmptyResult
+from moto.core.utils import convert_to_flask_response
+from moto.moto_server.werkzeug_app import BackendRequest
+
+from hyperframes_provider.local.cloudformation.service import (
+    ChangeSet,
+    CloudFormation,
+    StackRequestError,
+    Submission,
+    checked_template,
+    needed_capability,
+)
+from hyperframes_provider.local.cloudformation.stacks import Change, Event, Stack, StackResource
+from hyperframes_provider.local.cloudformation.template import Template, TemplateError
+from hyperframes_provider.local.connections import Connections
+
+_BODY_LIMIT_BYTES = 51_200
+_PAGE = 100
+
+
+class CloudFormationResponse(BaseResponse):
+    """One request. The operations are those that a deployment uses; any other is refused by name."""
+
+    connections: ClassVar[Connections]
+    _regions: ClassVar[dict[str, CloudFormation]] = {}
+    _lock: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(self) -> None:
+        super().__init__(service_name="cloudformation")
+        self.automated_parameter_parsing = True
+
+    @property
+    def service(self) -> CloudFormation:
+        """The stacks of the request's region."""
+        with self._lock:
+            if self.region not in self._regions:
+                self._regions[self.region] = CloudFormation(self.connections, self.region)
+            return self._regions[self.region]
+
+    def call_action(self) -> Any:
+        """As moto, but an unknown operation is a refusal instead of a traceback."""
+        try:
+            return super().call_action()
+        except NotImplementedError:
+            error = StackRequestError("UnknownOperationException", f"The embedded endpoint has no {self._get_action()}")
+            return self.serialized(ActionResult(error))
+
+    def create_stack(self) -> ActionResult:
+        """CreateStack."""
+        self._refuse_failure_options()
+        return ActionResult({"StackId": self.service.create_stack(self._get_param("StackName"), self._submission(None)).id})
+
+    def update_stack(self) -> ActionResult:
+        """UpdateStack."""
+        self._refuse_failure_options()
+        stack = self.service.stack(self._get_param("StackName"))
+        self.service.update_stack(stack, self._submission(stack))
+        return ActionResult({"StackId": stack.id})
+
+    def delete_stack(self) -> ActionResult:
+        """DeleteStack; a stack that does not exist is deleted already."""
+        name = self._get_param("StackName")
+        if any(name in (stack.id, stack.name) and stack.status != "DELETE_COMPLETE" for stack in self.service.stacks()):
+            self.service.delete_stack(self.service.stack(name))
+        return EmptyResult()
+
+    def create_change_set(self) -> ActionResult:
+        """CreateChangeSet; the default kind is UPDATE, as on AWS."""
+        self._refuse_failure_options()
+        change_set = self.service.create_change_set(
+            self._get_param("StackName"),
+            self._get_param("ChangeSetName"),
+            self._get_param("ChangeSetType", "UPDATE"),
+            self._get_param("Description"),
+            self._submission,
+        )
+        return ActionResult({"Id": change_set.id, "StackId": change_set.stack.id})
+
+    def describe_change_set(self) -> ActionResult:
+        """DescribeChangeSet."""
+        return ActionResult(_describe_change_set(self._change_set()))
+
+    def execute_change_set(self) -> ActionResult:
+        """ExecuteChangeSet."""
+        self._refuse_failure_options()
+        self.service.execute_change_set(self._change_set())
+        return EmptyResult()
+
+    def delete_change_set(self) -> ActionResult:
+        """DeleteChangeSet."""
+        self.service.delete_change_set(self._change_set())
+        return EmptyResult()
+
+    def list_change_sets(self) -> ActionResult:
+        """ListChangeSets."""
+        stack = self.service.stack(self._get_param("StackName"))
+        return ActionResult({"Summaries": [_describe_change_set(change_set) for change_set in self.service.change_sets(stack)]})
+
+    def describe_stacks(self) -> ActionResult:
+        """DescribeStacks: one, or all that are not deleted."""
+        name = self._get_param("StackName")
+        stacks = [self.service.stack(name)] if name else [s for s in self.service.stacks() if s.status != "DELETE_COMPLETE"]
+        return ActionResult({"Stacks": [_describe_stack(stack) for stack in stacks]})
+
+    def list_stacks(self) -> ActionResult:
+        """ListStacks, deleted ones included."""
+        wanted = self._get_param("StackStatusFilter", [])
+        stacks = [stack for stack in self.service.stacks() if not wanted or stack.status in wanted]
+        return ActionResult({"StackSummaries": [_summarize_stack(stack) for stack in stacks]})
+
+    def describe_stack_events(self) -> ActionResult:
+        """DescribeStackEvents, newest first, in pages."""
+        stack = self.service.stack(self._get_param("StackName"))
+        events = list(reversed(stack.events))
+        start = self._page_start(events)
+        answer: dict[str, Any] = {"StackEvents": [_describe_event(stack, event) for event in events[start : start + _PAGE]]}
+        if start + _PAGE < len(events):
+            # The id of the last event shown: events that happen meanwhile do not shift the page.
+            answer["NextToken"] = events[start + _PAGE - 1].event_id
+        return ActionResult(answer)
+
+    def describe_stack_resources(self) -> ActionResult:
+        """DescribeStackResources."""
+        stack = self.service.stack(self._get_param("StackName"))
+        wanted = self._get_param("LogicalResourceId")
+        found = [_describe_resource(stack, r) for r in stack.resources.values() if wanted in (None, r.logical_id)]
+        return ActionResult({"StackResources": found})
+
+    def describe_stack_resource(self) -> ActionResult:
+        """DescribeStackResource."""
+        stack, name = self.service.stack(self._get_param("StackName")), self._get_param("LogicalResourceId")
+        if name not in stack.resources:
+            raise StackRequestError(f"Resource {name} does not exist for stack {stack.name}")
+        return ActionResult({"StackResourceDetail": _describe_resource(stack, stack.resources[name])})
+
+    def list_stack_resources(self) -> ActionResult:
+        """ListStackResources."""
+        stack = self.service.stack(self._get_param("StackName"))
+        return ActionResult({"StackResourceSummaries": [_describe_resource(stack, r) for r in stack.resources.values()]})
+
+    def get_template(self) -> ActionResult:
+        """GetTemplate, as it was submitted."""
+        stack = self.service.stack(self._get_param("StackName"))
+        return ActionResult({"TemplateBody": stack.template.body if stack.template else "", "StagesAvailable": ["Original"]})
+
+    def get_template_summary(self) -> ActionResult:
+        """GetTemplateSummary, of a body or of a stack: `aws cloudformation deploy` asks before it updates."""
+        name = self._get_param("StackName")
+        try:
+            template = self.service.stack(name).template if name else checked_template(self._template_body() or "")
+        except TemplateError as error:
+            raise StackRequestError(str(error)) from error
+        return ActionResult(_summarize_template(template) if template else {})
+
+    def _submission(self, stack: Stack | None) -> Submission:
+        tags = self._get_param("Tags")
+        return self.service.submission(
+            stack=stack,
+            body=None if self._get_bool_param("UsePreviousTemplate", False) else self._template_body(),
+            parameters={
+                parameter["ParameterKey"]: None if parameter.get("UsePreviousValue") else parameter.get("ParameterValue", "")
+                for parameter in self._get_param("Parameters", [])
+            },
+            tags={tag["Key"]: tag["Value"] for tag in tags} if tags else None,
+            capabilities=list(self._get_param("Capabilities", [])),
+        )
+
+    def _template_body(self) -> str | None:
+        body: str | None = self._get_param("TemplateBody")
+        url = self._get_param("TemplateURL")
+        if (body is None) == (url is None):
+            raise StackRequestError("Exactly one of Template URL and Template Body must be specified.")
+        if body is not None:
+            if len(body.encode()) > _BODY_LIMIT_BYTES:
+                raise StackRequestError(
+                    "1 validation error detected: Value at 'templateBody' failed to satisfy constraint: "
+                    f"Member must have length less than or equal to {_BODY_LIMIT_BYTES}"
+                )
+            return body
+        bucket, key = _bucket_and_key(url)
+        try:
+            answer = self.connections.client("s3", self.region).get_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            raise StackRequestError(f"S3 error: {error.response['Error'].get('Message')} ({url})") from error
+        text: str = answer["Body"].read().decode()
+        return text
+
+    def _refuse_failure_options(self) -> None:
+        """A failed stack is rolled back; the other ways to end would need machinery that nothing in this project uses."""
+        if self._get_bool_param("DisableRollback", False) or self._get_param("OnStackFailure", "ROLLBACK") != "ROLLBACK":
+            raise StackRequestError("The embedded endpoint rolls a failed stack back; it knows no DisableRollback and no OnStackFailure")
+
+    def _change_set(self) -> ChangeSet:
+        return self.service.change_set(self._get_param("ChangeSetName"), self._get_param("StackName"))
+
+    def _page_start(self, events: Sequence[Event]) -> int:
+        token = self._get_param("NextToken")
+        if token is None:
+            return 0
+        positions = [index for index, event in enumerate(events) if event.event_id == token]
+        if not positions:
+            raise StackRequestError(f"Invalid NextToken {token}")
+        return positions[0] + 1
+
+
+def application(connections: Connections) -> Flask:
+    """The WSGI application that answers for CloudFormation."""
+    CloudFormationResponse.connections = connections
+    app = Flask("cloudformation")
+    app.request_class = BackendRequest
+    app.add_url_rule("/", view_func=convert_to_flask_response(CloudFormationResponse.dispatch), methods=["GET", "POST"], endpoint="root")
+    return app
+
+
+def _bucket_and_key(url: str) -> tuple[str, str]:
+    """Of `https://BUCKET.s3….amazonaws.com/KEY`, `https://s3….amazonaws.com/BUCKET/KEY` or `http://ENDPOINT/BUCKET/KEY`."""
+    parts = urlsplit(url)
+    host, path = parts.hostname or "", unquote(parts.path.lstrip("/"))
+    if host.endswith(".amazonaws.com") and not host.startswith("s3"):
+        return host.split(".s3", 1)[0], path
+    bucket, _, key = path.partition("/")
+    return bucket, key
+
+
+def _key_values(pairs: Iterable[tuple[str, str]], key: str, value: str) -> list[dict[str, str]]:
+    return [{key: name, value: content} for name, content in pairs]
+
+
+def _parameters(submission_parameters: dict[str, str], stack_template: Any) -> list[dict[str, str]]:
+    hidden = (
+        {name for name, spec in stack_template.parameters.items() if str(spec.get("NoEcho", "")).lower() == "true"}
+        if stack_template
+        else set()
+    )
+    return _key_values(
+        ((name, "****" if name in hidden else value) for name, value in submission_parameters.items()), "ParameterKey", "ParameterValue"
+    )
+
+
+def _describe_stack(stack: Stack) -> dict[str, Any]:
+    return {
+        **_summarize_stack(stack),
+        "Description": stack.template.description if stack.template else None,
+        "Parameters": _parameters(stack.parameters, stack.template),
+        "Outputs": stack.outputs,
+        "Tags": _key_values(stack.tags.items(), "Key", "Value"),
+        "Capabilities": stack.capabilities,
+        "ChangeSetId": stack.change_set_id,
+        "DisableRollback": False,
+        "EnableTerminationProtection": False,
+        "NotificationARNs": [],
+    }
+
+
+def _summarize_stack(stack: Stack) -> dict[str, Any]:
+    return {
+        "StackId": stack.id,
+        "StackName": stack.name,
+        "StackStatus": stack.status,
+        "StackStatusReason": stack.reason,
+        "CreationTime": stack.created,
+        "LastUpdatedTime": stack.updated,
+        "DeletionTime": stack.deleted,
+    }
+
+
+def _summarize_template(template: Template) -> dict[str, Any]:
+    needed = needed_capability(template)
+    return {
+        "Description": template.description,
+        "Parameters": [
+            {
+                "ParameterKey": name,
+                "ParameterType": spec.get("Type"),
+                "DefaultValue": None if "Default" not in spec else str(spec["Default"]),
+                "NoEcho": str(spec.get("NoEcho", "")).lower() == "true",
+                "Description": spec.get("Description"),
+            }
+            for name, spec in template.parameters.items()
+        ],
+        "ResourceTypes": sorted({resource.type for resource in template.resources.values()}),
+        "Capabilities": [needed] if needed else [],
+    }
+
+
+def _describe_event(stack: Stack, event: Event) -> dict[str, Any]:
+    return {
+        "StackId": stack.id,
+        "StackName": stack.name,
+        "EventId": event.event_id,
+        "LogicalResourceId": event.logical_id,
+        "PhysicalResourceId": event.physical_id,
+        "ResourceType": event.type,
+        "ResourceStatus": event.status,
+        "ResourceStatusReason": event.reason,
+        "Timestamp": event.timestamp,
+    }
+
+
+def _describe_resource(stack: Stack, resource: StackResource) -> dict[str, Any]:
+    return {
+        "StackId": stack.id,
+        "StackName": stack.name,
+        "LogicalResourceId": resource.logical_id,
+        "PhysicalResourceId": resource.made.physical_id,
+        "ResourceType": resource.type,
+        "ResourceStatus": resource.status,
+        "Timestamp": resource.changed,
+        "LastUpdatedTimestamp": resource.changed,
+    }
+
+
+def _describe_change_set(change_set: ChangeSet) -> dict[str, Any]:
+    return {
+        "ChangeSetName": change_set.name,
+        "ChangeSetId": change_set.id,
+        "StackId": change_set.stack.id,
+        "StackName": change_set.stack.name,
+        "Description": change_set.description,
+        "Parameters": _parameters(change_set.submission.parameters, change_set.submission.template),
+        "Tags": _key_values(change_set.submission.tags.items(), "Key", "Value"),
+        "Capabilities": change_set.submission.capabilities,
+        "CreationTime": change_set.created,
+        "ExecutionStatus": change_set.execution_status,
+        "Status": change_set.status,
+        "StatusReason": change_set.reason,
+        "Changes": [{"Type": "Resource", "ResourceChange": _describe_change(change)} for change in change_set.changes],
+    }
+
+
+def _describe_change(change: Change) -> dict[str, Any]:
+    return {
+        "Action": change.action,
+        "LogicalResourceId": change.logical_id,
+        "PhysicalResourceId": change.physical_id,
+        "ResourceType": change.type,
+        "Replacement": None if change.replacement is None else str(change.replacement),
+    }

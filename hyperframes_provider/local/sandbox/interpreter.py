@@ -1,0 +1,178 @@
+"""The Python that runs a complete ZIP: one of the runtime's minor version where this machine has one, else the present one.
+
+With it comes what Lambda's runtime brings and the ZIP does not: the Runtime Interface Client. The present interpreter cannot load the
+ZIP's native modules, which are built for the runtime's version; it takes this environment's own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+
+from hyperframes_provider.local.requirements import EndpointError
+from hyperframes_provider.toolset.errors import ToolsetError
+from hyperframes_provider.toolset.runtime_client import RUNTIME_CLIENT
+from hyperframes_provider.toolset.setup import ensure_part
+
+_PROBE = """
+import json, platform, site, sys
+print(json.dumps({
+    "version": platform.python_version(), "prefix": sys.base_prefix, "sites": site.getsitepackages([sys.base_prefix]),
+    "plain": sys.implementation.name == "cpython" and platform.machine() == "x86_64" and not sys.abiflags,
+}))
+"""
+_PROBE_SECONDS = 20.0
+_CLIENT = ("awslambdaric", "simplejson", "snapshot-restore-py")
+"""The distributions of the Runtime Interface Client, by which the environment's own is found."""
+
+_FOR_OLDER = ("backports",)
+"""What the engine needs of an older Python than the runtime's and a ZIP for that one leaves out; installed where it is needed."""
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A Python installation and what is put beside it."""
+
+    version: str
+    prefix: Path
+    program: str
+    """Relative to `prefix`."""
+    sites: tuple[str, ...]
+    """Folders of installed packages, relative to `prefix`: a function must not find what happens to be in them."""
+    wanted: str
+    """The minor version of the function's runtime."""
+    client: tuple[Path, ...]
+    """Modules and packages of the Runtime Interface Client."""
+    reason: str = ""
+    """Why this is not the runtime's version."""
+
+    @property
+    def matches(self) -> bool:
+        """Whether this is the runtime's minor version."""
+        return self.version.startswith(f"{self.wanted}.")
+
+    def substitutes(self, code: Path) -> Substitutes:
+        """What takes the place of the modules in `code` that this interpreter cannot load."""
+        if self.matches:
+            return Substitutes((), ())
+        installed = {path.name.partition(".")[0]: path for path in _installed()}
+        foreign = sorted(_foreign_modules(code))
+        return Substitutes(
+            tuple(installed[name] for name in (*foreign, *_FOR_OLDER) if name in installed),
+            tuple(name for name in foreign if name not in installed),
+        )
+
+
+@dataclass(frozen=True)
+class Substitutes:
+    """Of this environment: native packages for those of a ZIP that are built for another Python, and what an older one needs."""
+
+    found: tuple[Path, ...]
+    missing: tuple[str, ...]
+    """Names that are not installed here: the function cannot import them."""
+
+
+@lru_cache
+def find_interpreter(runtime: str) -> Interpreter:
+    """The interpreter for a function whose `Runtime` is `runtime`, such as `python3.13`; the answer is kept."""
+    wanted = runtime.removeprefix("python")
+    own = _probe(Path(sys.executable))
+    if own is None:
+        raise EndpointError(f"{sys.executable} cannot be used for functions: it must be a CPython for x86-64. Install one and try again.")
+    reason = f"no Python {wanted} is on this machine"
+    if not own[0].startswith(f"{wanted}."):
+        for program in _candidates(wanted):
+            found = _probe(program)
+            if found is None or not found[0].startswith(f"{wanted}."):
+                continue
+            try:
+                return _interpreter(found, wanted, tuple(_fetched_client(wanted)))
+            except ToolsetError as error:
+                reason = f"{program} is there, but its Runtime Interface Client is not: {error.message}"
+                break
+    matches = own[0].startswith(f"{wanted}.")
+    return _interpreter(own, wanted, tuple(_own_client()), "" if matches else reason)
+
+
+def _interpreter(probed: tuple[str, Path, tuple[str, ...]], wanted: str, client: tuple[Path, ...], reason: str = "") -> Interpreter:
+    version, prefix, sites = probed
+    minor = ".".join(version.split(".")[:2])
+    return Interpreter(version, prefix, f"bin/python{minor}", sites, wanted, client, reason)
+
+
+def _candidates(minor: str) -> Iterator[Path]:
+    """Where a Python may be, the user's choice first."""
+    name = f"python{minor}"
+    home = Path.home()
+    for folder in (*os.get_exec_path(), "/usr/local/bin", "/usr/bin"):
+        yield Path(folder, name)
+    pyenv = Path(os.environ.get("PYENV_ROOT") or home / ".pyenv") / "versions"
+    data = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
+    managed = Path(os.environ.get("UV_PYTHON_INSTALL_DIR") or data / "uv" / "python")
+    for versions, pattern in ((pyenv, f"{minor}.*"), (managed, f"cpython-{minor}.*")):
+        yield from (found / "bin" / name for found in sorted(versions.glob(pattern), reverse=True))
+
+
+def _probe(program: Path) -> tuple[str, Path, tuple[str, ...]] | None:
+    """Version, prefix and site folders of the installation behind `program`, which may be a shim or a virtual environment's; it is run."""
+    if not os.access(program, os.X_OK):
+        return None
+    try:
+        done = subprocess.run(
+            [program, "-I", "-c", _PROBE], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=_PROBE_SECONDS, check=False
+        )
+        said = json.loads(done.stdout)
+        prefix = Path(said["prefix"])
+    except (OSError, subprocess.TimeoutExpired, ValueError, KeyError):
+        return None  # one that does not run is none
+    version = str(said["version"])
+    if not said["plain"] or not (prefix / "bin" / f"python{'.'.join(version.split('.')[:2])}").exists():
+        return None
+    found = (Path(site) for site in said["sites"])
+    sites = tuple(str(site.relative_to(prefix)) for site in found if site.is_relative_to(prefix) and site.is_dir())
+    return (version, prefix, sites) if sites else None
+
+
+def _fetched_client(minor: str) -> Iterator[Path]:
+    if minor not in RUNTIME_CLIENT:
+        raise ToolsetError(f"none is pinned for Python {minor}", hint="Use the runtime python3.13.")
+    for part in RUNTIME_CLIENT[minor]:
+        installed = ensure_part(part)
+        yield from (path for path in installed.folder.iterdir() if path.suffix in ("", ".py", ".so") and path.name != "licenses")
+
+
+def _own_client() -> Iterator[Path]:
+    for name in _CLIENT:
+        yield from _top_level(metadata.distribution(name))
+
+
+@lru_cache
+def _installed() -> tuple[Path, ...]:
+    return tuple(path for distribution in metadata.distributions() for path in _top_level(distribution))
+
+
+def _top_level(distribution: metadata.Distribution) -> set[Path]:
+    files = distribution.files or ()
+    names = {
+        file.parts[0]
+        for file in files
+        if not file.parts[0].endswith((".dist-info", ".data")) and file.parts[0] not in ("..", "__pycache__")
+    }
+    return {Path(str(distribution.locate_file(name))) for name in names}
+
+
+def _foreign_modules(code: Path) -> set[str]:
+    """Top-level names in `code` with native modules of another Python than this one, as their file names tell."""
+    return {
+        path.relative_to(code).parts[0].partition(".")[0]
+        for path in code.rglob("*.so")
+        if ".cpython-" in path.name and not path.name.endswith(str(sysconfig.get_config_var("EXT_SUFFIX")))
+    }

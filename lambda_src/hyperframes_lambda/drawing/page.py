@@ -1,0 +1,101 @@
+"""A planned composition, opened from its plan alone and asked for frames by their numbers.
+
+A chunk opens it so, and so does whoever looks at a project; Plan itself opens what it is still writing down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from hyperframes_lambda.browser import BrowserSession, CompositionPage, PageReport, launch
+from hyperframes_lambda.composition import serve
+from hyperframes_lambda.composition.fonts import font_files
+from hyperframes_lambda.composition.probe import with_probe
+from hyperframes_lambda.contract.chunks import frame_time
+from hyperframes_lambda.contract.plan import Manifest
+from hyperframes_lambda.machine.plan_folder import verified_files
+from hyperframes_lambda.machine.tools import Tools
+from hyperframes_lambda.media.source_frames import SourceFrames
+from hyperframes_lambda.plan import page_options
+from hyperframes_lambda.planning.media_inventory import PlannedMedia, planned_frames
+from hyperframes_lambda.remote import Replay
+
+_USES = "[window, ...Array.from(window.frames)].flatMap(view => Object.values(view.__HF_PROBE__ || {}))"
+
+
+class PlannedPage:
+    """A composition's page that is asked for frames by their number."""
+
+    def __init__(self, page: CompositionPage, manifest: Manifest, video: SourceFrames) -> None:
+        self._page = page
+        self._manifest = manifest
+        self._video = video
+
+    def capture(self, frame: int) -> bytes:
+        """The PNG of one frame."""
+        return self._page.capture(frame_time(frame, self._manifest.fps), self._video.at(frame))
+
+    def uses(self) -> list[dict[str, Any]]:
+        """What the probe noted: `what` is used at which `place`, how often (`count`)."""
+        return list(self._page.ask(_USES))
+
+    @property
+    def report(self) -> PageReport:
+        """What the page said and asked for."""
+        return self._page.report
+
+
+@dataclass(frozen=True)
+class PlannedBrowser:
+    """A browser beside the server of a planned composition."""
+
+    session: BrowserSession
+    base_url: str
+    manifest: Manifest
+    ffmpeg: Path
+    files: dict[str, tuple[Path, str]]
+    pictures: dict[str, bytes]
+    """Of source video, as the server has them at the moment."""
+
+    @contextmanager
+    def open(self, frames: Sequence[int]) -> Iterator[PlannedPage]:
+        """A fresh page, which will be asked for `frames` in this order."""
+        answers: dict[str, Any] = {
+            "remote": Replay(self.manifest.remote, self.files),
+            "media": PlannedMedia(self.manifest, self.base_url).look_up,
+        }
+        with (
+            self.session.open(self.base_url + quote(self.manifest.entry), **page_options(self.manifest), **answers) as page,
+            planned_frames(self.ffmpeg, self.manifest, self.files, frames, self.pictures) as video,
+        ):
+            yield PlannedPage(page, self.manifest, video)
+
+
+@contextmanager
+def planned_browser(
+    plan_dir: Path,
+    manifest: Manifest,
+    tools: Tools,
+    scratch: Path | None,
+    *,
+    needed: Collection[str] | None = None,
+    probe_in: Path | None = None,
+) -> Iterator[PlannedBrowser]:
+    """Serve the plan, of whose files only the `needed` ones must be there, and launch a browser.
+
+    With a folder `probe_in` to work in, the pages note what `check` wants to know. Raises `PLAN_ARTIFACT_DIGEST_MISMATCH` and whatever
+    launching raises.
+    """
+    files = verified_files(plan_dir, manifest, needed)
+    served = with_probe(files, probe_in) if probe_in else files
+    pictures: dict[str, bytes] = {}
+    with (
+        serve(served | font_files(tools.fonts), pictures) as base_url,
+        launch(tools.browser, scratch=scratch, reach=base_url) as session,
+    ):
+        yield PlannedBrowser(session, base_url, manifest, tools.ffmpeg.path, files, pictures)

@@ -1,0 +1,156 @@
+"""`python -m hyperframes_lambda.drawing.worker`: draw runs of segments as the parent process says, one after the other.
+
+In come JSON lines: the job, then `draw` with the segments of a run, or `progressed` when another worker has finished a segment; the end of
+the input ends the worker, in the middle of a frame if need be. Out go `drawn`, `finished`, `ended`, `failed`, and `unforeseen` for an error
+that is none of the table. After `finished` no other segment is finished until the parent says `taken`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from pydantic import BaseModel, ConfigDict
+
+from hyperframes_lambda.contract.errors import RenderError
+from hyperframes_lambda.contract.segments import Segment
+from hyperframes_lambda.drawing.draw import Events, FinishedSegment, draw
+from hyperframes_lambda.drawing.pace import Pace
+from hyperframes_lambda.machine.plan_folder import read_manifest
+from hyperframes_lambda.machine.tools import Tools
+from hyperframes_lambda.machine.workspace import as_disk_full
+
+_GRACE_SECONDS = 2.0
+"""How long a worker whose parent is gone may take to end what it is doing."""
+
+_ABANDONED = 70
+"""Exit code of a worker that did not end within that time."""
+
+
+class Job(BaseModel):
+    """What all runs of a worker have in common."""
+
+    model_config = ConfigDict(frozen=True)
+    plan_dir: Path
+    plan_hash: str
+    out_dir: Path
+    tools: Tools
+    deadline: float | None
+    """By the machine's monotonic clock, which all of its processes share."""
+    scratch: Path | None
+
+    def to_wire(self) -> dict[str, Any]:
+        """The first line."""
+        return self.model_dump(mode="json")
+
+
+def main() -> int:
+    """Work until the input ends, and return the exit code."""
+    # What a library prints must not get between the reports.
+    reports = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    worker = _Worker(Job.model_validate_json(sys.stdin.buffer.readline()), reports)
+    threading.Thread(target=worker.listen, args=(sys.stdin.buffer,), name="orders", daemon=True).start()
+    # A parent that no longer reads does not care for the reports either.
+    with suppress(BrokenPipeError):
+        worker.work()
+    return 0
+
+
+class _Worker:
+    """Draws in the main thread what another thread reads from the input."""
+
+    def __init__(self, job: Job, reports: IO[str]) -> None:
+        self._job = job
+        self._reports = reports
+        self._speaking = threading.Lock()
+        self._runs: queue.SimpleQueue[list[Segment] | None] = queue.SimpleQueue()
+        self._stopped = threading.Event()
+        self._progressed = threading.Event()
+        self._taken = threading.Event()
+        self._drawn = 0
+
+    def listen(self, orders: IO[bytes]) -> None:
+        """Take in the lines of the parent; when there are no more, the worker ends."""
+        for line in orders:
+            match json.loads(line):
+                case {"draw": list(segments)}:
+                    self._runs.put([read_segment(segment) for segment in segments])
+                case {"progressed": True}:
+                    self._progressed.set()
+                case {"taken": True}:
+                    self._taken.set()
+        self._stopped.set()
+        self._taken.set()
+        self._runs.put(None)
+        timer = threading.Timer(_GRACE_SECONDS, os._exit, (_ABANDONED,))
+        timer.daemon = True
+        timer.start()
+
+    def work(self) -> None:
+        """Draw one run after the other."""
+        while (run := self._runs.get()) is not None:
+            try:
+                self._draw(run)
+            except RenderError as error:
+                self._failed(error)
+            except Exception as error:  # noqa: BLE001 - the parent raises it
+                full = as_disk_full(error, self._job.scratch or self._job.out_dir)
+                if full is not None:
+                    self._failed(full)
+                    continue
+                told = {"name": type(error).__name__, "message": str(error), "trace": traceback.format_exc()}
+                self._report({"unforeseen": told})
+
+    def _draw(self, run: Sequence[Segment]) -> None:
+        job = self._job
+        self._drawn = 0
+        effort = draw(
+            job.plan_dir,
+            read_manifest(job.plan_dir, job.plan_hash),
+            run,
+            job.out_dir,
+            tools=job.tools,
+            events=Events(self._note, self._finished, self._stopped.is_set),
+            pace=Pace(job.deadline, self._progressed),
+            scratch=job.scratch,
+        )
+        self._report({"ended": {"drawn": self._drawn, "capture": effort.capture, "encode": effort.encode}})
+
+    def _note(self, frames: int) -> None:
+        self._report({"drawn": frames})
+
+    def _finished(self, finished: FinishedSegment) -> None:
+        self._drawn += finished.segment.frames
+        segment = finished.segment
+        placed = {"path": str(finished.path), "record": str(finished.record), "sha256": finished.sha256}
+        self._taken.clear()
+        self._report({"finished": {"segment": [segment.chunk, segment.first, segment.last], **placed}})
+        if not self._stopped.is_set():
+            self._taken.wait()
+
+    def _failed(self, error: RenderError) -> None:
+        self._report({"failed": {"code": error.code, "message": error.message, "hint": error.hint}})
+
+    def _report(self, message: dict[str, Any]) -> None:
+        with self._speaking:
+            self._reports.write(json.dumps(message) + "\n")
+            self._reports.flush()
+
+
+def read_segment(numbers: Sequence[int]) -> Segment:
+    """The segment in its JSON form: chunk, first and last frame."""
+    chunk, first, last = numbers
+    return Segment(chunk, first, last)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

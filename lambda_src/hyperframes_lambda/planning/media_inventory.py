@@ -1,0 +1,239 @@
+"""Media of a composition: finding and probing the files that its elements want, and the clips that show their pictures.
+
+Plan looks into the files; a chunk tells its page what Plan saw. What is heard is `audio_inventory`'s business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from urllib.parse import unquote, unquote_to_bytes, urljoin, urlsplit
+
+from hyperframes_lambda.browser.media_elements import MediaElement, MediaFacts, MediaReference
+from hyperframes_lambda.composition import ServedFile
+from hyperframes_lambda.contract.errors import ErrorCode, RenderError
+from hyperframes_lambda.contract.media import MediaSource, RemoteResponse, SpeedPoint, VideoClip
+from hyperframes_lambda.contract.plan import Manifest, PlanFile, blob_path
+from hyperframes_lambda.machine.plan_folder import write_blobs
+from hyperframes_lambda.media.audio_automation import speed_points
+from hyperframes_lambda.media.probe import probe
+from hyperframes_lambda.media.source_frames import SourceFrames
+from hyperframes_lambda.media.time_map import TimeMap
+from hyperframes_lambda.remote import Recorder
+
+_DATA_PATHS = "__hyperframes/media/"
+"""Prefix, among `Manifest.files`, of files that a page carries in a data: URL."""
+
+
+@dataclass(frozen=True)
+class FoundMedia:
+    """An element with its file probed and its window closed. Those with pictures make clips, those with sound make tracks."""
+
+    element: MediaElement
+    file: str
+    """Key of `Manifest.files`."""
+    source: MediaSource
+    start: float
+    end: float
+    """Seconds of the composition, `start < end`."""
+    media_start: float
+    """Source time at `start`."""
+    speed: list[SpeedPoint] = field(default_factory=list)
+    """See `MediaWindow`."""
+
+    @property
+    def file_end(self) -> float:
+        """When it has played its file, in seconds of the composition."""
+        return self.start + TimeMap(self.element.rate, self.speed).elapsed(self.source.duration - self.media_start)
+
+
+class MediaSearch:
+    """Plan's look into the files that the page's elements want: in the project, on the network, or in the page itself."""
+
+    def __init__(self, ffmpeg: Path, base_url: str, files: Mapping[str, tuple[Path, str]], remote: Recorder, plan_dir: Path) -> None:
+        self.sources: dict[str, MediaSource] = {}
+        """What was probed, by key of `Manifest.files`."""
+        self.carried: dict[str, PlanFile] = {}
+        """Files that were found in data: URLs; their blobs are in the plan's folder."""
+        self._ffmpeg = ffmpeg
+        self._base_url = base_url
+        self._files = files
+        self._remote = remote
+        self._plan_dir = plan_dir
+        self._keys: dict[str, str] = {}
+
+    def look_up(self, wanted: MediaReference) -> MediaFacts:
+        """What is in the file that an element wants.
+
+        Raises `ASSET_UNAVAILABLE` for one that is not there and whatever fetching and probing raise, naming element and file.
+        """
+        key = self._key(wanted)
+        self._keys[wanted.url] = key
+        if key not in self.sources:
+            self.sources[key] = probe(self._ffmpeg, self.file(key), f"{wanted.name}: {key}")
+        return facts(self.sources[key])
+
+    def file(self, key: str) -> Path:
+        """Where the file of a key of `Manifest.files` is now."""
+        if key in self._files:
+            return self._files[key][0]
+        if key in self.carried:
+            return self._plan_dir / blob_path(self.carried[key].sha256)
+        body = self._remote.files()[key].path
+        if body is None:
+            raise ValueError(f"{key} was recorded without a body")
+        return body
+
+    def found(self, elements: Sequence[MediaElement], seconds: float) -> list[FoundMedia]:
+        """The elements that play within the `seconds` of the composition, with their files."""
+        media = []
+        for element in elements:
+            key = self._keys[element.src]
+            found = _found(element, key, self.sources[key])
+            end = element.ends(found.file_end, seconds)
+            if element.start < end:
+                media.append(replace(found, end=end))
+        return media
+
+    def _key(self, wanted: MediaReference) -> str:
+        url = wanted.url
+        scheme = urlsplit(url).scheme
+        if url.startswith(self._base_url):
+            key = local_key(url)
+            if key not in self._files:
+                raise RenderError(
+                    ErrorCode.ASSET_UNAVAILABLE,
+                    f"the project has no {key} (wanted by {wanted.name})",
+                    hint=f"Add the file to the project, or correct the path in {wanted.page}.",
+                )
+            return key
+        if scheme in ("http", "https"):
+            return self._remote.fetch_media(url, wanted.name)
+        if scheme == "data":
+            return self._carry(url, wanted)
+        raise RenderError(
+            ErrorCode.COMPOSITION_UNSUPPORTED,
+            f"{wanted.name} plays {url[:80]}, which is no file that ffmpeg could read",
+            hint="Put the video or sound into the project and refer to it by its path.",
+        )
+
+    def _carry(self, url: str, wanted: MediaReference) -> str:
+        key = data_key(url)
+        try:
+            file = _data_file(url)
+        except ValueError as error:
+            message = f"the data: URL of {wanted.name} cannot be decoded: {error}"
+            raise RenderError(ErrorCode.NOT_MEDIA_PAYLOAD, message, hint="Put the file into the project instead.") from error
+        self.carried |= write_blobs(self._plan_dir, {key: file})
+        return key
+
+
+class PlannedMedia:
+    """A chunk's page is told what Plan found in the files."""
+
+    def __init__(self, manifest: Manifest, base_url: str) -> None:
+        self._manifest = manifest
+        self._base_url = base_url
+
+    def look_up(self, wanted: MediaReference) -> MediaFacts:
+        """What Plan saw in the file; `ASSET_UNAVAILABLE` for one that no element wanted then."""
+        source = self._manifest.sources.get(self._key(wanted.url) or "")
+        if source is None:
+            raise RenderError(
+                ErrorCode.ASSET_UNAVAILABLE,
+                f"{wanted.name} plays {wanted.url[:200]}, which it did not when the render was planned",
+                hint="A script must choose the same file every time the page is opened.",
+            )
+        return facts(source)
+
+    def _key(self, url: str) -> str | None:
+        if url.startswith(self._base_url):
+            return local_key(url)
+        return data_key(url) if urlsplit(url).scheme == "data" else _redirected(url, self._manifest.remote)
+
+
+def facts(source: MediaSource) -> MediaFacts:
+    """What a page is told."""
+    video = source.video
+    return MediaFacts(source.duration, video.width if video else 0, video.height if video else 0)
+
+
+def video_clips(found: Sequence[FoundMedia]) -> list[VideoClip]:
+    """The clips of the `<video>` elements that show pictures."""
+    return [
+        VideoClip(
+            index=media.element.index,
+            element=media.element.name,
+            file=media.file,
+            start=media.start,
+            end=media.end,
+            media_start=media.media_start,
+            rate=media.element.rate,
+            speed=media.speed,
+            loop=media.element.loop,
+        )
+        for media in found
+        if media.element.tag == "video" and media.source.video is not None and not media.element.hidden
+    ]
+
+
+def planned_frames(
+    ffmpeg: Path, manifest: Manifest, files: Mapping[str, tuple[Path, str]], frames: Sequence[int], pictures: dict[str, bytes]
+) -> SourceFrames:
+    """The pictures of the plan's source videos for `frames`; `files` are the plan's, and `pictures` is what the server serves."""
+
+    def file(key: str) -> Path:
+        return files[key][0]
+
+    return SourceFrames(ffmpeg, manifest.clips, manifest.sources, file, frames=frames, fps=manifest.fps, pictures=pictures)
+
+
+def require_settled(strays: Sequence[MediaReference]) -> None:
+    """`COMPOSITION_UNSUPPORTED` when a script brought another source into play after the page was ready: no clip is planned for it."""
+    if strays:
+        first = strays[0]
+        raise RenderError(
+            ErrorCode.COMPOSITION_UNSUPPORTED,
+            f"a script created {first.name}, or gave it another source ({first.url[:200]}), while the composition was playing",
+            hint="Have every <video> and <audio> in the page from the beginning, one for each file, with data-start and data-duration.",
+        )
+
+
+def _found(element: MediaElement, key: str, source: MediaSource) -> FoundMedia:
+    """`element` with its speed read; its window is still open."""
+    speed = [] if element.hidden else speed_points(element.sound.automation, element=element.name)
+    before = TimeMap(element.rate, speed).source(Fraction(element.head))
+    speed = [point.model_copy(update={"time": point.time - element.head}) for point in speed]
+    return FoundMedia(element, key, source, element.start, element.start, element.media_start + float(before), speed)
+
+
+def local_key(url: str) -> str:
+    """Key of `Manifest.files` of a URL of the loopback server."""
+    return unquote(urlsplit(url).path).removeprefix("/")
+
+
+def data_key(url: str) -> str:
+    """Key of `Manifest.files` of what a data: URL carries."""
+    return f"{_DATA_PATHS}{hashlib.sha256(url.encode()).hexdigest()}"
+
+
+def _data_file(url: str) -> ServedFile:
+    head, _, body = url.removeprefix("data:").partition(",")
+    kind, *parameters = head.split(";")
+    raw = unquote_to_bytes(body)
+    return ServedFile(kind or "application/octet-stream", content=b64decode(raw) if "base64" in parameters else raw)
+
+
+def _redirected(url: str, responses: Mapping[str, RemoteResponse]) -> str | None:
+    seen: set[str] = set()
+    while url in responses and url not in seen:
+        seen.add(url)
+        response = responses[url]
+        if response.file is not None:
+            return response.file
+        url = urljoin(url, response.headers.get("location", url))
+    return None
