@@ -1,4 +1,4 @@
-"""Processes as the endpoint sees them: who a process is, what its tree weighs, and how a tree is ended."""
+"""Process helpers: identity, memory and termination of process trees."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ import psutil
 
 
 def start_ticks(pid: int) -> int | None:
-    """When process `pid` was started, in clock ticks since boot: with the pid, its identity. None when it is gone or a zombie."""
+    """Return the start time of process `pid` in clock ticks since boot, or None if it is gone or a zombie.
+
+    The pid and this time together identify a process.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:
@@ -22,7 +25,7 @@ def start_ticks(pid: int) -> int | None:
 
 
 def tree(pid: int) -> list[psutil.Process]:
-    """All descendants of `pid` that live now, without `pid` itself."""
+    """Return all current descendants of `pid`, without `pid` itself."""
     try:
         found: list[psutil.Process] = psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:
@@ -31,7 +34,7 @@ def tree(pid: int) -> list[psutil.Process]:
 
 
 def resident_bytes(processes: Iterable[psutil.Process]) -> int:
-    """Sum of the resident sets: cheap, and never below what the processes really use, for shared pages count once for each."""
+    """Return the sum of the resident sets: cheap, and an upper bound, since shared pages count once per process."""
     total = 0
     for process in processes:
         with contextlib.suppress(psutil.Error):
@@ -40,7 +43,10 @@ def resident_bytes(processes: Iterable[psutil.Process]) -> int:
 
 
 def proportional_bytes(processes: Iterable[psutil.Process]) -> int:
-    """Sum of the proportional set sizes: shared pages count once. Costs a walk of the page tables; RSS where it may not be read."""
+    """Return the sum of the proportional set sizes, in which shared pages count once.
+
+    This walks the page tables, which is slow. Where it is not permitted, the resident set stands in.
+    """
     total = 0
     for process in processes:
         try:
@@ -53,7 +59,7 @@ def proportional_bytes(processes: Iterable[psutil.Process]) -> int:
 
 
 def wait_until_gone(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
-    """Wait at most `seconds`; the processes that still live. A zombie that nobody collects counts as gone."""
+    """Wait at most `seconds`; return the processes that still run. A zombie counts as gone."""
     deadline = time.monotonic() + seconds
     while True:
         alive = [process for process in processes if _lives(process)]
@@ -63,14 +69,14 @@ def wait_until_gone(processes: Iterable[psutil.Process], seconds: float) -> list
 
 
 def kill(processes: Iterable[psutil.Process]) -> None:
-    """SIGKILL each process that is still the one it was."""
+    """Send SIGKILL to each process, unless its pid has been reused."""
     for process in processes:
         with contextlib.suppress(psutil.Error):
             process.kill()
 
 
 def marked(variable: str, value: str) -> list[psutil.Process]:
-    """The processes that were started with `variable=value` in their environment, as far as this user may look."""
+    """Return the processes started with `variable=value` in their environment, as far as this user may see."""
     needle = f"{variable}={value}".encode()
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
@@ -82,7 +88,7 @@ def marked(variable: str, value: str) -> list[psutil.Process]:
 
 
 def terminate(pid: int) -> None:
-    """Ask a process to end (SIGTERM); nothing when it has ended already."""
+    """Send SIGTERM to a process, if it still runs."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
 

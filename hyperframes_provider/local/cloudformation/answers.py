@@ -48,6 +48,7 @@ def describe_stack(stack: Stack) -> dict[str, Any]:
 
 
 def summarize_template(template: Template) -> dict[str, Any]:
+    """The answer of GetTemplateSummary."""
     needed = needed_capability(template)
     return {
         "Description": template.description,
@@ -67,6 +68,7 @@ def summarize_template(template: Template) -> dict[str, Any]:
 
 
 def describe_event(stack: Stack, event: Event) -> dict[str, Any]:
+    """An item of DescribeStackEvents."""
     return {
         "StackId": stack.id,
         "StackName": stack.name,
@@ -81,6 +83,7 @@ def describe_event(stack: Stack, event: Event) -> dict[str, Any]:
 
 
 def describe_resource(stack: Stack, resource: StackResource) -> dict[str, Any]:
+    """An item of DescribeStackResources and ListStackResources."""
     return {
         "StackId": stack.id,
         "StackName": stack.name,
@@ -94,6 +97,7 @@ def describe_resource(stack: Stack, resource: StackResource) -> dict[str, Any]:
 
 
 def describe_change_set(change_set: ChangeSet) -> dict[str, Any]:
+    """The answer of DescribeChangeSet."""
     return {
         "ChangeSetName": change_set.name,
         "ChangeSetId": change_set.id,

@@ -1,4 +1,4 @@
-"""System calls that Python does not offer: namespaces, mounts and privileges. Each raises `OSError` that names the call.
+"""System calls that Python lacks: namespaces, mounts and privileges. Each raises `OSError` that names the call.
 
 Standard library only: a jail imports it under `-I -S`.
 """
@@ -46,7 +46,7 @@ def raise_loopback() -> None:
 
 
 def mount(source: str | None, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
-    """Call mount(2)."""
+    """Mount a file system, bind a folder, or change how mounts propagate."""
     _call(
         "mount",
         source.encode() if source else None,
@@ -92,7 +92,7 @@ def give_up_privileges() -> None:
         os.setresuid(USER, USER, USER)
     _call("capset", struct.pack("Ii", _CAPABILITY_VERSION_3, 0), struct.pack("6I", *[0] * 6))
     _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    # The function runs as the same user as this process: it must not be able to trace it.
+    # The function runs as the same user and must not be able to trace this process.
     _call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 

@@ -269,7 +269,7 @@ def test_a_parameter_out_of_bounds_is_refused_before_anything_is_made(stacks: St
             r"Unresolved resource dependencies \[Nobody\]",
         ),
         ({"X": {"Type": "AWS::Logs::LogGroup", "Condition": "Never"}}, "Unresolved condition dependency Never"),
-        ({"X": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": {"Fn::Cidr": ["a"]}}}}, "does not know Fn::Cidr"),
+        ({"X": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": {"Fn::Cidr": ["a"]}}}}, "does not support Fn::Cidr"),
         (
             {"X": {"Type": "AWS::Logs::LogGroup", "DependsOn": "Y"}, "Y": {"Type": "AWS::Logs::LogGroup", "DependsOn": "X"}},
             "Circular dependency",
@@ -311,7 +311,7 @@ def test_create_and_update_stack_without_change_sets(stacks: Stacks) -> None:
 
 
 def test_an_unknown_operation_is_a_clean_refusal(stacks: Stacks) -> None:
-    with pytest.raises(ClientError, match="no ListTypes"):
+    with pytest.raises(ClientError, match="does not support ListTypes"):
         stacks.cfn.list_types()
 
 

@@ -52,7 +52,7 @@ class StateMachine(ResourceType):
 
     def _definition(self, properties: Properties) -> str:
         if ("DefinitionString" in properties) == ("DefinitionS3Location" in properties):
-            raise ResourceError("Exactly one of DefinitionString and DefinitionS3Location must be given")
+            raise ResourceError("Specify exactly one of DefinitionString and DefinitionS3Location")
         if "DefinitionS3Location" in properties:
             place = properties["DefinitionS3Location"]
             text: str = self._client("s3").get_object(Bucket=place["Bucket"], Key=place["Key"])["Body"].read().decode()

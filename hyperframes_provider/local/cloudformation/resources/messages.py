@@ -63,7 +63,7 @@ class Topic(ResourceType):
 
 
 class TopicPolicy(ResourceType):
-    """Who may publish to topics. Without one, a topic lets its account alone publish; that policy comes back on deletion."""
+    """Permissions to publish to topics. Without this policy, only the topic's account may publish."""
 
     name = "AWS::SNS::TopicPolicy"
     known = frozenset({"Topics", "PolicyDocument"})
@@ -114,7 +114,7 @@ class Queue(ResourceType):
 
 
 class QueuePolicy(ResourceType):
-    """Who may send to queues."""
+    """Permissions to send to queues."""
 
     name = "AWS::SQS::QueuePolicy"
     known = frozenset({"Queues", "PolicyDocument"})

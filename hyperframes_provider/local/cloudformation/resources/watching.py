@@ -40,7 +40,7 @@ class LogGroup(ResourceType):
 
 
 class Alarm(ResourceType):
-    """A metric alarm. It is kept and can be described; the endpoint has no metrics that would raise it."""
+    """A metric alarm. The endpoint stores it but has no metrics that would trigger it."""
 
     name = "AWS::CloudWatch::Alarm"
     name_property = "AlarmName"
@@ -80,7 +80,7 @@ class Alarm(ResourceType):
 
 
 class Dashboard(ResourceType):
-    """A dashboard. It is kept and can be fetched; the endpoint draws nothing."""
+    """A dashboard. The endpoint stores it but draws nothing."""
 
     name = "AWS::CloudWatch::Dashboard"
     name_property = "DashboardName"
