@@ -16,10 +16,7 @@ _LONGEST_INVOCATION_SECONDS = 24 * 3600
 
 
 class Connections:
-    """boto3 clients of the endpoint at `url`, one per service and region, shared by all threads.
-
-    Nothing is retried: the interpreter and CloudFormation must see the service's first answer.
-    """
+    """boto3 clients of the endpoint at `url`, one per service and region, shared by all threads. They never retry."""
 
     def __init__(self, url: str) -> None:
         self.url = url

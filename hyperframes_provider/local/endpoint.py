@@ -1,7 +1,4 @@
-"""Start, find and stop the embedded AWS endpoint of this machine.
-
-Cheap to import: only the endpoint's own process loads moto.
-"""
+"""Start, find and stop the embedded AWS endpoint of this machine. Cheap to import: only the endpoint's own process loads moto."""
 
 from __future__ import annotations
 
@@ -20,14 +17,13 @@ import psutil
 from hyperframes_provider.local import processes
 from hyperframes_provider.local.errors import EndpointError
 from hyperframes_provider.local.patches import require_moto
-from hyperframes_provider.local.state import EndpointInfo, StateFolder, default_state_dir
+from hyperframes_provider.local.state import HEALTH_PATH, EndpointInfo, StateFolder, default_state_dir
 
 __all__ = ["EndpointError", "EndpointInfo", "down", "status", "up"]
 
 ENDPOINT_MARK = "HYPERFRAMES_LOCAL_ENDPOINT"
 """Environment variable of the endpoint and all its descendants; its value is the state folder."""
 
-_HEALTH_PATH = "/_hyperframes/health"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
 _HEALTH_SECONDS = 5.0
@@ -72,7 +68,7 @@ def _running(state: StateFolder) -> EndpointInfo | None:
         return None
     connection = http.client.HTTPConnection("127.0.0.1", info.port, timeout=_HEALTH_SECONDS)
     try:
-        connection.request("GET", _HEALTH_PATH)
+        connection.request("GET", HEALTH_PATH)
         answered = json.load(connection.getresponse())
     except (OSError, http.client.HTTPException, ValueError):
         return None

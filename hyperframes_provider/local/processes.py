@@ -13,10 +13,7 @@ import psutil
 
 
 def start_ticks(pid: int) -> int | None:
-    """Return the start time of process `pid` in clock ticks since boot, or None if it is gone or a zombie.
-
-    The pid and this time together identify a process.
-    """
+    """Return the start time of process `pid` in clock ticks since boot (with the pid, its identity), or None if it is gone or a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:
@@ -43,10 +40,7 @@ def resident_bytes(processes: Iterable[psutil.Process]) -> int:
 
 
 def proportional_bytes(processes: Iterable[psutil.Process]) -> int:
-    """Return the sum of the proportional set sizes, in which shared pages count once.
-
-    This walks the page tables, which is slow. Where it is not permitted, the resident set stands in.
-    """
+    """Return the sum of the proportional set sizes, in which shared pages count once; slow, since it walks the page tables."""
     total = 0
     for process in processes:
         try:
@@ -77,13 +71,11 @@ def kill(processes: Iterable[psutil.Process]) -> None:
 
 def marked(variable: str, value: str) -> list[psutil.Process]:
     """Return the processes started with `variable=value` in their environment, as far as this user may see."""
-    needle = f"{variable}={value}".encode()
     found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        pid = int(entry.name)
-        with contextlib.suppress(OSError, psutil.Error):
-            if pid != os.getpid() and needle in (entry / "environ").read_bytes().split(b"\0"):
-                found.append(psutil.Process(pid))
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.pid != os.getpid() and process.environ().get(variable) == value:
+                found.append(process)
     return found
 
 

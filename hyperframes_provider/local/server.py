@@ -22,9 +22,7 @@ from typing import Any
 from hyperframes_provider.local import patches
 from hyperframes_provider.local.connections import Connections
 from hyperframes_provider.local.processes import start_ticks
-from hyperframes_provider.local.state import EndpointInfo, StateFolder
-
-HEALTH_PATH = "/_hyperframes/health"
+from hyperframes_provider.local.state import HEALTH_PATH, EndpointInfo, StateFolder
 
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 

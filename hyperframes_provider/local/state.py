@@ -15,6 +15,8 @@ from pathlib import Path
 from hyperframes_provider.local.processes import start_ticks
 
 STATE_DIR_VARIABLE = "HYPERFRAMES_STATE_DIR"
+HEALTH_PATH = "/_hyperframes/health"
+"""Answered by the endpoint with its pid."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +72,9 @@ class StateFolder:
             self._file.unlink(missing_ok=True)
 
     def empty_scratch(self) -> None:
-        """Remove everything below `scratch`, also from its read-only code folders."""
-        for folder, folders, _ in os.walk(self.scratch):
-            for name in folders:
-                path = Path(folder, name)
-                if not path.is_symlink():
-                    path.chmod(path.stat().st_mode | stat.S_IRWXU)
+        """Remove the temporary files of the endpoint and its environments."""
         # A browser that is just exiting may delete its own files meanwhile; the next start removes any remains.
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        remove_tree(self.scratch)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -86,3 +83,10 @@ class StateFolder:
         with (self.folder / "endpoint.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def remove_tree(folder: Path) -> None:
+    """Delete `folder`, which may hold unpacked ZIPs: their folders are read-only, so only root could delete their content at once."""
+    for root, _, _ in os.walk(folder):
+        Path(root).chmod(stat.S_IRWXU)
+    shutil.rmtree(folder, ignore_errors=True)

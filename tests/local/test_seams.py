@@ -129,7 +129,7 @@ def test_code_that_is_taken_away_before_it_is_shared_is_unpacked_again(tmp_path:
         code = unpack(source, folder)
         if not taken:
             taken.append(folder)
-            lambda_code.remove(folder)
+            lambda_code.remove_tree(folder)
         return code
 
     monkeypatch.setattr(lambda_code, "unpack", take_away_once)

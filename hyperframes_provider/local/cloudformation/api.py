@@ -1,12 +1,8 @@
-"""CloudFormation's HTTP operations: requests in, answers out, no decisions.
-
-moto's base class parses requests and writes answers by botocore's service model.
-"""
+"""CloudFormation's HTTP operations: moto's base class parses requests and writes answers, and nothing is decided here."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
@@ -24,7 +20,7 @@ from hyperframes_provider.local.cloudformation.answers import (
     summarize_template,
 )
 from hyperframes_provider.local.cloudformation.service import CloudFormation
-from hyperframes_provider.local.cloudformation.stacks import Event, Stack
+from hyperframes_provider.local.cloudformation.stacks import Stack
 from hyperframes_provider.local.cloudformation.submission import (
     ChangeSet,
     StackRequestError,
@@ -80,9 +76,8 @@ class CloudFormationResponse(BaseResponse):
 
     def delete_stack(self) -> ActionResult:
         """DeleteStack; a stack that does not exist is deleted already."""
-        name = self._get_param("StackName")
-        if any(name in (stack.id, stack.name) and stack.status != "DELETE_COMPLETE" for stack in self.service.stacks()):
-            self.service.delete_stack(self.service.stack(name))
+        if stack := self.service.find(self._get_param("StackName")):
+            self.service.delete_stack(stack)
         return EmptyResult()
 
     def create_change_set(self) -> ActionResult:
@@ -122,11 +117,14 @@ class CloudFormationResponse(BaseResponse):
         """DescribeStackEvents, newest first, in pages."""
         stack = self.service.stack(self._get_param("StackName"))
         events = list(reversed(stack.events))
-        start = self._page_start(events)
+        token, ids = self._get_param("NextToken"), [event.event_id for event in events]
+        if token is not None and token not in ids:
+            raise StackRequestError(f"Invalid NextToken {token}")
+        start = 0 if token is None else ids.index(token) + 1
         answer: dict[str, Any] = {"StackEvents": [describe_event(stack, event) for event in events[start : start + _PAGE]]}
         if start + _PAGE < len(events):
             # The ID of the last event on this page: new events do not shift the next page.
-            answer["NextToken"] = events[start + _PAGE - 1].event_id
+            answer["NextToken"] = ids[start + _PAGE - 1]
         return ActionResult(answer)
 
     def describe_stack_resources(self) -> ActionResult:
@@ -197,15 +195,6 @@ class CloudFormationResponse(BaseResponse):
 
     def _change_set(self) -> ChangeSet:
         return self.service.change_set(self._get_param("ChangeSetName"), self._get_param("StackName"))
-
-    def _page_start(self, events: Sequence[Event]) -> int:
-        token = self._get_param("NextToken")
-        if token is None:
-            return 0
-        positions = [index for index, event in enumerate(events) if event.event_id == token]
-        if not positions:
-            raise StackRequestError(f"Invalid NextToken {token}")
-        return positions[0] + 1
 
 
 def application(connections: Connections) -> Flask:

@@ -17,11 +17,7 @@ NO_VALUE = object()
 
 @dataclass(frozen=True)
 class Scope:
-    """The names that a template's values can refer to.
-
-    `resource` returns a resource's `Ref` value (attribute None) or one of its attributes; it raises `TemplateError` for an unknown
-    attribute.
-    """
+    """The names that a template's values can refer to. `resource` returns a `Ref` value (attribute None) or an attribute."""
 
     parameters: Mapping[str, str | list[str]]
     pseudo: Mapping[str, str]

@@ -1,7 +1,4 @@
-"""CloudFormation for the stack's own template: change sets, stacks, rollback, and the refusals that a deployment must handle.
-
-Resources are created over the endpoint's public API.
-"""
+"""CloudFormation for the stack's own template: change sets, stacks, rollback, and the refusals that a deployment must handle."""
 
 from __future__ import annotations
 
@@ -36,10 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 class CloudFormation:
-    """All stacks of one region.
-
-    Requests are checked at once. The work happens in a thread that reports by status and events.
-    """
+    """All stacks of one region. Requests are checked at once; the work happens in a thread that reports by status and events."""
 
     def __init__(self, connections: Connections, region: str) -> None:
         self.region = region
@@ -56,11 +50,14 @@ class CloudFormation:
 
     def stack(self, name_or_id: str) -> Stack:
         """Return a stack by ID, or by name unless it is deleted. Raise `StackRequestError`."""
-        with self._lock:
-            for stack in self._stacks.values():
-                if stack.id == name_or_id or (stack.name == name_or_id and stack.status != "DELETE_COMPLETE"):
-                    return stack
-        raise StackRequestError(f"Stack with id {name_or_id} does not exist")
+        found = self.find(name_or_id) or self._stacks.get(name_or_id)
+        if found is None:
+            raise StackRequestError(f"Stack with id {name_or_id} does not exist")
+        return found
+
+    def find(self, name_or_id: str) -> Stack | None:
+        """Return a stack by ID or name; None if it does not exist or is deleted."""
+        return next((stack for stack in self.stacks() if name_or_id in (stack.id, stack.name) and stack.status != "DELETE_COMPLETE"), None)
 
     def change_sets(self, stack: Stack) -> list[ChangeSet]:
         """Return the stack's change sets."""
@@ -80,9 +77,10 @@ class CloudFormation:
     def create_stack(self, name: str, submission: Submission) -> Stack:
         """Start the creation of a stack. Raise `StackRequestError` if the name is taken."""
         with self._lock:
-            if any(stack.name == name and stack.status != "DELETE_COMPLETE" for stack in self._stacks.values()):
+            if self.find(name) is not None:
                 raise StackRequestError("AlreadyExistsException", f"Stack [{name}] already exists")
-            stack = self._new_stack(name, "CREATE_IN_PROGRESS")
+            stack = self._draft(name)
+            self._stacks[stack.id] = stack
             self._begin(stack, "CREATE_IN_PROGRESS", submission)
         self._work(stack, lambda: self._create(stack, submission))
         return stack
@@ -101,10 +99,7 @@ class CloudFormation:
     ) -> ChangeSet:
         """Compute a change; `submit` checks the request against the current stack. Raise `StackRequestError`."""
         with self._lock:
-            stack = next(
-                (s for s in self._stacks.values() if stack_name in (s.name, s.id) and s.status != "DELETE_COMPLETE"),
-                None,
-            )
+            stack = self.find(stack_name)
             if kind == "CREATE":
                 if stack is not None and stack.status != "REVIEW_IN_PROGRESS":
                     raise StackRequestError(f"Stack [{stack_name}] already exists and cannot be created again with the changeSet [{name}].")
@@ -269,12 +264,6 @@ class CloudFormation:
             region=self.region,
             status="REVIEW_IN_PROGRESS",
         )
-
-    def _new_stack(self, name: str, status: str) -> Stack:
-        stack = self._draft(name)
-        stack.status = status
-        self._stacks[stack.id] = stack
-        return stack
 
     def _begin(self, stack: Stack, status: str, submission: Submission) -> Submission:
         """Adopt a submission; return the previous state for a rollback."""

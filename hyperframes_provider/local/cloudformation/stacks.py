@@ -145,15 +145,41 @@ def preview(stack: Stack, template: Template, parameters: Mapping[str, str], typ
 
 
 def transform(stack: Stack, template: Template, parameters: Mapping[str, str], type_of: TypeOf) -> Rollback:
-    """Create and change the resources of `template`, without deleting those that are no longer needed.
-
-    Raise `ChangeFailedError`, whose `rollback` leads back from the point of failure.
-    """
+    """Create and change, but not delete, resources of `template`. Raise `ChangeFailedError`, whose `rollback` leads back."""
     rollback = Rollback(stack, type_of)
+
+    def existing(name: str, attribute: str | None) -> Any:
+        if name not in stack.resources:
+            raise TemplateError(f"Template error: {name} is referenced, but the stack's conditions exclude it")
+        _check_attribute(stack.resources[name].type, attribute, type_of)
+        return _value_of(stack.resources[name], attribute)
+
+    name = None
     try:
-        _make_and_change(stack, template, parameters, type_of, rollback)
-    except _ResourceFailedError as error:
-        raise ChangeFailedError(str(error), rollback, error.resource) from error
+        within = scope(template, parameters, stack.pseudo_parameters(), existing)
+        for name in creation_order(template, _active(template, within)):
+            resource, current = template.resources[name], stack.resources.get(name)
+            properties = evaluate(resource.properties, within)
+            desired = StackResource(
+                name, resource.type, properties, resource.deletion_policy, resource.replace_policy, current.made if current else Made("")
+            )
+            if current is None:
+                made = _create(stack, desired, type_of)
+                rollback.note_made(made)
+            elif current.type == resource.type and properties == current.properties:
+                made = replace(desired, status=current.status, changed=current.changed)
+            elif current.type != resource.type or type_of(resource.type).replaces(current.properties, properties):
+                made = _create(stack, desired, type_of, replacing=current)
+                rollback.replaced.append(current)
+                rollback.note_made(made)
+            else:
+                rollback.note_changed(desired)
+                made = _update(stack, current, desired, type_of)
+            # Copied on write: readers in other threads see the resources before or after a step, never in between.
+            stack.resources = {**stack.resources, name: made}
+        stack.outputs = _outputs(template, within)
+    except ResourceError as error:
+        raise ChangeFailedError(str(error), rollback, name) from error
     except TemplateError as error:
         raise ChangeFailedError(str(error), rollback) from error
     return rollback
@@ -198,43 +224,6 @@ class Rollback:
         return failed
 
 
-class _ResourceFailedError(Exception):
-    def __init__(self, resource: str, reason: str) -> None:
-        super().__init__(reason)
-        self.resource = resource
-
-
-def _make_and_change(stack: Stack, template: Template, parameters: Mapping[str, str], type_of: TypeOf, rollback: Rollback) -> None:
-    def existing(name: str, attribute: str | None) -> Any:
-        if name not in stack.resources:
-            raise TemplateError(f"Template error: {name} is referenced, but the stack's conditions exclude it")
-        _check_attribute(stack.resources[name].type, attribute, type_of)
-        return _value_of(stack.resources[name], attribute)
-
-    # Copied on write: readers in other threads see the resources before or after a step, never in between.
-    within = scope(template, parameters, stack.pseudo_parameters(), existing)
-    for name in creation_order(template, _active(template, within)):
-        resource, current = template.resources[name], stack.resources.get(name)
-        properties = evaluate(resource.properties, within)
-        desired = StackResource(
-            name, resource.type, properties, resource.deletion_policy, resource.replace_policy, current.made if current else Made("")
-        )
-        if current is None:
-            made = _create(stack, desired, type_of)
-            rollback.note_made(made)
-        elif current.type == resource.type and properties == current.properties:
-            made = replace(desired, status=current.status, changed=current.changed)
-        elif current.type != resource.type or type_of(resource.type).replaces(current.properties, properties):
-            made = _create(stack, desired, type_of, replacing=current)
-            rollback.replaced.append(current)
-            rollback.note_made(made)
-        else:
-            rollback.note_changed(desired)
-            made = _update(stack, current, desired, type_of)
-        stack.resources = {**stack.resources, name: made}
-    stack.outputs = _outputs(template, within)
-
-
 def deletion_order(stack: Stack) -> list[StackResource]:
     """Return the stack's resources, each before those that it refers to."""
     made = set(stack.resources)
@@ -265,7 +254,7 @@ def _create(stack: Stack, desired: StackResource, type_of: TypeOf, replacing: St
         made = type_of(desired.type).create(stack.name, name, desired.properties)
     except ResourceError as error:
         stack.add_event(name, "", desired.type, f"{verb}_FAILED", str(error))
-        raise _ResourceFailedError(name, str(error)) from error
+        raise
     stack.add_event(name, made.physical_id, desired.type, f"{verb}_IN_PROGRESS", "Resource creation Initiated")
     stack.add_event(name, made.physical_id, desired.type, f"{verb}_COMPLETE")
     return replace(desired, made=made, status=f"{verb}_COMPLETE")
@@ -278,7 +267,7 @@ def _update(stack: Stack, current: StackResource, desired: StackResource, type_o
         made = type_of(desired.type).update(physical_id, current.properties, desired.properties)
     except ResourceError as error:
         stack.add_event(name, physical_id, desired.type, "UPDATE_FAILED", str(error))
-        raise _ResourceFailedError(name, str(error)) from error
+        raise
     stack.add_event(name, physical_id, desired.type, "UPDATE_COMPLETE")
     return replace(desired, made=made, status="UPDATE_COMPLETE")
 

@@ -1,7 +1,4 @@
-"""moto's Lambda with functions that run as processes.
-
-The HTTP API, CloudFormation and the Step Functions interpreter all reach a function through `LocalLambdaBackend.invoke`.
-"""
+"""moto's Lambda with real functions: HTTP API, CloudFormation and Step Functions all call `LocalLambdaBackend.invoke`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""One Lambda execution environment: one process of the function's code, one invocation at a time.
-
-Time limit, memory limit and failures are Lambda's. The pool decides how many environments run and who gets one.
-"""
+"""One Lambda execution environment, with Lambda's limits and failures: one process, one invocation at a time."""
 
 from __future__ import annotations
 
@@ -190,10 +187,8 @@ class Environment:
             found.append(
                 f"Python {interpreter.version} instead of {interpreter.wanted}, with its own native packages: {interpreter.reason}."
             )
-        if self.enclosure.substitutes.missing:
-            found.append(
-                f"Missing packages: {', '.join(self.enclosure.substitutes.missing)}. The ZIP has them for another Python, and they are not installed here."
-            )
+        if missing := ", ".join(self.enclosure.substitutes.missing):
+            found.append(f"Missing packages: {missing}. The ZIP has them for another Python, and they are not installed here.")
         return found
 
     def _forward_output(self) -> None:

@@ -56,10 +56,7 @@ class Report:
 
 
 class RuntimeApi:
-    """A server of the API on a free loopback port, until `close`.
-
-    `reports` receives the runtime's reports; the process's watcher adds `EXITED`.
-    """
+    """A server of the API on a free loopback port, until `close`; `reports` receives the runtime's reports."""
 
     def __init__(self, function_arn: str) -> None:
         self.function_arn = function_arn

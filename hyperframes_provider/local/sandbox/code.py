@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from hyperframes_provider.local.state import remove_tree
+
 BUNDLE_RECORD = "bundle/bundle.json"
 """Member of a ZIP that contains its own browser, ffmpeg and Python packages."""
 
@@ -38,7 +40,7 @@ def unpack(archive: Path | IO[bytes], folder: Path) -> Code:
     """
     if not folder.exists():
         partial = folder.with_suffix(".partial")
-        remove(partial)
+        remove_tree(partial)
         with zipfile.ZipFile(archive) as opened:
             for entry in opened.infolist():
                 written = Path(opened.extract(entry, partial))
@@ -90,7 +92,7 @@ def _forget_others(cache: Path, digest: str) -> None:
         with path.open("w") as lock:
             if _alone(lock):
                 for name in (path.stem, f"{path.stem}.partial", f"{path.stem}.scratch"):
-                    remove(cache / name)
+                    remove_tree(cache / name)
 
 
 def _alone(lock: IO[str]) -> bool:
@@ -99,10 +101,3 @@ def _alone(lock: IO[str]) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def remove(folder: Path) -> None:
-    """Delete an unpacked ZIP. Its folders are read-only, which stops any user but root from deleting their content."""
-    for root, _, _ in os.walk(folder):
-        Path(root).chmod(stat.S_IRWXU)
-    shutil.rmtree(folder, ignore_errors=True)

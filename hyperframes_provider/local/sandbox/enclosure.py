@@ -94,11 +94,7 @@ class Enclosure:
         """Return the current size of the function's temporary folder, 0 once it is gone."""
         with self._using_root:
             if self._root is not None:
-                descriptor = os.open("tmp", os.O_RDONLY | os.O_DIRECTORY, dir_fd=self._root)
-                try:
-                    room = os.fstatvfs(descriptor)
-                finally:
-                    os.close(descriptor)
+                room = os.statvfs(f"/proc/self/fd/{self._root}/tmp")
                 return (room.f_blocks - room.f_bfree) * room.f_frsize
         return _size(self._scratch) if self._scratch is not None else 0
 

@@ -163,12 +163,9 @@ def _map_user(pid: int) -> None:
 
 def _write_map(pid: int, users: str, groups: str) -> None:
     for name, text in (("uid_map", users), ("gid_map", groups)):
-        # In a single write, which a buffered file does not guarantee.
-        descriptor = os.open(f"/proc/{pid}/{name}", os.O_WRONLY)
-        try:
-            os.write(descriptor, text.encode())
-        finally:
-            os.close(descriptor)
+        # The kernel wants a single write.
+        with Path(f"/proc/{pid}/{name}").open("wb", buffering=0) as file:
+            file.write(text.encode())
 
 
 def _end_inside(process: int | None) -> None:

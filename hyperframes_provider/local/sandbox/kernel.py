@@ -1,7 +1,4 @@
-"""System calls that Python lacks: namespaces, mounts and privileges. Each raises `OSError` that names the call.
-
-Standard library only: a jail imports it under `-I -S`.
-"""
+"""System calls that Python lacks: namespaces, mounts, privileges. Standard library only: a jail imports it under `-I -S`."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ the jail mounts them read-only.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
@@ -55,12 +56,6 @@ def _look(root: int) -> Iterator[tuple[str, Stamp]]:
 
 def _writable(root: int) -> Iterator[str]:
     for name in ("usr/bin", "usr/sbin", "usr/lib", "usr/lib64", *_THE_MACHINES):
-        try:
-            descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY, dir_fd=root)
-        except OSError:
-            continue  # missing on this machine
-        try:
-            if not os.fstatvfs(descriptor).f_flag & os.ST_RDONLY:
+        with contextlib.suppress(FileNotFoundError):  # on this machine
+            if not os.statvfs(f"/proc/self/fd/{root}/{name}").f_flag & os.ST_RDONLY:
                 yield f"/{name}"
-        finally:
-            os.close(descriptor)

@@ -1,7 +1,4 @@
-"""The root folder of a jail: the function's code, the machine's programs and libraries, a few devices, and /tmp.
-
-Standard library only: the first process of a jail imports it under `-I -S`.
-"""
+"""The root folder of a jail. Standard library only: a jail imports it under `-I -S`."""
 
 from __future__ import annotations
 

@@ -32,10 +32,7 @@ JAIL_VARIABLES: Mapping[str, str] = {
 
 
 def lambda_variables(name: str, handler: str, memory_mb: int, runtime: str, region: str, endpoint: str) -> dict[str, str]:
-    """Return the variables that Lambda sets for a function, and the address of the endpoint.
-
-    The function gets placeholder credentials, never those of this machine.
-    """
+    """Return the variables that Lambda sets for a function, with placeholder credentials and the address of the endpoint."""
     return {
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",

@@ -22,10 +22,7 @@ INPUT_LIMIT_BYTES = 262_144
 
 
 class StepFunctionsRequestError(ServiceException):
-    """A request that Step Functions refuses, with code and message.
-
-    moto looks up the service model by the module of the exception class, and fails for a plain `ServiceException` of `moto.core`.
-    """
+    """A request that Step Functions refuses. moto cannot serialise a plain `ServiceException`, whose module names no service."""
 
 
 class LocalStepFunctionsBackend(StepFunctionsParserBackend):

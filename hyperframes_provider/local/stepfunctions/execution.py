@@ -168,32 +168,27 @@ class LocalExecution(Execution):
     def described(self) -> dict[str, Any]:
         """Return DescribeExecution's answer, from before or after the end, never from in between."""
         with self._ending:
-            answer = {
+            ended = self.status != "RUNNING"
+            succeeded = self.status == "SUCCEEDED"
+            return {
                 "executionArn": self.execution_arn,
                 "stateMachineArn": self.state_machine_arn,
                 "name": self.name,
                 "status": self.status,
                 "startDate": self.start_date,
+                "stopDate": self.stop_date if ended else None,
                 "input": self.execution_input,
                 "inputDetails": {"included": True},
+                "output": to_json_str(self.output, separators=(",", ":")) if succeeded else None,
+                "outputDetails": {"included": True} if succeeded else None,
+                "error": self.error,
+                "cause": self.cause,
                 "redriveCount": self.redrives,
                 "redriveStatus": "NOT_REDRIVABLE" if self.redrive_refusal else "REDRIVABLE",
+                "redriveStatusReason": self.redrive_refusal or None,
+                "redriveDate": self.redriven,
+                "mapRunArn": self.map_run.arn if self.map_run else None,
             }
-            if self.redrive_refusal:
-                answer["redriveStatusReason"] = self.redrive_refusal
-            if self.redriven is not None:
-                answer["redriveDate"] = self.redriven
-            if self.status != "RUNNING":
-                answer["stopDate"] = self.stop_date
-            if self.status == "SUCCEEDED":
-                answer |= {"output": to_json_str(self.output, separators=(",", ":")), "outputDetails": {"included": True}}
-            if self.error is not None:
-                answer["error"] = self.error
-            if self.cause is not None:
-                answer["cause"] = self.cause
-            if self.map_run is not None:
-                answer["mapRunArn"] = self.map_run.arn
-        return answer
 
     @property
     def map_runs(self) -> list[dict[str, Any]]:

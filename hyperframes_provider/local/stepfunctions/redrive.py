@@ -1,7 +1,4 @@
-"""The continuation of a redriven execution and of its history: pure functions of events and a definition.
-
-Coarser than the service: a failed Map runs again as a whole, as a new map run, and finds its items' earlier results in S3.
-"""
+"""The continuation of a redriven execution and its history. Coarser than the service: a failed Map runs again as a whole."""
 
 from __future__ import annotations
 

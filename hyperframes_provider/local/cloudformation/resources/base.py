@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 import string
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -59,18 +60,15 @@ class ResourceType(ABC):
 
     def delete(self, physical_id: str, properties: Properties) -> None:
         """Delete the resource; one that no longer exists counts as deleted. Raise `ResourceError`."""
-        try:
-            with _reasons():
-                self._delete(physical_id, properties)
-        except _GoneError:
-            return
+        with suppress(_GoneError), _reasons():
+            self._delete(physical_id, properties)
 
     def replaces(self, old: Properties, new: Properties) -> bool:
         """Whether the change replaces the resource."""
         return any(old.get(name) != new.get(name) for name in self.fixed)
 
-    @abstractmethod
-    def _create(self, name: str, properties: Properties) -> Made: ...
+    def _create(self, name: str, properties: Properties) -> Made:
+        return self._update(name, {}, properties)
 
     @abstractmethod
     def _update(self, physical_id: str, old: Properties, new: Properties) -> Made: ...
@@ -90,17 +88,8 @@ class ResourceType(ABC):
         return f"{f'{stack}-{logical_id}'[: self.longest_name - 13]}-{suffix}"
 
 
-_GONE = frozenset(
-    {
-        "NoSuchBucket",
-        "NoSuchBucketPolicy",
-        "NoSuchEntity",
-        "NotFound",
-        "ResourceNotFound",
-        "ResourceNotFoundException",
-        "AWS.SimpleQueueService.NonExistentQueue",
-    }
-)
+_GONE = frozenset({"NoSuchBucket", "NoSuchBucketPolicy", "NoSuchEntity", "NotFound", "ResourceNotFound", "ResourceNotFoundException"})
+_GONE |= {"AWS.SimpleQueueService.NonExistentQueue"}
 """Error codes for something that no longer exists."""
 
 
@@ -108,19 +97,17 @@ class _GoneError(ResourceError):
     pass
 
 
-class _reasons:  # noqa: N801  (reads as a statement: `with _reasons():`)
+@contextmanager
+def _reasons() -> Iterator[None]:
     """Turn a service's refusal into the reason of an event."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, KeyError):
-            raise ResourceError(f"Missing required property {error.args[0]}") from error
-        if isinstance(error, ClientError):
-            answer = error.response["Error"]
-            gone = answer["Code"] in _GONE
-            reason = f"{answer.get('Message') or answer['Code']} ({answer['Code']} from {error.operation_name})"
-            raise (_GoneError if gone else ResourceError)(reason) from error
+    try:
+        yield
+    except KeyError as error:
+        raise ResourceError(f"Missing required property {error.args[0]}") from error
+    except ClientError as error:
+        answer = error.response["Error"]
+        reason = f"{answer.get('Message') or answer['Code']} ({answer['Code']} from {error.operation_name})"
+        raise (_GoneError if answer["Code"] in _GONE else ResourceError)(reason) from error
 
 
 def fit(client: Any, method: str, arguments: Properties) -> dict[str, Any]:

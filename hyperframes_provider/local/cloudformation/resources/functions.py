@@ -12,21 +12,8 @@ class Function(ResourceType):
 
     name = "AWS::Lambda::Function"
     name_property = "FunctionName"
-    _CONFIGURATION: ClassVar[frozenset[str]] = frozenset(
-        {
-            "Description",
-            "Runtime",
-            "Handler",
-            "Role",
-            "MemorySize",
-            "Timeout",
-            "EphemeralStorage",
-            "TracingConfig",
-            "Environment",
-            "ImageConfig",
-            "VpcConfig",
-        }
-    )
+    _CONFIGURATION: ClassVar[frozenset[str]] = frozenset({"Description", "Runtime", "Handler", "Role", "MemorySize", "Timeout"})
+    _CONFIGURATION |= {"EphemeralStorage", "TracingConfig", "Environment", "ImageConfig", "VpcConfig"}
     known = _CONFIGURATION | {"FunctionName", "Architectures", "Code", "PackageType", "ReservedConcurrentExecutions"}
     fixed = frozenset({"FunctionName", "PackageType"})
 

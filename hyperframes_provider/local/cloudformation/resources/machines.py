@@ -12,18 +12,8 @@ class StateMachine(ResourceType):
 
     name = "AWS::StepFunctions::StateMachine"
     name_property = "StateMachineName"
-    known = frozenset(
-        {
-            "StateMachineName",
-            "StateMachineType",
-            "RoleArn",
-            "DefinitionString",
-            "DefinitionS3Location",
-            "DefinitionSubstitutions",
-            "LoggingConfiguration",
-            "TracingConfiguration",
-        }
-    )
+    known = frozenset({"StateMachineName", "StateMachineType", "RoleArn", "LoggingConfiguration", "TracingConfiguration"})
+    known |= {"DefinitionString", "DefinitionS3Location", "DefinitionSubstitutions"}
     fixed = frozenset({"StateMachineName", "StateMachineType"})
     attributes = frozenset({"Arn", "Name"})
     longest_name = 80

@@ -16,9 +16,6 @@ class Rule(ResourceType):
     known = frozenset({"Name", "Description", "EventPattern", "State", "Targets"})
     fixed = frozenset({"Name"})
 
-    def _create(self, name: str, properties: Properties) -> Made:
-        return self._update(name, {}, properties)
-
     def _update(self, physical_id: str, old: Properties, new: Properties) -> Made:
         client = self._client("events")
         pattern = json.dumps(new["EventPattern"])
@@ -69,9 +66,6 @@ class TopicPolicy(ResourceType):
     known = frozenset({"Topics", "PolicyDocument"})
     attributes = frozenset()
 
-    def _create(self, name: str, properties: Properties) -> Made:
-        return self._update(name, {}, properties)
-
     def _update(self, physical_id: str, old: Properties, new: Properties) -> Made:  # noqa: ARG002
         self._put(new["Topics"], new["PolicyDocument"])
         return Made(physical_id)
@@ -119,9 +113,6 @@ class QueuePolicy(ResourceType):
     name = "AWS::SQS::QueuePolicy"
     known = frozenset({"Queues", "PolicyDocument"})
     attributes = frozenset()
-
-    def _create(self, name: str, properties: Properties) -> Made:
-        return self._update(name, {}, properties)
 
     def _update(self, physical_id: str, old: Properties, new: Properties) -> Made:  # noqa: ARG002
         self._put(new["Queues"], json.dumps(new["PolicyDocument"]))

@@ -44,30 +44,10 @@ class Alarm(ResourceType):
 
     name = "AWS::CloudWatch::Alarm"
     name_property = "AlarmName"
-    known = frozenset(
-        {
-            "AlarmName",
-            "AlarmDescription",
-            "Namespace",
-            "MetricName",
-            "Dimensions",
-            "Statistic",
-            "Period",
-            "EvaluationPeriods",
-            "DatapointsToAlarm",
-            "Threshold",
-            "ComparisonOperator",
-            "TreatMissingData",
-            "Metrics",
-            "AlarmActions",
-            "OKActions",
-        }
-    )
+    known = frozenset({"AlarmName", "AlarmDescription", "Namespace", "MetricName", "Dimensions", "Statistic", "Period", "Metrics"})
+    known |= {"EvaluationPeriods", "DatapointsToAlarm", "Threshold", "ComparisonOperator", "TreatMissingData", "AlarmActions", "OKActions"}
     fixed = frozenset({"AlarmName"})
     longest_name = 255
-
-    def _create(self, name: str, properties: Properties) -> Made:
-        return self._update(name, {}, properties)
 
     def _update(self, physical_id: str, old: Properties, new: Properties) -> Made:  # noqa: ARG002
         client = self._client("cloudwatch")
@@ -88,9 +68,6 @@ class Dashboard(ResourceType):
     fixed = frozenset({"DashboardName"})
     attributes = frozenset()
     longest_name = 255
-
-    def _create(self, name: str, properties: Properties) -> Made:
-        return self._update(name, {}, properties)
 
     def _update(self, physical_id: str, old: Properties, new: Properties) -> Made:  # noqa: ARG002
         try:
