@@ -48,11 +48,9 @@ def unpack(archive: Path | IO[bytes], folder: Path) -> Code:
                 written.chmod(_READABLE | (_EXECUTABLE if written.is_dir() else mode) | stat.S_IWUSR)
         if not (partial / BUNDLE_RECORD).is_file():
             compileall.compile_dir(str(partial), quiet=2, ddir=str(folder))
-        for root, _, names in os.walk(partial):
-            for name in names:
-                path = Path(root, name)
+        for root, _, names in os.walk(partial, topdown=False):
+            for path in (Path(root, name) for name in names):
                 path.chmod(_READABLE | path.stat().st_mode & _EXECUTABLE)
-        for root, _, _ in os.walk(partial, topdown=False):
             if Path(root) != partial:
                 Path(root).chmod(_READABLE | _EXECUTABLE)
         partial.rename(folder)

@@ -85,10 +85,10 @@ class Enclosure:
         """Restart the function after `halt`."""
         self._ask(jail.START)
 
-    def _ask(self, what: bytes) -> None:
+    def _ask(self, request: bytes) -> None:
         if self._link is not None:
             with contextlib.suppress(OSError):  # gone; `watch` reports that
-                self._link.send(what)
+                self._link.send(request)
 
     def tmp_bytes(self) -> int:
         """Return the current size of the function's temporary folder, 0 once it is gone."""

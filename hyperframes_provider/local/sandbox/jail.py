@@ -42,8 +42,7 @@ class Spec(TypedDict):
     code: str
     """The folder that becomes /var/task, where the command starts."""
     mounts: list[tuple[str, str]]
-    """Read-only mounts in this order, each a source on this machine and a target. An empty source hides the target behind an empty folder.
-    """
+    """Read-only mounts, in order: source on this machine and target. An empty source covers the target with an empty folder."""
     tmp_bytes: int
     ports: list[int]
     """Ports of 127.0.0.1 that can be reached from inside."""

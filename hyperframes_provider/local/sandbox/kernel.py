@@ -51,7 +51,7 @@ def mount(source: str | None, target: str, kind: str | None, flags: int, data: s
         kind.encode() if kind else None,
         ctypes.c_ulong(flags),
         data.encode() if data else None,
-        what=f"mount {target}",
+        name=f"mount {target}",
     )
 
 
@@ -74,7 +74,7 @@ def make_read_only(target: str) -> None:
     """Make a mount and all mounts below it read-only."""
     attributes = struct.pack("QQQQ", _MOUNT_ATTR_RDONLY | _MOUNT_ATTR_NOSUID, 0, 0, 0)
     arguments = (_SYS_MOUNT_SETATTR, _AT_FDCWD, target.encode(), _AT_RECURSIVE, attributes, len(attributes))
-    _call("syscall", *arguments, what=f"mount_setattr {target}")
+    _call("syscall", *arguments, name=f"mount_setattr {target}")
 
 
 def give_up_privileges() -> None:
@@ -93,7 +93,7 @@ def give_up_privileges() -> None:
     _call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
-def _call(function: str, *arguments: Any, what: str = "") -> None:
+def _call(function: str, *arguments: Any, name: str = "") -> None:
     if getattr(_libc, function)(*arguments) == -1:
         number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), what or function)
+        raise OSError(number, os.strerror(number), name or function)

@@ -16,7 +16,7 @@ _PAGE, _LARGEST_PAGE = 100, 1000
 
 
 class LocalStepFunctionsResponse(StepFunctionResponse):
-    """The API operations whose requests or answers moto handles only in part."""
+    """One request to Step Functions."""
 
     @property
     def _backend(self) -> LocalStepFunctionsBackend:

@@ -6,7 +6,6 @@ import copy
 import json
 import threading
 import uuid
-from datetime import UTC, datetime
 from typing import Any, cast
 
 from moto.core.exceptions import ServiceException
@@ -95,11 +94,8 @@ class LocalStepFunctionsBackend(StepFunctionsParserBackend):
                 region_name=self.region_name,
                 # A shallow copy: an update replaces the attributes of the original only.
                 state_machine=copy.copy(machine),
-                start_date=datetime.now(UTC),
-                cloud_watch_logging_session=None,
                 input_data=text,
                 trace_header=trace_header,
-                activity_store={},
             )
             started.start()
             executions.append(started)

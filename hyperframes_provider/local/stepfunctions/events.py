@@ -97,12 +97,12 @@ def _notify(connections: Connections, end: ExecutionEnd, target: Mapping[str, An
     """Deliver to one target. Failures are logged, so that the other targets still get the event."""
     try:
         _deliver(connections, end.region, target, _input_of(target, event))
-    except Exception as error:  # noqa: BLE001  (nobody waits for this thread)
+    except Exception as error:  # noqa: BLE001  (an exception would end the thread silently)
         _log.warning("the event of %s did not reach %s: %s", end.arn, target["Arn"], error)
         queue = target.get("DeadLetterConfig", {}).get("Arn")
         try:
             _dead_letter(connections, end.region, queue, json.dumps(event))
-        except Exception as lost:  # noqa: BLE001  (the same)
+        except Exception as lost:  # noqa: BLE001  (as above)
             _log.warning("the event of %s did not reach %s either: %s", end.arn, queue, lost)
 
 

@@ -41,7 +41,7 @@ class LocalExecution(Execution):
     connections: ClassVar[Connections]
 
     def __init__(self, registry: MapRunRegistry, run: MapRun | None = None, **details: Any) -> None:
-        super().__init__(**details)
+        super().__init__(start_date=datetime.now(UTC), cloud_watch_logging_session=None, activity_store={}, **details)
         self.ended = threading.Event()
         self.map_run = run
         """The map run whose item this is, if any."""
@@ -156,10 +156,7 @@ class LocalExecution(Execution):
             account_id=self.account_id,
             region_name=self.region_name,
             state_machine=machine,
-            start_date=datetime.now(UTC),
-            cloud_watch_logging_session=None,
             input_data=to_json_str(content, separators=(",", ":")),
-            activity_store={},
         )
         self._registry.children[child.execution_arn] = child
         child.start()

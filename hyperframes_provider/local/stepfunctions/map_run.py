@@ -6,6 +6,7 @@ import json
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -24,7 +25,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.job 
 _EXCEEDED = "The specified tolerated failure threshold was exceeded"
 _HALT_PAUSE = 0.02
 """Seconds."""
-_COUNTS = {"RUNNING": "running", "SUCCEEDED": "succeeded", "FAILED": "failed", "TIMED_OUT": "timed_out", "ABORTED": "aborted"}
+_COUNTS = {"RUNNING": "running", "SUCCEEDED": "succeeded", "FAILED": "failed", "TIMED_OUT": "timedOut", "ABORTED": "aborted"}
 
 
 class Child(Protocol):
@@ -100,19 +101,15 @@ class MapRun:
         """Stop the running children and start no more."""
         with self._lock:
             self._aborted = self._aborted or not self._failed
-            running = [child for child in self.children if child.status == "RUNNING"]
-        self._stop(running)
+        self._stop_children()
 
     def describe(self) -> dict[str, Any]:
         """Return DescribeMapRun's answer."""
-        counts = dict.fromkeys(("pending", *_COUNTS.values()), 0)
         with self._lock:
-            children = list(self.children)
-        for child in children:
-            counts[_COUNTS[child.status]] += 1
-        done = self._aborted or self._failed
-        wire = {"timedOut" if name == "timed_out" else name: count for name, count in counts.items()}
-        wire |= {"total": self._total, "resultsWritten": 0, "pending": 0 if done else self._total - len(children)}
+            counts, started = Counter(child.status for child in self.children), len(self.children)
+        waiting = 0 if self._aborted or self._failed else self._total - started
+        wire = {name: counts[status] for status, name in _COUNTS.items()}
+        wire |= {"pending": waiting, "total": self._total, "resultsWritten": 0}
         return {**self.record.describe(), "itemCounts": wire, "executionCounts": wire, "redriveCount": 0}
 
     def _work(self, parent: Parent) -> None:
@@ -140,13 +137,13 @@ class MapRun:
     def _fail(self) -> None:
         with self._lock:
             self._failed = True
-            running = [child for child in self.children if child.status == "RUNNING"]
-        self._stop(running)
+        self._stop_children()
 
-    def _stop(self, children: list[Child]) -> None:
-        now = datetime.now(UTC)
-        for child in children:
-            child.stop(now, None, None)
+    def _stop_children(self) -> None:
+        with self._lock:
+            running = [child for child in self.children if child.status == "RUNNING"]
+        for child in running:
+            child.stop(datetime.now(UTC), None, None)
 
 
 class MapRunFailedError(Exception):
