@@ -52,7 +52,7 @@ class Comparison:
         if sound.ours != sound.theirs:
             found.append("only ours has sound" if sound.ours else "only the reference has sound")
         elif sound.correlation < CORRELATION:
-            found.append(f"the correlation of the sound is {sound.correlation:.3f}, under {CORRELATION}")
+            found.append(f"the sound's correlation is {sound.correlation:.3f}, under {CORRELATION}")
         if abs(sound.lag) >= float(frame):
             found.append(f"the sound is {sound.lag * 1000:+.1f} ms off")
         return found
