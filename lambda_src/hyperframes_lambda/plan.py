@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 from hyperframes_lambda.browser import launch
 from hyperframes_lambda.composition import Declaration, check_variables, compile_project, declared, requested_captions, serve
@@ -26,6 +24,7 @@ from hyperframes_lambda.contract.media import AudioTrack, MediaSource, VideoClip
 from hyperframes_lambda.contract.plan import PROTOCOL, Build, Canvas, Manifest, PlanFile, PlannedChunk, Sample
 from hyperframes_lambda.contract.segments import Segment
 from hyperframes_lambda.contract.sizing import FrameCost, Machine, Sizing, Wishes, choose
+from hyperframes_lambda.drawing.page import page_spec
 from hyperframes_lambda.drawing.segments import segment_writer
 from hyperframes_lambda.machine.plan_folder import read_manifest, verified_files, write_blobs, write_manifest
 from hyperframes_lambda.machine.tools import Tools, find_tools
@@ -274,8 +273,8 @@ def _look(draft: Manifest, plan_dir: Path, tools: Tools, scratch: Path | None, r
         launch(tools.browser, scratch=scratch, reach=base_url) as browser,
     ):
         media = MediaSearch(tools.ffmpeg.path, base_url, files, remote, plan_dir)
-        options = {**page_options(draft), "remote": remote, "media": media.look_up, "ready_seconds": _NETWORK_SECONDS}
-        with browser.open(base_url + quote(draft.entry), **options) as page:
+        spec = replace(page_spec(base_url, draft.config, draft.canvas, remote, media.look_up), ready_seconds=_NETWORK_SECONDS)
+        with browser.open(spec) as page:
             total = total_frames(page.duration, draft.fps)
             found = media.found(page.media, page.duration)
             clips = video_clips(found)
@@ -311,17 +310,6 @@ def _encoding_seconds(draft: Manifest, drawn: Mapping[int, bytes], folder: Path,
                 writer.write(png)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / len(encoded)
-
-
-def page_options(manifest: Manifest) -> dict[str, Any]:
-    """How every page of a plan is opened, in Plan as in RenderChunk."""
-    return {
-        "variables": manifest.variables,
-        "width": manifest.canvas.width,
-        "height": manifest.canvas.height,
-        "scale": manifest.canvas.scale,
-        "transparent": manifest.format.spec.alpha,
-    }
 
 
 def sampled_frames(total: int) -> list[int]:
