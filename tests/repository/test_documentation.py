@@ -19,10 +19,14 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+def prose(page: Path) -> str:
+    """The text of a page without its blocks of code."""
+    return re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
 def links(page: Path) -> list[str]:
-    """Targets of the links and pictures of a page, code left out."""
-    prose = re.sub(r"^```.*?^```|`[^`\n]*`", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
-    return re.findall(r"\]\(([^)\s]+)\)", prose)
+    """Targets of the links and pictures of a page."""
+    return re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "", prose(page)))
 
 
 def anchors(page: Path) -> set[str]:
@@ -57,6 +61,14 @@ def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
         target = (page.parent / path).resolve() if path else page
         assert target.exists(), link
         assert not fragment or fragment in anchors(target), link
+
+
+@pytest.mark.parametrize("page", [ROOT / "CONTRIBUTING.md", *DOCS], ids=name_of)
+def test_every_file_that_a_page_names_exists(page: Path) -> None:
+    places = "hyperframes_provider|lambda_src|tests|cfn|docs|dags|scripts|constraints|benchmarks"
+
+    named = re.findall(rf"`(?:\./)?((?:{places})/[\w./-]+)[ `]", prose(page))
+    assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
