@@ -31,8 +31,11 @@ def config_fields() -> Iterator[list[str]]:
         value = next((kind for kind in field.get("anyOf", ()) if kind.get("type") != "null"), field)
         value = schema["$defs"][value["$ref"].rpartition("/")[2]] if "$ref" in value else value
         kind, accepted = _kind(value, schema["$defs"])
+        # The schema cannot express what these fields' validators accept.
         if name == "fps":
             kind, accepted = "number or string", rate_names(FRAME_RATES)
+        elif name in ("width", "height"):
+            accepted = f"even, {accepted}"
         default = field.get("default")
         yield [f"`{name}`", kind, accepted, "" if default is None else _code(default), field.get("description", "")]
 
@@ -108,7 +111,8 @@ def main() -> None:
 
 def _table(rows: Iterable[list[str]]) -> str:
     head, *body = rows
-    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in (head, ["---"] * len(head), *body))
+    lines = (" | ".join(" ".join(cell.split()).replace("|", r"\|") for cell in row) for row in (head, ["---"] * len(head), *body))
+    return "".join(f"| {line} |\n" for line in lines)
 
 
 def _kind(value: dict[str, Any], definitions: dict[str, Any]) -> tuple[str, str]:
