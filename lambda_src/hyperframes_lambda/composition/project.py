@@ -1,4 +1,4 @@
-"""`compile_project`: every file of a project as it is served."""
+"""Compilation of a project into the files that are served."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hyperframes_lambda.composition.source import SourcePage, read_page
 from hyperframes_lambda.contract.toolset import Tool
 
 OWN_PATHS = "__hyperframes/"
-"""URL prefix of the page scripts; a folder of that name in a project is hidden by it."""
+"""URL prefix of the page scripts. It hides a folder of that name in a project."""
 
 _VIRTUAL_TIME, _SOUND, _MEDIA, _RUNTIME, _SCOPE, _BRIDGE = (
     f"{OWN_PATHS}{name}.js" for name in ("virtual_time", "sound", "media", "runtime", "scope", "bridge")
@@ -34,12 +34,12 @@ def compile_project(
     fonts: Tool | None = None,
     find_family: FindFamily | None = None,
 ) -> dict[str, ServedFile]:
-    """Every file of `project_dir` by its URL path, pages with the page scripts, the entry page with the HyperFrames runtime as well.
+    """Return every file of `project_dir` by its URL path: pages with the page scripts, the entry page also with the HyperFrames runtime.
 
-    Pages may use the families of `fonts` (without: what `fonts.conf` has and what they bring) and those that `find_family` finds. The
-    result depends on the arguments alone, down to the byte. Hidden files are left out, and so is what a symbolic link would bring in from
-    outside. `INVALID_CONFIG` when there is no `entry`, `ASSET_UNAVAILABLE` for a sub-composition that cannot be found, `FONT_UNAVAILABLE`
-    for text that would be in a font that nobody chose.
+    Pages may use the families of `fonts` (without it: those of `fonts.conf` and their own) and those that `find_family` finds. The result
+    depends on the arguments alone, down to the byte. Hidden files are left out, and so are files outside the project that a symbolic link
+    points to. Raise `INVALID_CONFIG` when there is no `entry`, `ASSET_UNAVAILABLE` for a missing sub-composition, and `FONT_UNAVAILABLE`
+    for text without an available font.
     """
     pages = {path: read_page(project_dir, path) for path in _paths(project_dir) if is_html(path)}
     pages[entry] = read_page(project_dir, entry)
@@ -84,7 +84,7 @@ def _paths(project_dir: Path) -> Iterator[str]:
 
 
 def _texts(served: Mapping[str, ServedFile]) -> dict[str, str]:
-    """The files that may name a font: text, but for what is so large that it is data."""
+    """The files that may name a font: text, except files so large that they are data."""
     named = ("text/", "application/json", "image/svg+xml")
     return {
         path: file.read().decode(errors="replace")
@@ -94,7 +94,7 @@ def _texts(served: Mapping[str, ServedFile]) -> dict[str, str]:
 
 
 def _changed_style_sheets(served: Mapping[str, ServedFile], fonts: ProjectFonts) -> dict[str, ServedFile]:
-    """The style sheets that are not served as they are written; bytes that are no UTF-8 stay as they are."""
+    """The style sheets that change. Bytes that are not UTF-8 are kept."""
     changed = {}
     for path, file in served.items():
         if file.content_type.startswith("text/css"):
@@ -121,7 +121,7 @@ def _package_script(name: str) -> bytes:
 
 
 def _bridge() -> bytes:
-    """The parts of the bridge in one function scope: each is one constant there, and those further down use the ones above."""
+    """The parts of the bridge in one function scope, where each is a constant that later parts use."""
     parts = (_package_script(f"bridge/{part}.js") for part in _BRIDGE_PARTS)
     return b"".join([b'(() => {\n"use strict";\n', *parts, b"})();\n"])
 
@@ -131,6 +131,6 @@ def _script(content: bytes) -> ServedFile:
 
 
 def _seek_config(fps: Fraction) -> bytes:
-    """Tells the runtime the real rate; without it every seek is quantised to 30 frames a second."""
+    """Tell the runtime the frame rate: by default it quantises every seek to 30 frames a second."""
     config = {"mode": "preview-phase", "fps": float(fps), "fpsSource": "render-options", "owner": "runtime"}
     return f"window.__HF_EXPORT_RENDER_SEEK_CONFIG = {json.dumps(config)};\n".encode()

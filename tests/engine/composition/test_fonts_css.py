@@ -137,7 +137,7 @@ def test_the_error_names_the_nearest_family(name: str, nearest: str, fonts: Call
     with pytest.raises(RenderError) as caught:
         fonts(index_html=f"<p style='font-family:{name}'>", a_css="@font-face{font-family:'My Brand';src:url(x)}").stylesheet()
 
-    assert (caught.value.hint or "").endswith(f"or use one that is there: {nearest}")
+    assert (caught.value.hint or "").endswith(f"or use an available one: {nearest}")
 
 
 @pytest.mark.parametrize(
