@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from importlib import resources
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from hyperframes_lambda.composition.files import ServedFile, content_type, is_html
 from hyperframes_lambda.composition.flatten import flatten_project
 from hyperframes_lambda.composition.fonts import CANVAS_SCRIPT, STYLESHEET, STYLESHEET_LINK, TEXT_RENDERING, FindFamily, ProjectFonts
 from hyperframes_lambda.composition.html import tokenize
 from hyperframes_lambda.composition.rewrite import insert_into_frames, insert_scripts, script_tag
-from hyperframes_lambda.composition.source import SourcePage, read_page
+from hyperframes_lambda.composition.source import SourcePage, files_of, read_page
 from hyperframes_lambda.contract.toolset import Tool
 
 OWN_PATHS = "__hyperframes/"
 """URL prefix of the page scripts. It hides a folder of that name in a project."""
 
-_VIRTUAL_TIME, _SOUND, _MEDIA, _RUNTIME, _SCOPE, _BRIDGE = (
-    f"{OWN_PATHS}{name}.js" for name in ("virtual_time", "sound", "media", "runtime", "scope", "bridge")
-)
+_BRIDGE_PARTS = ("timing", "views", "animations", "layers", "player", "media", "engine")
+
+_LARGEST_TEXT = 4 << 20
 
 
 def compile_project(
@@ -37,17 +37,17 @@ def compile_project(
     """Return every file of `project_dir` by its URL path: pages with the page scripts, the entry page also with the HyperFrames runtime.
 
     Pages may use the families of `fonts` (without it: those of `fonts.conf` and their own) and those that `find_family` finds. The result
-    depends on the arguments alone, down to the byte. Hidden files are left out, and so are files outside the project that a symbolic link
-    points to. Raise `INVALID_CONFIG` when there is no `entry`, `ASSET_UNAVAILABLE` for a missing sub-composition, and `FONT_UNAVAILABLE`
-    for text without an available font.
+    depends on the arguments alone, down to the byte. Raise `INVALID_CONFIG` when there is no `entry` and for files that `files_of` refuses,
+    `ASSET_UNAVAILABLE` for a missing sub-composition, and `FONT_UNAVAILABLE` for text without an available font.
     """
-    pages = {path: read_page(project_dir, path) for path in _paths(project_dir) if is_html(path)}
+    files = files_of(project_dir)
+    pages = {path: read_page(project_dir, path) for path in files if is_html(path)}
     pages[entry] = read_page(project_dir, entry)
     pages = flatten_project(pages, entry, exists=lambda path: (project_dir / path).is_file())
     served: dict[str, ServedFile] = {}
-    for path in _paths(project_dir):
+    for path, file in files.items():
         if path not in pages and not path.startswith(OWN_PATHS):
-            served[path] = ServedFile(content_type(path), path=project_dir / path)
+            served[path] = ServedFile(content_type(path), path=file)
     head = ""
     if fonts is not None:
         known = ProjectFonts(fonts, {path: page.text for path, page in pages.items()} | _texts(served))
@@ -60,27 +60,10 @@ def compile_project(
             served[CANVAS_SCRIPT] = _script(script.encode())
         served[STYLESHEET] = ServedFile(content_type(STYLESHEET), content=known.stylesheet(find_family).encode())
     served |= {path: _page(page, is_entry=path == entry, fonts=head) for path, page in pages.items()}
-    served |= {
-        _VIRTUAL_TIME: _script(_package_script("virtual_time.js")),
-        _SOUND: _script(_package_script("sound.js")),
-        _MEDIA: _script(_package_script("media.js")),
-        _SCOPE: _script(_package_script("scope.js")),
-        _RUNTIME: _script(runtime_js),
-        _BRIDGE: _script(_seek_config(fps) + _bridge()),
-    }
+    scripts = {name: _package_script(name) for name in ("virtual_time", "sound", "media", "scope")}
+    scripts |= {"runtime": runtime_js, "bridge": _seek_config(fps) + _bridge()}
+    served |= {f"{OWN_PATHS}{name}.js": _script(content) for name, content in scripts.items()}
     return dict(sorted(served.items()))
-
-
-_BRIDGE_PARTS = ("timing", "views", "animations", "layers", "player", "media", "engine")
-_LARGEST_TEXT = 4 << 20
-
-
-def _paths(project_dir: Path) -> Iterator[str]:
-    root = project_dir.resolve()
-    for file in sorted(project_dir.rglob("*")):
-        path = PurePosixPath(file.relative_to(project_dir))
-        if file.is_file() and not any(part.startswith(".") for part in path.parts) and file.resolve().is_relative_to(root):
-            yield str(path)
 
 
 def _texts(served: Mapping[str, ServedFile]) -> dict[str, str]:
@@ -106,23 +89,27 @@ def _changed_style_sheets(served: Mapping[str, ServedFile], fonts: ProjectFonts)
 
 
 def _page(page: SourcePage, *, is_entry: bool, fonts: str) -> ServedFile:
-    head = script_tag(f"/{_VIRTUAL_TIME}") + script_tag(f"/{_SOUND}") + script_tag(f"/{_MEDIA}")
+    head = _own_tags("virtual_time", "sound", "media")
     framed = insert_into_frames(tokenize(page.text), head + fonts)
     if is_entry:
-        head += script_tag(f"/{_SCOPE}") + script_tag(f"/{_RUNTIME}") + TEXT_RENDERING
+        head += _own_tags("scope", "runtime") + TEXT_RENDERING
     head += fonts
-    text = insert_scripts(tokenize(framed), head=head, body=script_tag(f"/{_BRIDGE}") if is_entry else "")
+    text = insert_scripts(tokenize(framed), head=head, body=_own_tags("bridge") if is_entry else "")
     charset = "" if page.encoding == "latin-1" else "; charset=utf-8"
     return ServedFile(content_type(page.path) + charset, content=page.encode(text))
 
 
+def _own_tags(*names: str) -> str:
+    return "".join(script_tag(f"/{OWN_PATHS}{name}.js") for name in names)
+
+
 def _package_script(name: str) -> bytes:
-    return resources.files("hyperframes_lambda.composition").joinpath("scripts", name).read_bytes()
+    return resources.files("hyperframes_lambda.composition").joinpath("scripts", f"{name}.js").read_bytes()
 
 
 def _bridge() -> bytes:
     """The parts of the bridge in one function scope, where each is a constant that later parts use."""
-    parts = (_package_script(f"bridge/{part}.js") for part in _BRIDGE_PARTS)
+    parts = (_package_script(f"bridge/{part}") for part in _BRIDGE_PARTS)
     return b"".join([b'(() => {\n"use strict";\n', *parts, b"})();\n"])
 
 

@@ -24,8 +24,8 @@ def serve(
     """Serve `files` (URL path without the leading slash → file on disk and media type) on 127.0.0.1; yield the base URL with its slash.
 
     Paths are looked up, never joined, so a request cannot leave the mapping; anything else is 404. `pictures` are PNGs by URL path. They
-    may change while the server runs. A `<video>` or `<audio>` gets a 404: ffmpeg reads its file, and loading it in the browser would only cost
-    time and connections. `asked` collects the paths of the files that were sent.
+    may change while the server runs. A `<video>` or `<audio>` gets a 404: ffmpeg reads its file, and loading it in the browser would only
+    cost time and connections. `asked` collects the paths of the files that were sent.
     """
     server = _Server(("127.0.0.1", 0), _Handler)
     server.files = files

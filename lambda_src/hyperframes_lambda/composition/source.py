@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import posixpath
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
+from hyperframes_lambda.contract.project_files import ProjectFileError, project_files
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,14 @@ class SourcePage:
         return text.encode(self.encoding)
 
 
+def files_of(project_dir: Path) -> dict[str, Path]:
+    """Return the project's files by their paths below it, in order; `INVALID_CONFIG` for a file or link that a project cannot contain."""
+    try:
+        return dict(project_files(project_dir))
+    except ProjectFileError as error:
+        raise RenderError(ErrorCode.INVALID_CONFIG, str(error), hint=error.hint) from error
+
+
 def read_page(project_dir: Path, path: str) -> SourcePage:
     """Read the page `path`. Raise `INVALID_CONFIG` when the project has no such page.
 
@@ -30,7 +39,7 @@ def read_page(project_dir: Path, path: str) -> SourcePage:
     """
     file = project_dir / path
     if not file.is_file():
-        pages = ", ".join(sorted(str(PurePosixPath(found.relative_to(project_dir))) for found in project_dir.rglob("*.html"))[:8])
+        pages = ", ".join([path for path in files_of(project_dir) if path.endswith(".html")][:8])
         raise RenderError(
             ErrorCode.INVALID_CONFIG,
             f"config.entryFile: the project has no {path!r}",

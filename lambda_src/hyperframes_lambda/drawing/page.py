@@ -106,7 +106,7 @@ def planned_browser(
     With a folder `probe_in` to work in, the pages note what `check` wants to know. Raises `PLAN_ARTIFACT_DIGEST_MISMATCH` and whatever
     launching raises.
     """
-    files = verified_files(plan_dir, manifest, needed)
+    files = verified_files(plan_dir, manifest.files, needed)
     served = with_probe(files, probe_in) if probe_in else files
     pictures: dict[str, bytes] = {}
     with (
