@@ -21,7 +21,7 @@ from __future__ import annotations
 from hyperframes_lambda.browser.driver import kept_driver, release_driver
 from hyperframes_lambda.browser.launch import BrowserSession, launch
 from hyperframes_lambda.browser.page import CompositionPage
-from hyperframes_lambda.browser.report import FailedRequest, PageReport
+from hyperframes_lambda.browser.report import PageReport
 from hyperframes_lambda.browser.spec import PageSpec
 
-__all__ = ["BrowserSession", "CompositionPage", "FailedRequest", "PageReport", "PageSpec", "kept_driver", "launch", "release_driver"]
+__all__ = ["BrowserSession", "CompositionPage", "PageReport", "PageSpec", "kept_driver", "launch", "release_driver"]

@@ -1,4 +1,4 @@
-"""The `<video>` and `<audio>` elements of an open composition, as media.js finds them: what each plays, and when.
+"""The `<video>` and `<audio>` elements of an open composition, as scripts/bridge/media.js lists them: source, time and sound of each.
 
 `media.probe` reads the files; `planning` draws the conclusions.
 """

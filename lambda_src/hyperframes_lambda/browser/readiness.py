@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Protocol
 
 from hyperframes_lambda.browser.media_elements import MediaReference
@@ -93,7 +94,7 @@ def wait_until_ready(page: Asked, reporter: Reporter, seconds: float) -> float:
                 page.nudge()
             if not state.loaded or reporter.loading:
                 quiet_since = None
-            elif quiet_since is None or before is None or _progress(before, state):
+            elif quiet_since is None or before is None or _progress(before) != _progress(state):
                 quiet_since = now
             before = state
             if state.complete and not reporter.loading and state.duration > 0 and _patience(state, report) == _PATIENCE_SECONDS:
@@ -165,14 +166,8 @@ def _number(text: str) -> float:
         return math.nan
 
 
-def _progress(before: State, state: State) -> bool:
-    return (before.missing, before.settled, before.pending_images, before.seekable, before.registered) != (
-        state.missing,
-        state.settled,
-        state.pending_images,
-        state.seekable,
-        state.registered,
-    )
+_progress = attrgetter("missing", "settled", "pending_images", "seekable", "registered")
+"""The part of a state that changes while a page makes progress."""
 
 
 def _refuse_unrenderable(report: PageReport) -> None:

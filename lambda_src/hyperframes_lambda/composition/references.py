@@ -38,7 +38,7 @@ class References:
         return next((candidate for candidate in candidates if self.exists(candidate)), None)
 
     def rebase(self, path: str, *, beside_first: bool = False) -> Rebase:
-        """Return a function that counts references of `path` from the project's root. It leaves those alone that name no file."""
+        """Return a function that makes references of `path` count from the project's root, except those that name no file."""
 
         def rebase(reference: str) -> str:
             found = self.path(reference, path, beside_first=beside_first)

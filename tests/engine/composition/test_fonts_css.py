@@ -1,4 +1,4 @@
-"""What style sheets say about font families, and the bundled family in front of a generic one. No browser."""
+"""Font families in style sheets, and the bundled family before a generic one. Without a browser."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CATALOGUE = FontCatalogue(
 
 @pytest.fixture
 def fonts(tmp_path: Path) -> Callable[..., ProjectFonts]:
-    """A project of pages and style sheets; the keyword's underscore is the dot of the file's name."""
+    """Build a project of pages and style sheets. The underscore of a keyword stands for the dot of the file name."""
     catalogue = tmp_path / "fonts.json"
     catalogue.write_text(_CATALOGUE.model_dump_json())
     (tmp_path / "Inter.woff2").write_bytes(b"inter")
