@@ -1,6 +1,6 @@
-"""`python -m hyperframes_lambda.authoring VERB PROJECT --config JSON`: one JSON document on stdout, for the provider's command line.
+"""`python -m hyperframes_lambda.authoring VERB PROJECT --config JSON`: print one JSON document for the provider's command line.
 
-Exit code 0 with the verb's answer, 1 with a `Failure`.
+The exit code is 0 with the verb's answer, 1 with a `Failure`.
 """
 
 from __future__ import annotations
