@@ -67,11 +67,12 @@ def compile_project(
         _MEDIA: _script(_package_script("media.js")),
         _SCOPE: _script(_package_script("scope.js")),
         _RUNTIME: _script(runtime_js),
-        _BRIDGE: _script(_seek_config(fps) + _package_script("bridge.js")),
+        _BRIDGE: _script(_seek_config(fps) + _bridge()),
     }
     return dict(sorted(served.items()))
 
 
+_BRIDGE_PARTS = ("timing", "views", "animations", "layers", "player", "media", "engine")
 _LARGEST_TEXT = 4 << 20
 
 
@@ -110,6 +111,12 @@ def _page(page: SourcePage, *, is_entry: bool, fonts: str) -> ServedFile:
 
 def _package_script(name: str) -> bytes:
     return resources.files("hyperframes_lambda.composition").joinpath("scripts", name).read_bytes()
+
+
+def _bridge() -> bytes:
+    """The parts of the bridge in one function scope: each is one constant there, and those further down use the ones above."""
+    parts = (_package_script(f"bridge/{part}.js") for part in _BRIDGE_PARTS)
+    return b"".join([b'(() => {\n"use strict";\n', *parts, b"})();\n"])
 
 
 def _script(content: bytes) -> ServedFile:
