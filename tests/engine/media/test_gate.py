@@ -88,8 +88,6 @@ def test_every_codec_passes_the_gate_and_a_swap_does_not(tmp_path: Path, ffmpeg_
     silent = made.manifest.model_copy(update={"audio": []})
     message = refusal(lambda: made.check(swapped, exact=True, manifest=silent, mix=None))
     assert "the packet of frame 16 (0.667 s, first of chunk 2) is in the place of frame 8" in message
-        lambda: made.check(swapped, exact=True, manifest=silent, mix=None)
-    )
     message = refusal(lambda: made.check(swapped, manifest=silent, mix=None))
     assert "frames 8-15 (0.333-0.625 s, first of chunk 1): shows the picture captured for frames 16-23" in message
     assert "frames 16-23 (0.667-0.958 s, first of chunk 2): shows the picture captured for frames 8-15" in message
@@ -101,12 +99,10 @@ def test_a_gif_passes_and_one_in_the_wrong_order_does_not(tmp_path: Path, ffmpeg
     assert report["DecodedFrames"] == FRAMES
     assert report["LargestDifference"] < report["ToleratedDifference"] == 24
 
+    swapped = tmp_path / "swapped.gif"
+    make_gif(ffmpeg_path, [made.segments[0], made.segments[2], made.segments[1]], swapped, fps=FPS, loop=0)
     message = refusal(lambda: made.check(swapped))
     assert "frames 8-15 (0.333-0.625 s, first of chunk 1): shows the picture captured for frames 16-23" in message
-    make_gif(ffmpeg_path, [made.segments[0], made.segments[2], made.segments[1]], swapped, fps=FPS, loop=0)
-    assert "frames 8-15 (0.333-0.625 s, first of chunk 1): shows the picture captured for frames 16-23" in refusal(
-        lambda: made.check(swapped)
-    )
 
 
 def test_transparency_that_gets_lost_is_noticed(tmp_path: Path, ffmpeg_path: Path) -> None:
@@ -161,14 +157,12 @@ def test_encoding_anew_without_tampering_is_no_fault(healthy: Render, tmp_path: 
 
 def test_packets_tell_apart_what_the_eye_cannot(tmp_path: Path, ffmpeg_path: Path) -> None:
     made = render(ffmpeg_path, tmp_path, RenderConfig(quality=Quality.STANDARD), still=True)
-    message = refusal(lambda: made.check(swapped, exact=True))
-    assert "the packet of frame 8 (0.333 s, first of chunk 1) is in the place of frame 0 (0.000 s)" in message
+    made.check(exact=True)
     swapped = tmp_path / "swapped.mp4"
     concatenate(ffmpeg_path, [made.segments[1], made.segments[0], made.segments[2]], swapped, fps=FPS)
     made.check(swapped)
-    assert "the packet of frame 8 (0.333 s, first of chunk 1) is in the place of frame 0 (0.000 s)" in refusal(
-        lambda: made.check(swapped, exact=True)
-    )
+    message = refusal(lambda: made.check(swapped, exact=True))
+    assert "the packet of frame 8 (0.333 s, first of chunk 1) is in the place of frame 0 (0.000 s)" in message
 
 
 def test_assemble_holds_segments_to_their_records_and_keeps_what_was_there(tmp_path: Path, ffmpeg_path: Path) -> None:
