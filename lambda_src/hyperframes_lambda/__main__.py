@@ -22,7 +22,7 @@ from hyperframes_lambda.contract.segments import on_grid, runs
 from hyperframes_lambda.drawing.job import Events, FinishedSegment, Job
 from hyperframes_lambda.drawing.workers import draw_in_workers
 from hyperframes_lambda.machine.tools import find_tools
-from hyperframes_lambda.machine.workspace import as_disk_full, workspace
+from hyperframes_lambda.machine.workspace import workspace
 from hyperframes_lambda.plan import plan
 
 EXIT_DONE, EXIT_FAILED, EXIT_WRONG_REQUEST, EXIT_INTERRUPTED = 0, 1, 2, 130
@@ -39,13 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         config = _config(options)
         with workspace() as work:
-            try:
-                _render(options, config, work)
-            except (RenderError, OSError) as error:
-                full = as_disk_full(error, work)
-                if full is not None:
-                    raise full from error
-                raise
+            _render(options, config, work)
     except RenderError as error:
         print(f"{error.code}: {error}", file=sys.stderr)
         return EXIT_WRONG_REQUEST if error.code in _WRONG_REQUEST else EXIT_FAILED

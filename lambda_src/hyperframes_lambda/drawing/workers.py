@@ -17,13 +17,14 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError, named_error
 from hyperframes_lambda.contract.segments import Segment
 from hyperframes_lambda.drawing.job import Effort, Events, FinishedSegment, Job
 from hyperframes_lambda.drawing.worker import read_segment
 from hyperframes_lambda.machine.redaction import redactor
+from hyperframes_lambda.media.process import pipe_of
 
 _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 2.0
@@ -159,15 +160,15 @@ class _Worker:
     def say(self, message: dict[str, Any]) -> None:
         """Send a line. A worker that is gone is noticed elsewhere, by the end of its reports."""
         try:
-            _pipe(self._process.stdin).write(json.dumps(message).encode() + b"\n")
-            _pipe(self._process.stdin).flush()
+            pipe_of(self._process.stdin).write(json.dumps(message).encode() + b"\n")
+            pipe_of(self._process.stdin).flush()
         except (BrokenPipeError, ValueError):
             return
 
     def dismiss(self) -> None:
         """End the worker, at once if it is busy, by closing its input."""
         try:
-            _pipe(self._process.stdin).close()
+            pipe_of(self._process.stdin).close()
         except BrokenPipeError:
             return
 
@@ -198,7 +199,7 @@ class _Worker:
 
     def _read_reports(self) -> None:
         try:
-            with _pipe(self._process.stdout) as stdout:
+            with pipe_of(self._process.stdout) as stdout:
                 for line in stdout:
                     self._reports.put((self, json.loads(line)))
         except ValueError as error:
@@ -207,14 +208,8 @@ class _Worker:
             self._reports.put((self, None))
 
     def _read_errors(self) -> None:
-        with _pipe(self._process.stderr) as stderr:
+        with pipe_of(self._process.stderr) as stderr:
             for line in stderr:
                 text = redactor.text(line.decode("utf-8", "replace").rstrip())
                 self._said.append(text)
                 sys.stderr.write(f"{text}\n")
-
-
-def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
-    if stream is None:
-        raise ValueError("the process was started without this pipe")
-    return stream

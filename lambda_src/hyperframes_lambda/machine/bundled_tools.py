@@ -16,7 +16,7 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -150,15 +150,11 @@ def _unpack_all(bundle: Bundle, folder: Path, staged: Path) -> None:
             for step in started:
                 step.result()
         except BaseException:
-            _cancel(started)
+            for step in started:
+                step.cancel()
             raise
     for payload in bundle.payloads:
         _check_files(payload, staged)
-
-
-def _cancel(started: list[Future[None]]) -> None:
-    for step in started:
-        step.cancel()
 
 
 def _steps(payload: Payload, source: Path, staged: Path) -> Iterator[Callable[[], None]]:

@@ -34,19 +34,20 @@ _DIES_OF_A_FULL_DISK = {
 def workspace() -> Iterator[Path]:
     """Provide a new folder below the temporary folder and remove it on leaving; first remove those of killed invocations.
 
-    A folder is locked while in use, so that processes can share the temporary folder.
+    A folder is locked while in use, so that processes can share the temporary folder. An error that a full disk caused becomes `DISK_FULL`.
     """
     parent = Path(tempfile.gettempdir())
     _remove_abandoned(parent)
     with ExitStack() as stack:
+        folder = parent
         try:
             folder = _locked_folder(stack)
-        except OSError as error:
-            full = as_disk_full(error, parent)
+            yield folder
+        except Exception as error:
+            full = as_disk_full(error, folder)
             if full is not None:
                 raise full from error
             raise
-        yield folder
 
 
 def _locked_folder(stack: ExitStack) -> Path:

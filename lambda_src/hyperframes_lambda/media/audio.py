@@ -23,7 +23,7 @@ from hyperframes_lambda.contract.plan import Manifest
 from hyperframes_lambda.media.audio_gain import MIX_RATE, gain_blocks
 from hyperframes_lambda.media.audio_source import BOTH_SIDES, SAMPLE_BYTES, DecodedSource, decode
 from hyperframes_lambda.media.audio_tempo import Part, parts_of, tempo_stages
-from hyperframes_lambda.media.process import close_quietly, compile_command, run, running
+from hyperframes_lambda.media.process import close_quietly, compile_command, pipe_of, run, running
 
 TRUE_PEAK_CEILING = -1.0
 """Highest true peak of the mix, in dBTP. A louder mix is lowered as a whole by one constant, so it is never clipped or compressed."""
@@ -100,11 +100,11 @@ def _play(ffmpeg_path: Path, part: Part, source: DecodedSource, lane: Path, gain
     with lane.open("r+b", buffering=0) as samples:
         samples.seek(part.first * SAMPLE_BYTES)
         with running(command, purpose=f"playing {part.track.element}", feed=True, into=samples) as player:
-            if player.process.stdin is not None:
-                # ffmpeg may finish before it has read all of the look-ahead.
-                with suppress(BrokenPipeError):
-                    source.write(cut, player.process.stdin)
-                close_quietly(player.process.stdin)
+            stdin = pipe_of(player.process.stdin)
+            # ffmpeg may finish before it has read all of the look-ahead.
+            with suppress(BrokenPipeError):
+                source.write(cut, stdin)
+            close_quietly(stdin)
             player.wait()
 
 

@@ -18,7 +18,7 @@ from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.formats import VideoCodec
 from hyperframes_lambda.media import png as png_format
 from hyperframes_lambda.media.codecs import CODECS, Codec, GopControl
-from hyperframes_lambda.media.process import RunningFfmpeg, close_quietly, compile_command
+from hyperframes_lambda.media.process import RunningFfmpeg, close_quietly, compile_command, pipe_of
 from hyperframes_lambda.media.thumbnails import read_thumbnails, reduced
 
 
@@ -98,10 +98,7 @@ class SegmentEncoder:
     def open(self) -> None:
         """Start ffmpeg."""
         self._ffmpeg = RunningFfmpeg(self._command, purpose=f"encoding {self._out.name}", feed=True)
-        stdin = self._ffmpeg.process.stdin
-        if stdin is None:
-            raise ValueError("ffmpeg was started without a pipe to feed it")
-        self._writer = threading.Thread(target=self._feed, args=(stdin,), name="ffmpeg-feed", daemon=True)
+        self._writer = threading.Thread(target=self._feed, args=(pipe_of(self._ffmpeg.process.stdin),), name="ffmpeg-feed", daemon=True)
         self._writer.start()
 
     def write(self, png: bytes) -> None:

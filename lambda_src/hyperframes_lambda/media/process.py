@@ -87,7 +87,7 @@ class RunningFfmpeg:
         self._reader.join()
 
     def _read_log(self) -> None:
-        stderr = _pipe(self.process.stderr)
+        stderr = pipe_of(self.process.stderr)
         with stderr:
             for line in stderr:
                 text = _ADDRESS.sub("", line.decode("utf-8", "replace")).rstrip()
@@ -114,7 +114,7 @@ def run(command: Sequence[str], *, purpose: str, on_line: Callable[[str], None] 
     """Run ffmpeg to its end and return the last lines of its log; `on_line` receives each line of its standard output."""
     with running(command, purpose=purpose, listen=on_line is not None) as ffmpeg:
         if on_line is not None:
-            for line in _pipe(ffmpeg.process.stdout):
+            for line in pipe_of(ffmpeg.process.stdout):
                 on_line(line.decode("utf-8", "replace").rstrip("\n"))
         return ffmpeg.wait()
 
@@ -147,7 +147,8 @@ def close_quietly(stream: IO[bytes]) -> None:
         return
 
 
-def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
+def pipe_of(stream: IO[bytes] | None) -> IO[bytes]:
+    """Return a pipe of a process; `ValueError` when the process was started without it."""
     if stream is None:
         raise ValueError("the process was started without this pipe")
     return stream

@@ -18,7 +18,7 @@ import ffmpeg  # type: ignore[import-untyped]  # ffmpeg-python ships no type inf
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.media import VideoStream
 from hyperframes_lambda.media.probe import before_zero
-from hyperframes_lambda.media.process import RunningFfmpeg, compile_command, running
+from hyperframes_lambda.media.process import RunningFfmpeg, compile_command, pipe_of, running
 from hyperframes_lambda.media.stored_png import stored_png
 from hyperframes_lambda.media.time_map import exact
 
@@ -87,8 +87,7 @@ class SourceStream:
         try:
             with running(self._command, purpose=f"reading {self._source.name}", listen=True) as process:
                 self._process = process
-                if process.process.stdout is not None:
-                    self._pass_on(process.process.stdout, process)
+                self._pass_on(pipe_of(process.process.stdout), process)
         except (RenderError, OSError, MemoryError) as error:
             # `frame` raises it again.
             if not self._closing.is_set():

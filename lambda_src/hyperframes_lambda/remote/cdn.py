@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
+
+from hyperframes_lambda.remote.packages import Package
 
 
 class Entry(StrEnum):
@@ -31,16 +32,6 @@ class PackageFile:
     path: str
     entry: Entry = Entry.NONE
     folders: tuple[str, ...] = ()
-
-
-class Files(Protocol):
-    """The content of a package, as far as finding a file requires."""
-
-    def __contains__(self, path: str) -> bool:
-        """Whether the package has the file."""
-
-    def json(self, path: str) -> dict[str, Any]:
-        """Return the JSON object in a file."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +148,7 @@ MODULE_HINT = (
 )
 
 
-def find(file: PackageFile, package: Files) -> str | None:
+def find(file: PackageFile, package: Package) -> str | None:
     """Return the path of `file` within `package`; None when the package lacks it."""
     if not file.path:
         return _entry(file.entry, package)
@@ -201,7 +192,7 @@ def _library(path: str) -> PackageFile | None:
     return PackageFile(library.package, f"0.{revision[1]}.0" if revision else version, file, folders=library.folders)
 
 
-def _entry(entry: Entry, package: Files) -> str | None:
+def _entry(entry: Entry, package: Package) -> str | None:
     manifest = package.json("package.json")
     fields = ("jsdelivr", "browser", "main") if entry is Entry.JSDELIVR else ("unpkg", "browser", "main")
     for field in fields:
@@ -212,6 +203,6 @@ def _entry(entry: Entry, package: Files) -> str | None:
     return _existing("index.js", package)
 
 
-def _existing(path: str, package: Files) -> str | None:
+def _existing(path: str, package: Package) -> str | None:
     plain = posixpath.normpath(path).lstrip("/")
     return next((tried for tried in (plain, f"{plain}.js", f"{plain}/index.js") if tried in package), None)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
 
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
+from hyperframes_lambda.remote.cdn import PackageFile
+from hyperframes_lambda.remote.packages import Package, Registry
 
 SHEETS = "fonts.googleapis.com"
 FILES = "https://fonts.gstatic.com/s/fontsource/"
@@ -70,36 +72,6 @@ class Sheet:
     icons: bool
 
 
-class FontPackage(Protocol):
-    """A package of `@fontsource` or `@fontsource-variable`."""
-
-    @property
-    def spec(self) -> str:
-        """`name@version`."""
-
-    def __contains__(self, path: str) -> bool:
-        """Whether the package has the file."""
-
-    def json(self, path: str) -> dict[str, Any]:
-        """Return the JSON object in a file."""
-
-
-class Packages(Protocol):
-    """A source of packages."""
-
-    def package(self, name: str, version: str) -> FontPackage:
-        """Return a package; `ASSET_UNAVAILABLE` when it does not exist."""
-
-
-@dataclass(frozen=True)
-class FontFile:
-    """A font file, as its address in a sheet identifies it."""
-
-    package: str
-    version: str
-    path: str
-
-
 def sheet_of(url: str) -> Sheet | None:
     """Return the request in a style sheet's address; None for any other address, and for one that cannot be parsed."""
     parts = urlsplit(url)
@@ -112,7 +84,7 @@ def sheet_of(url: str) -> Sheet | None:
     return Sheet(families, display if display.isalpha() else "auto", icons) if families else None
 
 
-def write_sheet(sheet: Sheet, packages: Packages) -> str:
+def write_sheet(sheet: Sheet, packages: Registry) -> str:
     """Return the CSS of the sheet; `FONT_UNAVAILABLE` names a family or face without a package."""
     pieces = [rule for family in sheet.families for face in family.faces for rule in _rules(family, face, sheet.display, packages)]
     if sheet.icons:
@@ -120,16 +92,16 @@ def write_sheet(sheet: Sheet, packages: Packages) -> str:
     return "".join(pieces)
 
 
-def font_file(url: str) -> FontFile | None:
+def font_file(url: str) -> PackageFile | None:
     """Return the font file behind an address in a sheet written here; None for any other address."""
     if not url.startswith(FILES):
         return None
     scope, package, *path = url.removeprefix(FILES).split("/")
     name, _, version = package.partition("@")
-    return FontFile(f"@{scope}/{name}", version, "/".join(path))
+    return PackageFile(f"@{scope}/{name}", version, "/".join(path))
 
 
-def _rules(family: Family, face: Face, display: str, packages: Packages) -> Iterator[str]:
+def _rules(family: Family, face: Face, display: str, packages: Registry) -> Iterator[str]:
     package = _package(family, face, packages)
     metadata = package.json("metadata.json")
     style = "italic" if face.italic else "normal"
@@ -150,7 +122,7 @@ def _rules(family: Family, face: Face, display: str, packages: Packages) -> Iter
         )
 
 
-def _package(family: Family, face: Face, packages: Packages) -> FontPackage:
+def _package(family: Family, face: Face, packages: Registry) -> Package:
     scope = "@fontsource-variable" if face.variable else "@fontsource"
     try:
         return packages.package(f"{scope}/{family.id}", "latest")
@@ -165,7 +137,7 @@ def _package(family: Family, face: Face, packages: Packages) -> FontPackage:
         ) from error
 
 
-def _variant(family: Family, face: Face, package: FontPackage, metadata: dict[str, Any]) -> str:
+def _variant(family: Family, face: Face, package: Package, metadata: dict[str, Any]) -> str:
     """Return the kind of files that has the face's axes: a single axis beside the weight, the standard axes, or all of them."""
     axes = sorted(face.axes)
     known = metadata.get("variable")

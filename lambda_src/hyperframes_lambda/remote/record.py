@@ -143,7 +143,7 @@ class Recorder:
         file = google_fonts.font_file(url)
         if file is not None and self._registry is not None:
             try:
-                return self._packaged(self._registry.package(file.package, file.version), file.path)
+                return self._packaged(self._registry.package(file.name, file.version), file.path)
             except RenderError as error:
                 raise RenderError(error.code, f"{url}: {error.message}", hint=error.hint) from error
         sent = {name: value for name, value in headers.items() if name.lower() in _SENT_HEADERS}
