@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from hyperframes_lambda.contract.bundle import BUNDLE_FOLDER, BUNDLE_NAME, Bundle
+from hyperframes_lambda.contract.toolset import cache_home
 from hyperframes_provider.bundle import sbom
 from hyperframes_provider.bundle.checks import check_glibc, check_parts, check_sizes
 from hyperframes_provider.bundle.elf import Version, is_elf, needed_glibc
@@ -24,7 +25,6 @@ from hyperframes_provider.bundle.wheels import FETCHING, Wheel, fetch_wheels, wh
 from hyperframes_provider.client.aws.zips import Entry, write_zip
 from hyperframes_provider.client.stack.slim_zip import engine_entries
 from hyperframes_provider.toolset.errors import ToolsetError
-from hyperframes_provider.toolset.paths import cache_home
 from hyperframes_provider.toolset.report import SetupReporter
 from hyperframes_provider.toolset.setup import ensure_parts
 

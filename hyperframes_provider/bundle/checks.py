@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from hyperframes_provider.bundle.elf import Version
 from hyperframes_provider.bundle.errors import BundleError, BundleTooLarge, GlibcTooNew
 from hyperframes_provider.client.aws.zips import Entry
-from hyperframes_provider.toolset.parts import InstalledPart
+from hyperframes_provider.toolset.installed import InstalledPart
 
 RUNTIME_GLIBC: Version = (2, 34)
 """Of Amazon Linux 2023, which the Python 3.13 runtime is made of."""

@@ -7,11 +7,11 @@ import zlib
 from importlib.resources import files
 from pathlib import Path
 
+from hyperframes_lambda.contract.toolset import cache_home
 from hyperframes_provider.bundle.build import build_bundle, locked
 from hyperframes_provider.bundle.tools import BUNDLED_PARTS
 from hyperframes_provider.bundle.wheels import lock_text
 from hyperframes_provider.client.stack.slim_zip import engine_entries
-from hyperframes_provider.toolset.paths import cache_home
 from hyperframes_provider.toolset.report import SetupReporter
 
 _KEPT = 2

@@ -25,7 +25,7 @@ from hyperframes_provider.bundle.elf import is_elf, needed_glibc, without_symbol
 from hyperframes_provider.bundle.errors import BundleError
 from hyperframes_provider.client.aws.archives import tarfile
 from hyperframes_provider.toolset.fetch import INSTALL
-from hyperframes_provider.toolset.parts import InstalledPart
+from hyperframes_provider.toolset.installed import InstalledPart
 
 _RECIPE = 1
 """Raised whenever the same input is packed otherwise than before."""

@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import quote
 
 from hyperframes_provider.bundle.wheels import Wheel
-from hyperframes_provider.toolset.parts import InstalledPart
-from hyperframes_provider.toolset.pins import Registry, Role
+from hyperframes_provider.toolset.installed import InstalledPart
+from hyperframes_provider.toolset.part import Registry, Role
 
 SBOM = "sbom.cdx.json"
 

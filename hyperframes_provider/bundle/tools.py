@@ -17,8 +17,9 @@ from hyperframes_lambda.contract.toolset import Browser, ChromeSource, Tool, Too
 from hyperframes_provider.bundle.payloads import PackedPayload, Source
 from hyperframes_provider.client.aws.zips import Entry
 from hyperframes_provider.toolset.fonts import font_catalogue, fonts_conf, fonts_version
-from hyperframes_provider.toolset.parts import InstalledPart
-from hyperframes_provider.toolset.pins import CHROMIUM, CHROMIUM_PACKED, CHROMIUM_VERSION, NODE, PARTS, Part, Role
+from hyperframes_provider.toolset.installed import InstalledPart
+from hyperframes_provider.toolset.part import Part, Role
+from hyperframes_provider.toolset.pins import CHROMIUM, CHROMIUM_PACKED, CHROMIUM_VERSION, NODE, PARTS
 
 BUNDLED_PARTS: tuple[Part, ...] = (CHROMIUM_PACKED, NODE, *(part for part in PARTS if part.role not in (Role.BROWSER, Role.LIBRARY)))
 """What is fetched. Libraries are for authors; a render has those that its project brings."""

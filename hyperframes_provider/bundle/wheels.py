@@ -18,7 +18,7 @@ from hyperframes_provider.bundle.elf import is_elf, without_symbols
 from hyperframes_provider.bundle.errors import BundleError
 from hyperframes_provider.client.aws.zips import Entry
 from hyperframes_provider.toolset.fetch import pip_download, run_client
-from hyperframes_provider.toolset.pins import Registry
+from hyperframes_provider.toolset.part import Registry
 
 PYTHON = "3.13"
 """The function's runtime."""

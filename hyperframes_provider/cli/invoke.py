@@ -34,10 +34,10 @@ _FIRST_FRAME = "first frame"
 
 def invoke(options: argparse.Namespace, console: Console) -> int:
     """Run it; exit 1 when the function failed."""
+    from hyperframes_lambda.contract.toolset import cache_home
     from hyperframes_provider.client.aws.connect import connect_local
     from hyperframes_provider.client.stack.sample_events import load_event
     from hyperframes_provider.local.sandbox.code import kept
-    from hyperframes_provider.toolset.paths import cache_home
 
     given = pairs(options.set, "--set", "hyperframes-airflow invoke --event plan --set Project=my-project")
     own = pairs(options.env, "--env", "hyperframes-airflow invoke --event plan --env LOG_LEVEL=DEBUG")

@@ -22,7 +22,7 @@ from hyperframes_provider.client.aws.errors import HyperFramesClientError
 from hyperframes_provider.client.stack.health import StackCheck, check_stack
 from hyperframes_provider.toolset import ToolsetError, ensure_toolset, inspect, read_toolset, toolset_path
 from hyperframes_provider.toolset.doctor import State, ToolStatus
-from hyperframes_provider.toolset.pins import Part
+from hyperframes_provider.toolset.part import Part
 from hyperframes_provider.toolset.report import Phase, SetupReporter
 
 _STYLE = {State.OK: "green", State.WARNING: "yellow", State.MISSING: "red", State.DAMAGED: "red"}

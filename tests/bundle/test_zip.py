@@ -20,7 +20,7 @@ import pytest
 
 import hyperframes_provider
 from hyperframes_lambda.contract.bundle import Bundle, Packing
-from hyperframes_lambda.contract.toolset import ChromeSource, Toolset
+from hyperframes_lambda.contract.toolset import ChromeSource, Toolset, cache_home
 from hyperframes_provider.bundle import build_bundle, kept
 from hyperframes_provider.bundle.build import remove_leftovers
 from hyperframes_provider.bundle.checks import MOST_UNZIPPED, MOST_ZIPPED, check_glibc, check_parts, check_sizes
@@ -30,7 +30,6 @@ from hyperframes_provider.bundle.payloads import Source, pack
 from hyperframes_provider.bundle.tools import BUNDLED_PARTS, BundledTools
 from hyperframes_provider.bundle.wheels import fetch_wheels
 from hyperframes_provider.client.aws.zips import Entry
-from hyperframes_provider.toolset.paths import cache_home
 from hyperframes_provider.toolset.pins import CHROMIUM_PACKED
 from hyperframes_provider.toolset.setup import ensure_parts
 
@@ -211,7 +210,7 @@ def test_a_part_whose_files_have_another_content_is_named_with_what_brings_it_ag
     (copy.folder / copy.part.main).write_bytes(content)
     with pytest.raises(BundleError) as caught:
         check_parts([part, copy])
-    assert f"{copy.part.main} has another content" in caught.value.message
+    assert f"the content of {copy.part.main} has changed" in caught.value.message
     assert caught.value.hint is not None and caught.value.hint.endswith(f"rm -r {copy.folder} && hyperframes-airflow setup")
 
 
