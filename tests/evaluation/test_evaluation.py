@@ -213,7 +213,7 @@ def test_an_interrupt_takes_the_stack_away_and_stops_the_render(connect, start, 
     ("arguments", "words"),
     [
         (["smoke", "nowhere"], "is neither one of cascade, sweep, ticker"),
-        (["smoke", "tiny", "--slim", "--chunk-counts", "2;4"], "numbers with commas"),
+        (["smoke", "tiny", "--slim", "--chunk-counts", "2;4"], "give numbers"),
         (["smoke", "tiny", "--slim", "--chunk-counts", "0"], "numbers from 1"),
         (["eval", "tiny", "--iterations", "0"], "1 and more"),
     ],

@@ -75,8 +75,6 @@ def test_operators_and_sensors_take_amazons_arguments() -> None:
     for item in documented_classes():
         if issubclass(item, (AwsBaseOperator, AwsBaseSensor)):
             needed = {name: name for name in ("project", "execution_arn") if name in inspect.signature(item.__init__).parameters}
-            if issubclass(item, AwsBaseSensor):
-                needed = {"execution_arn": "arn"}
             made = item(task_id="t", **needed, **wanted)
             assert {name: getattr(made, name) for name in wanted} == wanted
 
