@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from hyperframes_lambda.contract.toolset import CHROME_SOURCE_VARIABLE, Browser, ChromeSource, Toolset
-from hyperframes_provider.toolset.paths import cache_home
+from hyperframes_lambda.contract.toolset import CHROME_SOURCE_VARIABLE, Browser, ChromeSource, Toolset, cache_home
 from hyperframes_provider.toolset.pins import PARTS
 
 _RUNTIME = next(part for part in PARTS if part.name == "runtime")
