@@ -97,7 +97,7 @@ def _values(connect: Connect, sample: SampleEvent, given: Mapping[str, str]) -> 
 
 def _bucket(connect: Connect) -> str:
     """That of the deployed stack, else one for the purpose."""
-    from hyperframes_provider.client.stack.stack import StackNotFound, describe_stack
+    from hyperframes_provider.client.stack.describe import StackNotFound, describe_stack
 
     try:
         return describe_stack(connect, "hyperframes").bucket

@@ -1,6 +1,6 @@
 """Operators that deploy and delete the stack a render runs on.
 
-What a deploy does is in `hyperframes_provider.client.stack.stack`; here it gets a connection, a task log and an XCom.
+What a deploy does is in `hyperframes_provider.client.stack`; here it gets a connection, a task log and an XCom.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
+from hyperframes_provider.client.stack.delete import DEFAULT_TIMEOUT, delete_stack
+from hyperframes_provider.client.stack.deploy import deploy_stack
 from hyperframes_provider.client.stack.events import StackEvent
-from hyperframes_provider.client.stack.stack import DEFAULT_TIMEOUT, delete_stack, deploy_stack
 from hyperframes_provider.operators.base import HyperFramesBaseOperator
 
 if TYPE_CHECKING:

@@ -209,4 +209,4 @@ def test_a_project_that_is_no_folder_is_refused(say: Say, tmp_path: Path) -> Non
     done = say("info", tmp_path / "none")
 
     assert done.returncode == 2
-    assert "is no folder" in done.stderr
+    assert "is not a folder" in done.stderr

@@ -1,4 +1,4 @@
-"""`tarfile` with its data filter, also on the Pythons before 3.11.4, which some distributions still ship and which lack it."""
+"""`tarfile` with its data filter, which Python lacks before 3.11.4; some distributions still ship such a version."""
 
 from __future__ import annotations
 
