@@ -3,8 +3,8 @@
 `deploy` ▸ `rows` ▸ `render` (one for each row) ▸ `report`
 
 - **rows** returns the variables of each video. Replace it with your own source: a query, a sheet, a file.
-- **render** maps over the rows. Every row is a task with its own log, retries and execution; `max_active_tis_per_dag` limits how many run at
-  a time. Clearing a row renders that row again and no other.
+- **render** maps over the rows. Every row is a task with its own log, retries and execution; `max_active_tis_per_dag` limits how many run
+  together. Clearing a row renders that row again and no other.
 - **report** adds up the results.
 
 The connection `aws_default` decides where the DAG runs, as in `hyperframes_demo`.
