@@ -52,7 +52,7 @@ def test_a_program_that_cannot_run_is_unavailable(tool: str, fault: str, tmp_pat
     if fault == "start script":
         find_tools(environ)
         return
-    with pytest.raises(RenderError, match="hyperframes-airflow setup" if fault != "cut off" else "partly unpacked") as caught:
+    with pytest.raises(RenderError, match="hyperframes-airflow setup" if fault != "cut off" else "is incomplete") as caught:
         find_tools(environ)
     assert caught.value.code is (ErrorCode.FFMPEG_UNAVAILABLE if tool == "ffmpeg" else ErrorCode.CHROME_UNAVAILABLE)
     assert str(program) in caught.value.message

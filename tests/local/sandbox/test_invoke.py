@@ -90,7 +90,7 @@ def test_a_failure_is_told_with_its_name_and_exits_1(run: Run, url: str) -> None
 def test_without_walls_on_demand_says_so(run: Run, url: str) -> None:
     done = run("--isolation", "none", event={"do": "describe"})
     assert done.returncode == 0
-    assert "isolation none (asked for)" in done.stdout
+    assert "isolation none (requested)" in done.stdout
     assert "not compared" in done.stdout
 
 
