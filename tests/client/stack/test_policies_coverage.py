@@ -33,9 +33,7 @@ def test_what_cloudformation_does_is_covered(endpoint: str, connect: Connect) ->
 
     def submission(**options: Any) -> Any:
         parameters = {"ProjectName": NAME, **places, **{key: str(value) for key, value in options.items()}}
-        return check_submission(
-            stack=None, body=load_template().body, parameters=parameters, tags=None, capabilities=["CAPABILITY_IAM"]
-        )
+        return check_submission(stack=None, body=load_template().body, parameters=parameters, tags=None, capabilities=["CAPABILITY_IAM"])
 
     def settled(stack: Stack, status: str) -> None:
         eventually(lambda: not stack.status.endswith("_IN_PROGRESS"))
