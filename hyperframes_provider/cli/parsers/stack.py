@@ -20,7 +20,7 @@ def _build(verbs: Verbs) -> None:
     build = verbs.add("build", "stack.build", "build the function's code: a ZIP with browser, ffmpeg and Python packages", verbs.quiet)
     build.add_argument("-o", "--output", type=Path, default=Path("handler.zip"), metavar="ZIP", help="file to write (default: handler.zip)")
     kinds = build.add_mutually_exclusive_group()
-    kinds.add_argument("--slim", action="store_true", help="write the engine alone, for the embedded endpoint, which brings the tools")
+    kinds.add_argument("--slim", action="store_true", help="the engine alone, for the embedded endpoint with the tools of this machine")
     kinds.add_argument("--image", type=Path, metavar="DIR", help="write the build context of a container image instead of a ZIP")
 
 
