@@ -21,7 +21,7 @@ from hyperframes_provider.client.stack.describe import describe_stack
 
 _FOLLOW_SECONDS = 2.0
 _LATE = timedelta(seconds=10)
-"""Covers lines that reach CloudWatch after the execution has ended."""
+"""Time for the last lines to reach CloudWatch after the execution has ended."""
 
 
 def logs(options: argparse.Namespace, console: Console) -> int:
