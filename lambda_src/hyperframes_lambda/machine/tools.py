@@ -13,7 +13,16 @@ from pydantic import ValidationError
 from hyperframes_lambda import __version__
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.plan import Build
-from hyperframes_lambda.contract.toolset import CHROME_SOURCE_VARIABLE, TOOLSET_VARIABLE, Browser, ChromeSource, Npm, Tool, Toolset
+from hyperframes_lambda.contract.toolset import (
+    CHROME_SOURCE_VARIABLE,
+    TOOLSET_VARIABLE,
+    Browser,
+    ChromeSource,
+    Npm,
+    Tool,
+    Toolset,
+    toolset_path,
+)
 from hyperframes_lambda.machine.bundled_tools import BundledTools, has_bundle
 
 TASK_ROOT_VARIABLE = "LAMBDA_TASK_ROOT"
@@ -94,12 +103,12 @@ def _read_toolset(environ: Mapping[str, str], before_unpacking: Callable[[], Non
     bundled = _bundled(environ)
     if bundled is not None:
         return bundled.toolset(before_unpacking)
-    location = environ.get(TOOLSET_VARIABLE)
-    if not location:
+    if TASK_ROOT_VARIABLE in environ and not environ.get(TOOLSET_VARIABLE):
         message = f"{TOOLSET_VARIABLE} is not set: it names the toolset.json with browser, ffmpeg and runtime"
         raise RenderError(ErrorCode.CHROME_UNAVAILABLE, message, hint=_SETUP)
+    location = toolset_path(environ)
     try:
-        return Toolset.model_validate_json(Path(location).read_bytes())
+        return Toolset.model_validate_json(location.read_bytes())
     except OSError as error:
         raise RenderError(ErrorCode.CHROME_UNAVAILABLE, f"{location}: {error.strerror}", hint=_SETUP) from error
     except ValidationError as error:
