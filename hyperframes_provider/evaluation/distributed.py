@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from hyperframes_provider.client.aws.connect import Connect
-from hyperframes_provider.client.aws.errors import HyperFramesClientError, RenderCancelled, RenderFailed, typed_errors
+from hyperframes_provider.client.aws.errors import HyperFramesClientError, typed_errors
 from hyperframes_provider.client.aws.s3 import parse_s3_uri
+from hyperframes_provider.client.execution.failure import RenderCancelled, RenderFailed
 from hyperframes_provider.client.execution.result import RenderResult
 from hyperframes_provider.client.renders import RenderClient
 from hyperframes_provider.client.request.request import RenderTarget, read_config
