@@ -10,6 +10,9 @@ import json
 import re
 import uuid
 
+DEFAULT_STACK = "hyperframes"
+"""The name of a stack, unless another one is given."""
+
 _NAMESPACE = uuid.UUID("6f0b6e0c-9f9d-5f5c-8f0a-4e1f0b9d7c21")
 _LONGEST_NAME = 80
 """Characters in the name of an execution."""

@@ -322,7 +322,7 @@ def test_the_verbs(tmp_path: Path) -> None:
     policy = tmp_path / "policy.json"
     policy.write_text(printed.stdout)
     fine = command("validate", "--policy", str(policy), "--render-only", *whose)
-    assert fine.returncode == 0 and "permissions are there" in fine.stdout
+    assert fine.returncode == 0 and "permissions are granted" in fine.stdout
     lacking = command("validate", "--policy", str(policy), "--json", *whose)
     missing = json.loads(lacking.stdout)["missing"]
     assert lacking.returncode == 1

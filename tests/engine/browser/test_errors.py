@@ -1,4 +1,4 @@
-"""What cannot be rendered right is an error that says what to mend, and says it soon."""
+"""A composition that cannot be rendered correctly raises an error early, and the error names the place to fix."""
 
 from __future__ import annotations
 
