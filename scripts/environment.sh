@@ -18,8 +18,8 @@ find_python() {
             return
         fi
     done
-    say python "found no Python 3.11, 3.12 or 3.13 with the venv module." >&2
-    say "" "Install one (on Debian and Ubuntu: python3 and python3-venv), or name one: PYTHON=/path/to/python3.11 $0" >&2
+    say python "no Python 3.11, 3.12 or 3.13 with the venv module was found." >&2
+    say "" "Install one (on Debian and Ubuntu: python3 and python3-venv), or name it: PYTHON=/path/to/python3.11 $0" >&2
     return 1
 }
 
@@ -50,7 +50,7 @@ make_environment() {
     say python "$("$venv/bin/python" --version) · $(grep -c '^[a-z].*==' "$lock") locked packages  ready in $((SECONDS - started))s"
 }
 
-# Only one at a time: two scripts must not install into the same folder together.
+# One at a time: two scripts started together must not install into the same folder.
 mkdir -p .local
 exec 9>.local/environment.lock
 if command -v flock >/dev/null; then
