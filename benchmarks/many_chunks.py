@@ -23,8 +23,8 @@ import psutil
 from hyperframes_lambda.contract.config import parse_config
 from hyperframes_provider.client.aws.connect import connect_local
 from hyperframes_provider.client.renders import RenderClient
+from hyperframes_provider.client.stack.deploy import deploy_stack
 from hyperframes_provider.client.stack.slim_zip import build_slim_zip
-from hyperframes_provider.client.stack.stack import deploy_stack
 from hyperframes_provider.local import endpoint
 
 FPS = 25

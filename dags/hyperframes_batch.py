@@ -1,11 +1,11 @@
-"""Render a project once for each row of a list, and report the totals.
+"""Render one project once for each row of a list, and add up frames, seconds and cost.
 
 `deploy` ▸ `rows` ▸ `render` (one for each row) ▸ `report`
 
-- **rows** stands in for a query, a sheet or a file. Each row holds the variables of one video.
-- **render** maps over the rows. Each row is a separate task with its own log, retries and execution; `max_active_tis_per_dag` limits the
-  number of simultaneous ones. Clearing a row renders only that row again.
-- **report** adds up frames, seconds and cost.
+- **rows** returns the variables of each video. Replace it with your own source: a query, a sheet, a file.
+- **render** maps over the rows. Every row is a task with its own log, retries and execution; `max_active_tis_per_dag` limits how many run
+  together. Clearing a row renders that row again and no other.
+- **report** adds up the results.
 
 The connection `aws_default` decides where the DAG runs, as in `hyperframes_demo`.
 
@@ -58,7 +58,7 @@ with DAG(
 
     @task
     def report(results: Iterable[dict[str, Any]]) -> dict[str, Any]:
-        """Return the videos and the totals of all renders."""
+        """Add up frames, seconds and cost."""
         found = list(results)
         total = {name: sum(result[name] for result in found) for name in ("frames", "seconds", "cost_usd")}
         log.info("%d videos · %d frames · %.1f s · $%.4f", len(found), total["frames"], total["seconds"], total["cost_usd"])

@@ -2,14 +2,15 @@
 
 `deploy` ▸ `render` ▸ `wait_for_chunks` ▸ `check`
 
-- **deploy** creates or updates the CloudFormation stack: a Lambda function, a state machine and a bucket. A second run changes nothing.
-- **render** uploads the project in `projects/demo` unless S3 has the same content, starts a Step Functions execution and waits for it, in
-  the triggerer if `deferrable` is on. The log shows chunks, frames, rate, time left and cost. Its XCom is the input of `check`.
-- **wait_for_chunks** demonstrates the sensor that lets other work start before a render is done; here it finds all four chunks complete.
-- **check** compares the result with the request, and with the object in S3.
+- **deploy** creates or updates the CloudFormation stack that renders: one Lambda function, one state machine, one bucket. The second time,
+  nothing changes.
+- **render** uploads the project in `projects/demo` (once per content), starts a Step Functions execution and waits for it, in the triggerer
+  if `deferrable` is on. The log shows chunks, frames, rate, time left and cost. `check` reads its XCom.
+- **wait_for_chunks** shows the sensor that lets other work start before a render is done. Here it finds all four chunks complete.
+- **check** compares the result with the request and with the object in S3.
 
-The connection `aws_default` decides where the DAG runs: on the embedded endpoint (`hyperframes-airflow local up`) if its `endpoint_url` is
-on this machine, else on AWS.
+The connection `aws_default` decides where the DAG runs: on the embedded endpoint (`hyperframes-airflow local up`) with that endpoint's
+`endpoint_url`, on AWS without one.
 
 Environment: `HYPERFRAMES_DEMO_STACK` (default `hyperframes-demo`), `HYPERFRAMES_DEMO_CODE` (the ZIP for AWS, as a path or
 `s3://bucket/key.zip`), `HYPERFRAMES_DEMO_DEFERRABLE` (default `true`).

@@ -35,7 +35,7 @@ from hyperframes_provider.client.execution.estimate import document
 from hyperframes_provider.client.execution.estimate import estimate as expect
 from hyperframes_provider.client.execution.report import dollars, size
 from hyperframes_provider.client.request.concurrency import reconcile
-from hyperframes_provider.client.stack.stack import describe_stack
+from hyperframes_provider.client.stack.describe import describe_stack
 
 _SNAPSHOT = "hyperframes-airflow snapshot PROJECT --at 1.5,3s"
 

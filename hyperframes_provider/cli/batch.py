@@ -18,12 +18,14 @@ from hyperframes_provider.cli.values import render_config
 from hyperframes_provider.client.aws.calls import run
 from hyperframes_provider.client.aws.connect import Connect
 from hyperframes_provider.client.aws.errors import HyperFramesClientError, typed_errors
-from hyperframes_provider.client.batch.batch import Batch, BatchItem, BatchProgress, Outcome, RowState, prepare_batch, project_version
+from hyperframes_provider.client.batch.batch import Batch
+from hyperframes_provider.client.batch.items import BatchItem, prepare_batch, project_version
+from hyperframes_provider.client.batch.outcomes import BatchProgress, Outcome, RowState
 from hyperframes_provider.client.batch.rows import plan_rows, read_rows
 from hyperframes_provider.client.execution.objects import fetch_render
 from hyperframes_provider.client.execution.report import dollars, size
 from hyperframes_provider.client.renders import RenderClient
-from hyperframes_provider.client.stack.stack import describe_stack
+from hyperframes_provider.client.stack.describe import describe_stack
 
 _DOWNLOADS = 4
 """Simultaneous downloads, while other rows render."""

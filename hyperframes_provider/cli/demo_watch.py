@@ -15,7 +15,7 @@ from hyperframes_provider.client.execution.report import Reporter
 from hyperframes_provider.client.execution.result import RenderResult
 from hyperframes_provider.client.execution.watch import RenderWatch, Snapshot
 from hyperframes_provider.client.renders import RenderClient
-from hyperframes_provider.client.stack.stack import StackNotFound, StackNotReady, StackOutputs, describe_stack
+from hyperframes_provider.client.stack.describe import StackNotFound, StackNotReady, StackOutputs, describe_stack
 
 
 class DemoWatch:

@@ -12,7 +12,7 @@ from hyperframes_provider.cli.console import Console, age, seconds
 from hyperframes_provider.cli.faults import FAILED
 from hyperframes_provider.cli.follow import follow
 from hyperframes_provider.cli.render import show_fetched
-from hyperframes_provider.client.execution.executions import Status, output_format
+from hyperframes_provider.client.execution.executions import Status
 from hyperframes_provider.client.execution.objects import fetch_object, fetch_render
 from hyperframes_provider.client.execution.report import done_line, progress_line, size, started_line
 from hyperframes_provider.client.execution.watch import RenderWatch, Snapshot
@@ -59,7 +59,7 @@ def download(options: argparse.Namespace, console: Console) -> int:
     client = RenderClient(reach)
     execution_arn = find_execution(client, options.stack_name, options.what)
     result = client.conclude(execution_arn)
-    made = output_format(client.describe(execution_arn))
+    made = client.describe(execution_arn).output_format
     check_output_path(str(options.output), parse_config({"format": made.value}))
     fetched = fetch_render(reach, result, options.output, made)
     show_fetched(fetched, made, console)

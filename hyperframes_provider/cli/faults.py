@@ -63,14 +63,9 @@ def explain(error: Exception) -> Fault | None:
 
 
 def _of_client(kind: str, error: Exception) -> Fault:
-    from hyperframes_provider.client.aws.errors import (
-        EndpointUnreachable,
-        ExecutionNotFound,
-        HyperFramesClientError,
-        InvalidRequest,
-        RenderFailed,
-    )
-    from hyperframes_provider.client.stack.stack import StackNotFound
+    from hyperframes_provider.client.aws.errors import EndpointUnreachable, ExecutionNotFound, HyperFramesClientError, InvalidRequest
+    from hyperframes_provider.client.execution.failure import RenderFailed
+    from hyperframes_provider.client.stack.describe import StackNotFound
 
     assert isinstance(error, HyperFramesClientError)
     if isinstance(error, RenderFailed):

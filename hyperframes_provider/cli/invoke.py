@@ -98,7 +98,7 @@ def _values(connect: Connect, sample: SampleEvent, given: Mapping[str, str]) -> 
 def _bucket(connect: Connect) -> str:
     """Return the bucket of the deployed stack, else create one."""
     from hyperframes_provider.client.request.names import DEFAULT_STACK
-    from hyperframes_provider.client.stack.stack import StackNotFound, describe_stack
+    from hyperframes_provider.client.stack.describe import StackNotFound, describe_stack
 
     try:
         return describe_stack(connect, DEFAULT_STACK).bucket

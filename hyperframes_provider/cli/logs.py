@@ -17,11 +17,11 @@ from hyperframes_provider.client.aws.connect import Connect
 from hyperframes_provider.client.execution.executions import Execution, describe
 from hyperframes_provider.client.execution.log_lines import LogLine, LogReader, log_text, of_chunk
 from hyperframes_provider.client.renders import RenderClient
-from hyperframes_provider.client.stack.stack import describe_stack
+from hyperframes_provider.client.stack.describe import describe_stack
 
 _FOLLOW_SECONDS = 2.0
 _LATE = timedelta(seconds=10)
-"""Covers lines that reach CloudWatch after the execution has ended."""
+"""Time for the last lines to reach CloudWatch after the execution has ended."""
 
 
 def logs(options: argparse.Namespace, console: Console) -> int:

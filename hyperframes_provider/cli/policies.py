@@ -15,7 +15,8 @@ from hyperframes_provider.cli.console import Console
 from hyperframes_provider.cli.faults import FAILED, WrongRequest
 from hyperframes_provider.cli.values import pairs
 from hyperframes_provider.client.aws.errors import HyperFramesClientError
-from hyperframes_provider.client.stack.policies import Need, Scope, caller_scope, policy_of, service_needs, service_role_trust, user_needs
+from hyperframes_provider.client.stack.needs import Need, Scope
+from hyperframes_provider.client.stack.policies import caller_scope, policy_of, service_needs, service_role_trust, user_needs
 from hyperframes_provider.client.stack.policy_check import missing_for_caller, missing_in_policy, parse_policy
 
 _MANAGED_LIMIT = 6144

@@ -9,8 +9,8 @@ from hyperframes_provider.cli.aws import connect
 from hyperframes_provider.cli.console import Console
 from hyperframes_provider.client.aws.calls import run
 from hyperframes_provider.client.renders import RenderClient
+from hyperframes_provider.client.stack.describe import describe_stack
 from hyperframes_provider.client.stack.quotas import QuotaValue, read_quotas
-from hyperframes_provider.client.stack.stack import describe_stack
 
 
 def quotas(options: argparse.Namespace, console: Console) -> int:

@@ -72,7 +72,7 @@ def _say_next(path: Path, console: Console) -> None:
 
 def deploy(options: argparse.Namespace, console: Console) -> int:
     """Create or update the stack."""
-    from hyperframes_provider.client.stack.stack import deploy_stack
+    from hyperframes_provider.client.stack.deploy import deploy_stack
 
     parameters = pairs(options.parameter, "--parameter", "hyperframes-airflow deploy --parameter LambdaMemoryMb=8192")
     with console.moving("deploy") as line:
@@ -108,7 +108,7 @@ def deploy(options: argparse.Namespace, console: Console) -> int:
 
 def destroy(options: argparse.Namespace, console: Console) -> int:
     """Delete the stack."""
-    from hyperframes_provider.client.stack.stack import delete_stack
+    from hyperframes_provider.client.stack.delete import delete_stack
 
     with console.moving("destroy") as line:
         done = delete_stack(connect(options), options.stack_name, on_event=lambda event: line.show(f"stack {options.stack_name}  {event}"))

@@ -116,7 +116,7 @@ def add_library(name: str, folder: Path) -> Path:
     library = toolset.libraries.get(name)
     if library is None:
         known = ", ".join(toolset.libraries) or "none"
-        raise WrongRequest(f"the toolset has no library {name!r}; known: {known}", hint="hyperframes-airflow add gsap --to DIR")
+        raise WrongRequest(f"the toolset has no library {name!r}; known: {known}", hint="Example: hyperframes-airflow add gsap --to DIR")
     folder.mkdir(parents=True, exist_ok=True)
     return Path(shutil.copyfile(library.path, folder / library.path.name))
 

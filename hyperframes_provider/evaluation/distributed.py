@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hyperframes_provider.client.aws.calls import Call, Steps, pages, run
 from hyperframes_provider.client.aws.connect import Connect
-from hyperframes_provider.client.aws.errors import HyperFramesClientError, RenderCancelled, RenderFailed, typed_errors
+from hyperframes_provider.client.aws.errors import HyperFramesClientError, typed_errors
 from hyperframes_provider.client.aws.s3 import parse_s3_uri
+from hyperframes_provider.client.execution.failure import RenderCancelled, RenderFailed
 from hyperframes_provider.client.execution.result import RenderResult
 from hyperframes_provider.client.renders import RenderClient
 from hyperframes_provider.client.request.request import RenderTarget, read_config
@@ -93,12 +95,15 @@ def _at_best(say: Say, problem: str) -> Iterator[None]:
 
 
 def _keep_history(connect: Connect, execution_arn: str, path: Path) -> None:
-    """Write the execution's description and events as Step Functions returns them."""
+    history = run(connect, _history(execution_arn))
     path.parent.mkdir(parents=True, exist_ok=True)
-    machine = connect("stepfunctions")
-    with typed_errors():
-        described = machine.describe_execution(executionArn=execution_arn)
-        pages = machine.get_paginator("get_execution_history").paginate(executionArn=execution_arn, includeExecutionData=True)
-        events = [event for page in pages for event in page["events"]]
+    path.write_text(json.dumps(history, default=str, ensure_ascii=False, indent=1), "utf-8")
+
+
+def _history(execution_arn: str) -> Steps[dict[str, Any]]:
+    """Return the execution's description and events as Step Functions returns them."""
+    described = yield Call("stepfunctions", "describe_execution", {"executionArn": execution_arn})
+    arguments = {"executionArn": execution_arn, "includeExecutionData": True}
+    found = yield from pages(Call("stepfunctions", "get_execution_history", arguments))
     described.pop("ResponseMetadata", None)
-    path.write_text(json.dumps({"execution": described, "events": events}, default=str, ensure_ascii=False, indent=1), "utf-8")
+    return {"execution": described, "events": [event for page in found for event in page["events"]]}

@@ -14,18 +14,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from hyperframes_provider.client.aws.calls import run
 from hyperframes_provider.client.aws.connect import Connect
 from hyperframes_provider.client.aws.errors import HyperFramesClientError, InvalidRequest, error_code, typed_errors
+from hyperframes_provider.client.stack.delete import DEFAULT_TIMEOUT, delete_stack
+from hyperframes_provider.client.stack.deploy import DeployResult, deploy_stack
+from hyperframes_provider.client.stack.describe import StackNotFound, StackNotReady, describe_stack
 from hyperframes_provider.client.stack.events import Operation, StackEvent
-from hyperframes_provider.client.stack.stack import (
-    DEFAULT_TIMEOUT,
-    DeployResult,
-    StackNotFound,
-    StackNotReady,
-    delete_stack,
-    deploy_stack,
-    describe_stack,
-)
 
 TAG = "hyperframes:run"
 """Tag of the stack and its bucket, with the run as its value."""
@@ -85,7 +80,9 @@ def own_stack(
     """
     _refuse_existing(connect, stack.name)
     try:
-        yield deploy_stack(connect, stack.name, parameters=parameters, code=code, tags={TAG: stack.run}, on_event=on_event)
+        yield deploy_stack(
+            connect, stack.name, parameters=parameters, code=code, tags={TAG: stack.run}, on_event=on_event or (lambda _: None)
+        )
     finally:
         if keep:
             _keep(connect, stack, say)
@@ -174,9 +171,7 @@ def _delete(connect: Connect, stack: OwnStack) -> None:
         return
     if found["StackStatus"].endswith("_IN_PROGRESS") and found["StackStatus"] != "REVIEW_IN_PROGRESS":
         # An interrupted deploy continues; only at its end are all resources known and can be deleted.
-        with typed_errors():
-            deadline = time.monotonic() + DEFAULT_TIMEOUT
-            Operation(connect("cloudformation"), found["StackId"], on_event=lambda _: None, deadline=deadline).wait()
+        run(connect, Operation(found["StackId"], lambda _: None, time.monotonic() + DEFAULT_TIMEOUT).wait())
     bucket = delete_stack(connect, stack.name).kept_bucket
     done.stack, done.bucket = "deleted", "absent"
     if bucket is not None:

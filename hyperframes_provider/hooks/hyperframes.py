@@ -14,11 +14,6 @@ from asgiref.sync import sync_to_async
 from hyperframes_provider.client.aws.connect import Connect, cached
 
 
-def connection_arguments(task: Any) -> dict[str, Any]:
-    """Return the AWS arguments of an operator or sensor, for its trigger."""
-    return {name: getattr(task, name) for name in ("aws_conn_id", "region_name", "verify", "botocore_config")}
-
-
 class HyperFramesHook(AwsBaseHook):
     """Reach a deployed HyperFrames stack with the credentials, region and endpoint of an AWS connection.
 
@@ -55,3 +50,8 @@ class HyperFramesHook(AwsBaseHook):
             "config": self._get_config(),
             "verify": self.verify,
         }
+
+
+def connection_arguments(task: Any) -> dict[str, Any]:
+    """Return the AWS arguments of an operator or sensor, for its trigger."""
+    return {name: getattr(task, name) for name in ("aws_conn_id", "region_name", "verify", "botocore_config")}

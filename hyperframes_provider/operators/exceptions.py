@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from hyperframes_lambda.contract.errors import RenderError, Retry
 from hyperframes_provider.client.aws import errors
+from hyperframes_provider.client.execution.failure import RenderCancelled, RenderFailed, RenderTimedOut
 
 
 class HyperFramesError(AirflowException):
@@ -60,7 +61,7 @@ def to_airflow(error: errors.HyperFramesClientError | RenderError) -> AirflowExc
     if isinstance(error, RenderError):
         fatal = error.spec.retry is Retry.NEVER
         return HyperFramesRequestError(f"{error.code}: {error}") if fatal else HyperFramesRenderError(f"{error.code}: {error}")
-    if isinstance(error, errors.RenderFailed):
+    if isinstance(error, RenderFailed):
         return HyperFramesRenderError(text) if error.retryable else HyperFramesRenderFatalError(text)
     for kind, exception in _EXCEPTIONS:
         if isinstance(error, kind):
@@ -73,8 +74,8 @@ _EXCEPTIONS: tuple[tuple[type[errors.HyperFramesClientError], type[AirflowExcept
     (errors.Throttled, HyperFramesThrottledError),
     (errors.AccessDenied, HyperFramesAccessError),
     (errors.ServiceError, HyperFramesServiceError),
-    (errors.RenderCancelled, HyperFramesRenderCancelledError),
-    (errors.RenderTimedOut, HyperFramesRenderTimeoutError),
+    (RenderCancelled, HyperFramesRenderCancelledError),
+    (RenderTimedOut, HyperFramesRenderTimeoutError),
 )
 
 

@@ -240,9 +240,7 @@ class HyperFramesRenderOperator(HyperFramesBaseOperator):
 
     def _mark_taken(self, execution_arn: str) -> None:
         if not self._client.mark_taken(execution_arn):
-            self.log.warning(
-                "The stack's bucket is not writable: clearing this task will return this result instead of rendering again"
-            )
+            self.log.warning("The stack's bucket is not writable: clearing this task will return this result instead of rendering again")
 
 
 def _run_of(context: Context) -> str:

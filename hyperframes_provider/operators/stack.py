@@ -1,6 +1,6 @@
 """Operators that deploy and delete the stack that renders run on.
 
-`hyperframes_provider.client.stack.stack` does the work; the operators add a connection, a task log and an XCom.
+`hyperframes_provider.client.stack` does the work; the operators add a connection, a task log and an XCom.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
 from hyperframes_provider.client.request.names import DEFAULT_STACK
+from hyperframes_provider.client.stack.delete import DEFAULT_TIMEOUT, delete_stack
+from hyperframes_provider.client.stack.deploy import deploy_stack
 from hyperframes_provider.client.stack.events import StackEvent
-from hyperframes_provider.client.stack.stack import DEFAULT_TIMEOUT, delete_stack, deploy_stack
 from hyperframes_provider.operators.base import HyperFramesBaseOperator
 from hyperframes_provider.operators.exceptions import airflow_errors
 

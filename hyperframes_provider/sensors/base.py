@@ -65,7 +65,7 @@ class HyperFramesBaseSensor(AwsBaseSensor[HyperFramesHook]):
         """Resume after the trigger."""
         happened = RenderEvent.of(event)
         if happened.outcome is Outcome.DEADLINE:
-            raise AirflowSensorTimeout(f"{self.execution_arn} did not get there within {self.timeout:.0f} s")
+            raise AirflowSensorTimeout(f"{self.execution_arn}: still waiting after {self.timeout:.0f} s")
         with airflow_errors():
             raise_unless_ended(happened)
             return self.conclude(happened)

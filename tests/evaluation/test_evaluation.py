@@ -24,9 +24,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from hyperframes_provider.client.aws.connect import Connect, connect_local
-from hyperframes_provider.client.aws.errors import HyperFramesClientError, InvalidRequest, RenderCancelled, ServiceError
+from hyperframes_provider.client.aws.errors import HyperFramesClientError, InvalidRequest, ServiceError
+from hyperframes_provider.client.execution.failure import RenderCancelled
+from hyperframes_provider.client.stack.delete import DeleteResult
+from hyperframes_provider.client.stack.deploy import deploy_stack
 from hyperframes_provider.client.stack.events import StackEvent
-from hyperframes_provider.client.stack.stack import DeleteResult, deploy_stack
 from hyperframes_provider.evaluation import distributed, own_stack, smoke
 from hyperframes_provider.evaluation.fixtures import Fixture, built_in
 from hyperframes_provider.evaluation.local_render import LocalRender

@@ -25,12 +25,8 @@ def _estimate(verbs: Verbs) -> None:
     project(estimate)
     encoding(estimate)
     estimate.add_argument("--stack-name", metavar="NAME", help="read memory, timeout and concurrency from this stack")
-    estimate.add_argument(
-        "--memory-mb", type=positive, default=10240, metavar="MB", help="memory of the function, without a stack (default: 10240)"
-    )
-    estimate.add_argument(
-        "--timeout", type=positive, default=900, metavar="SECONDS", help="timeout of the function, without a stack (default: 900)"
-    )
+    estimate.add_argument("--memory-mb", type=positive, default=10240, metavar="MB", help="function memory without a stack (10240)")
+    estimate.add_argument("--timeout", type=positive, default=900, metavar="SECONDS", help="function timeout without a stack (900)")
     estimate.add_argument("--concurrency", type=positive, metavar="N", help="simultaneous invocations (default: unlimited)")
     factor = "seconds that a Lambda vCPU takes for one second of a processor here (default: 1.0, not measured)"
     estimate.add_argument("--vcpu-factor", type=float, default=1.0, metavar="X", help=factor)

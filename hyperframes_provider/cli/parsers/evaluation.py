@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hyperframes_provider.cli.parsers.verbs import Verbs
+from hyperframes_provider.cli.parsers.verbs import Verbs, pairs
 
 
 def register(verbs: Verbs) -> None:
@@ -15,18 +15,14 @@ def register(verbs: Verbs) -> None:
 
 
 def _smoke(verbs: Verbs) -> None:
-    smoke = verbs.add(
-        "smoke", "evaluation.smoke", "deploy a temporary stack, render with several chunk counts, compare, and delete everything", verbs.aws
-    )
-    smoke.add_argument(
-        "fixture", nargs="?", default="sweep", metavar="FIXTURE", help="a built-in fixture or a project folder (default: sweep)"
-    )
+    text = "deploy a temporary stack, render with several chunk counts, compare, and delete everything"
+    smoke = verbs.add("smoke", "evaluation.smoke", text, verbs.aws)
+    fixture = "a built-in fixture or a project folder (default: sweep)"
+    smoke.add_argument("fixture", nargs="?", default="sweep", metavar="FIXTURE", help=fixture)
     smoke.add_argument("--chunk-counts", default="2,4,8", metavar="N,N", help="numbers of chunks to render with (default: 2,4,8)")
-    smoke.add_argument(
-        "--psnr-threshold", type=float, default=40.0, metavar="DB", help="PSNR that a render must reach, in decibels (default: 40)"
-    )
+    smoke.add_argument("--psnr-threshold", type=float, default=40.0, metavar="DB", help="PSNR that a render must reach (default: 40)")
     smoke.add_argument("--reserved-concurrency", type=int, metavar="N", help="reserved concurrency of the stack's function (default: none)")
-    smoke.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE", help="a stack parameter; may be repeated")
+    pairs(smoke, "--parameter", "a stack parameter")
     code = smoke.add_mutually_exclusive_group()
     code.add_argument("--code", metavar="ZIP", help="path or s3://bucket/key of the code (default: the ZIP of build)")
     code.add_argument("--slim", action="store_true", help="use the ZIP of build --slim, for the embedded endpoint")
@@ -35,15 +31,10 @@ def _smoke(verbs: Verbs) -> None:
 
 
 def _eval(verbs: Verbs) -> None:
-    evaluate = verbs.add(
-        "eval", "evaluation.evaluate", "render on this machine and on the stack, and compare time, cost and pictures", verbs.stack
-    )
-    evaluate.add_argument(
-        "fixtures", nargs="*", metavar="FIXTURE", help="built-in fixtures or project folders (default: all built-in ones)"
-    )
-    evaluate.add_argument(
-        "--iterations", type=int, default=3, metavar="N", help="renders of each fixture, reported by their median (default: 3)"
-    )
+    text = "render on this machine and on the stack, and compare time, cost and pictures"
+    evaluate = verbs.add("eval", "evaluation.evaluate", text, verbs.stack)
+    evaluate.add_argument("fixtures", nargs="*", metavar="FIXTURE", help="built-in fixtures or project folders (default: all built-in)")
+    evaluate.add_argument("--iterations", type=int, default=3, metavar="N", help="renders of each fixture, for the median (default: 3)")
     _output(evaluate, "eval")
 
 

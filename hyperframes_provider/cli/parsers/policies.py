@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hyperframes_provider.cli.parsers.verbs import Verbs
+from hyperframes_provider.cli.parsers.verbs import Verbs, pairs
 
 
 def register(verbs: Verbs) -> None:
@@ -17,12 +17,8 @@ def register(verbs: Verbs) -> None:
     role = group.add("role", "policies.role", "print the policy for a service role of CloudFormation", group.stack)
     _scope(role)
     role.add_argument("--trust", action="store_true", help="print the role's trust policy instead")
-    validate = group.add(
-        "validate",
-        "policies.validate",
-        "list the permissions that a policy, or the caller, lacks; exit with 1 if there are any",
-        group.stack,
-    )
+    lacks = "list the permissions that a policy, or the caller, lacks; exit with 1 if there are any"
+    validate = group.add("validate", "policies.validate", lacks, group.stack)
     _scope(validate)
     _part(validate)
     validate.add_argument("--policy", type=Path, metavar="FILE", help="a policy document to check (default: the caller, simulated by IAM)")
@@ -32,26 +28,11 @@ def _scope(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--account", metavar="ID", help="AWS account (default: the caller's)")
     parser.add_argument("--partition", metavar="NAME", help="AWS partition (default: the region's)")
     parser.add_argument("--code-bucket", default="", metavar="NAME", help="bucket of the code ZIP (default: the deploy's own)")
-    parser.add_argument(
-        "--parameter",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="as for deploy; ProjectName, AllowedBuckets, KmsKeyArn, ImageUri and VpcSubnetIds affect the policy; may be repeated",
-    )
+    pairs(parser, "--parameter", "as for deploy; ProjectName, AllowedBuckets, KmsKeyArn, ImageUri and VpcSubnetIds affect the policy")
 
 
 def _part(parser: argparse.ArgumentParser) -> None:
     part = parser.add_mutually_exclusive_group()
-    part.add_argument(
-        "--render-only",
-        dest="part",
-        action="store_const",
-        const="render",
-        default="all",
-        help="only what rendering on an existing stack needs",
-    )
-    part.add_argument("--deploy-only", dest="part", action="store_const", const="deploy", help="only what deploy and destroy need")
-    parser.add_argument(
-        "--service-role", default="", metavar="ARN", help="a role for CloudFormation to assume instead of using the caller's permissions"
-    )
+    part.add_argument("--render-only", dest="part", action="store_const", const="render", default="all", help="only rendering")
+    part.add_argument("--deploy-only", dest="part", action="store_const", const="deploy", help="only deploy and destroy")
+    parser.add_argument("--service-role", default="", metavar="ARN", help="a role for CloudFormation to assume, as for deploy")

@@ -25,9 +25,7 @@ def register(verbs: Verbs) -> None:
 def _render(verbs: Verbs) -> None:
     render = verbs.add("render", "render.render", "render a project and wait for the video", verbs.stack)
     render.add_argument("project", metavar="PROJECT", help="a folder with index.html, or s3://….tar.gz")
-    render.add_argument(
-        "-o", "--output", required=True, metavar="OUT", help="OUT.mp4, or another extension; FOLDER/ for frames; s3://bucket/key"
-    )
+    render.add_argument("-o", "--output", required=True, metavar="OUT", help="OUT.mp4 or another extension; FOLDER/ for frames; s3://…")
     composition(render)
     encoding(render)
 
@@ -75,8 +73,6 @@ def _logs(verbs: Verbs) -> None:
 
 
 def _download(verbs: Verbs) -> None:
-    download = verbs.add(
-        "download", "executions.download", "download the output of a render with its sidecars, or an object from S3", verbs.stack
-    )
+    download = verbs.add("download", "executions.download", "download a render's output with its sidecars, or an S3 object", verbs.stack)
     download.add_argument("what", metavar="ID|S3URI", help="a render, as for progress, or s3://bucket/key")
     download.add_argument("-o", "--output", type=Path, required=True, metavar="PATH")

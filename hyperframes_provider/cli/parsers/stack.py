@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hyperframes_provider.cli.parsers.verbs import Verbs
+from hyperframes_provider.cli.parsers.verbs import Verbs, pairs
 
 
 def register(verbs: Verbs) -> None:
@@ -17,25 +17,16 @@ def register(verbs: Verbs) -> None:
 
 
 def _build(verbs: Verbs) -> None:
-    build = verbs.add(
-        "build", "stack.build", "build the function's code: a ZIP with its own browser, ffmpeg and Python packages", verbs.quiet
-    )
+    build = verbs.add("build", "stack.build", "build the function's code: a ZIP with browser, ffmpeg and Python packages", verbs.quiet)
     build.add_argument("-o", "--output", type=Path, default=Path("handler.zip"), metavar="ZIP", help="file to write (default: handler.zip)")
     kinds = build.add_mutually_exclusive_group()
-    kinds.add_argument(
-        "--slim", action="store_true", help="write the engine alone, for the embedded endpoint, which uses the tools of this machine"
-    )
+    kinds.add_argument("--slim", action="store_true", help="the engine alone, for the embedded endpoint with the tools of this machine")
     kinds.add_argument("--image", type=Path, metavar="DIR", help="write the build context of a container image instead of a ZIP")
 
 
 def _deploy(verbs: Verbs) -> None:
     deploy = verbs.add("deploy", "stack.deploy", "create or update the stack; repeating a deploy changes nothing", verbs.stack)
-    deploy.add_argument(
-        "--code",
-        metavar="ZIP",
-        help="path or s3://bucket/key of the code (default: the ZIP of build; on the embedded endpoint, of build --slim)",
-    )
-    deploy.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE", help="a stack parameter; may be repeated")
-    deploy.add_argument(
-        "--service-role", metavar="ARN", help="a role for CloudFormation to assume, with the policy that `policies role` prints"
-    )
+    code = "path or s3://bucket/key of the code (default: the ZIP of build; on the embedded endpoint, of build --slim)"
+    deploy.add_argument("--code", metavar="ZIP", help=code)
+    pairs(deploy, "--parameter", "a stack parameter")
+    deploy.add_argument("--service-role", metavar="ARN", help="a role for CloudFormation to assume; `policies role` prints its policy")

@@ -21,11 +21,7 @@ def _quiet() -> argparse.ArgumentParser:
 
 def _aws() -> argparse.ArgumentParser:
     aws = argparse.ArgumentParser(add_help=False, parents=[_quiet()])
-    aws.add_argument(
-        "--endpoint-url",
-        metavar="URL",
-        help="endpoint to call (default: $AWS_ENDPOINT_URL, else the embedded endpoint if it is up, else AWS)",
-    )
+    aws.add_argument("--endpoint-url", metavar="URL", help="default: $AWS_ENDPOINT_URL, else the embedded endpoint if it is up, else AWS")
     aws.add_argument("--region", metavar="NAME", help="AWS region (default: from the profile or the environment)")
     aws.add_argument("--profile", metavar="NAME", help="profile of the AWS configuration; ignores the embedded endpoint")
     return aws
@@ -75,6 +71,11 @@ def positive(text: str) -> int:
     return number
 
 
+def pairs(parser: argparse.ArgumentParser, option: str, text: str) -> None:
+    """Add an option for a name and a value, which may be repeated."""
+    parser.add_argument(option, action="append", default=[], metavar="NAME=VALUE", help=f"{text}; may be repeated")
+
+
 def identity(parser: argparse.ArgumentParser) -> None:
     """Add the argument that names a render."""
     parser.add_argument("id", metavar="ID", help="ARN or name of the execution, the id that the log shows, or latest")
@@ -88,11 +89,9 @@ def project(parser: argparse.ArgumentParser) -> None:
 
 def composition(parser: argparse.ArgumentParser) -> None:
     """Add the options of the composition."""
-    parser.add_argument("--var", action="append", default=[], metavar="NAME=VALUE", help="a variable; a JSON value is read as JSON")
+    pairs(parser, "--var", "a variable; a JSON value is read as JSON")
     parser.add_argument("--variables", metavar="JSON", help="all variables as a JSON object, or @FILE with one")
-    parser.add_argument(
-        "--strict-variables", action="store_true", default=None, help="refuse variables that the composition does not declare"
-    )
+    parser.add_argument("--strict-variables", action="store_true", default=None, help="refuse variables that are not declared")
     parser.add_argument("--fps", metavar="RATE", help="frame rate, such as 30 or 30000/1001 (default: the composition's, else 30)")
     parser.add_argument("--width", type=int, metavar="PX", help="width of the video (default: the composition's)")
     parser.add_argument("--height", type=int, metavar="PX", help="height of the video (default: the composition's)")
@@ -110,12 +109,6 @@ def encoding(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bitrate", metavar="RATE", help="bitrate, such as 8M, instead of a constant rate factor")
     sidecars = "poster, contact-sheet, captions or report, written beside the output; may be repeated"
     parser.add_argument("--sidecar", dest="sidecars", action="append", metavar="NAME", help=sidecars)
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="any other field, such as codec=h265 or audio=false; may be repeated",
-    )
+    pairs(parser, "--set", "any other field, such as codec=h265 or audio=false")
     parser.add_argument("--chunk-size", type=int, metavar="FRAMES", help="frames in a chunk")
     parser.add_argument("--max-parallel-chunks", type=int, metavar="N", help="simultaneous chunks")

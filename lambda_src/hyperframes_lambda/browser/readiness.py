@@ -223,7 +223,7 @@ def _diagnosis(state: State, report: PageReport) -> RenderError:
     waiting = [
         *(f"image {url}" for url in state.pending_images),
         *(["fonts"] if state.fonts_loading else []),
-        *([] if state.settled else ["the runtime's own readiness"]),
+        *([] if state.settled else ["the HyperFrames runtime"]),
         *([] if state.loaded else ["the load event"]),
     ]
     return RenderError(
@@ -266,7 +266,7 @@ def _bad_duration(seconds: float) -> RenderError:
     shown = "not a number" if math.isnan(seconds) else f"{seconds:g} s"
     return RenderError(
         ErrorCode.DURATION_OUT_OF_RANGE,
-        f"the composition's duration is {shown}; accepted: more than 0 and at most {LONGEST_SECONDS:g} s",
+        f"the composition's duration is {shown}; it must be more than 0 and at most {LONGEST_SECONDS:g} s",
         hint="Set data-duration on the root, or give its timeline a length.",
     )
 

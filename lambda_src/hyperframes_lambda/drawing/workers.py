@@ -190,7 +190,7 @@ class _Worker:
         return RenderError(ErrorCode.RUNTIME_EXIT, f"a worker process {how}{said}", hint=_MEMORY_HINT if code == -signal.SIGKILL else None)
 
     def _kill(self) -> None:
-        """Kill the worker and its descendants, and wait. A descendant that got away may keep a reader waiting, hence the limit."""
+        """Kill the worker and its descendants, and wait. A surviving descendant may keep a reader waiting, so that wait is limited."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

@@ -64,7 +64,7 @@ def find_tools(environ: Mapping[str, str] = os.environ, *, before_unpacking: Cal
     toolset = _read_toolset(environ, before_unpacking)
     wanted = environ.get(CHROME_SOURCE_VARIABLE) or ChromeSource.SPARTICUZ.value
     if wanted not in set(ChromeSource):
-        message = f"{CHROME_SOURCE_VARIABLE}={wanted!r}: accepted are {', '.join(ChromeSource)}"
+        message = f"{CHROME_SOURCE_VARIABLE}={wanted!r}: accepted: {', '.join(ChromeSource)}"
         raise RenderError(ErrorCode.CHROME_UNAVAILABLE, message)
     source = ChromeSource(wanted)
     browser = toolset.browsers.get(source)

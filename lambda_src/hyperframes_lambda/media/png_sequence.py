@@ -74,7 +74,7 @@ class PngSegment:
             self.abandon()
 
     def stop(self) -> None:
-        """Do nothing: nobody waits for a tar."""
+        """Do nothing: writing a tar never waits."""
 
     def abandon(self) -> None:
         """Remove everything but a complete tar."""

@@ -40,7 +40,7 @@ _SHEET_FRAMES, _SHEET_COLUMNS, _SHEET_CELL = 16, 4, 320
 
 _BACKGROUND = "0x202020"
 _JPEG_SCALE = {"out_color_matrix": "bt601", "out_range": "pc", "flags": "accurate_rnd+full_chroma_int+full_chroma_inp"}
-"""JPEG files are full-range bt601, whatever the video is."""
+"""JPEG files are always full-range bt601."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def sheet_frames(total: int) -> list[int]:
 
 
 def report_of(output: Path, manifest: Manifest, verification: Mapping[str, Any], sidecars: Mapping[str, Path]) -> dict[str, Any]:
-    """The report: what was planned, by which versions, what the verification found, and what lies beside the output."""
+    """Return the report: the plan, the versions, the verification and the other sidecars."""
     return {
         "Format": manifest.format.value,
         "Frames": manifest.total_frames,

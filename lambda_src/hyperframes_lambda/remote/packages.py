@@ -42,7 +42,7 @@ class Package:
     def __init__(self, name: str, version: str, archive: Path) -> None:
         self.name = name
         self.version = version
-        self._tar = tarfile.open(archive)  # noqa: SIM115 - open as long as the package is asked for files
+        self._tar = tarfile.open(archive)  # noqa: SIM115 - `close` closes it
         self._lock = threading.Lock()
         # The top folder is `package`, except in archives made by hand.
         self._members = {member.name.partition("/")[2]: member for member in self._tar if member.isfile()}

@@ -124,7 +124,7 @@ CASES: dict[str, tuple[dict[str, str], ErrorCode, list[str]]] = {
     "video": (
         {"index.html": page("<video id=clip src=a.mp4 data-start=0></video>")},
         ErrorCode.COMPOSITION_UNSUPPORTED,
-        ['<video id="clip"> in index.html plays a.mp4', "without its media files"],
+        ['<video id="clip"> in index.html plays a.mp4', "without media files"],
     ),
     "audio with a source element": (
         {"index.html": page("<audio><source src=tone.wav></audio>")},
