@@ -47,9 +47,11 @@ class AssembleOutcome:
 
 
 def assemble(
-    plan_dir: Path, segments: Sequence[Path], output: Path, *, tools: Tools | None = None, plan_hash: str | None = None
+    plan_dir: Path, segments: Sequence[Path], output: Path, *, manifest: Manifest | None = None, tools: Tools | None = None
 ) -> AssembleOutcome:
     """Make `output` of `segments`, in order, and the plan's sound; what was there before is replaced.
+
+    `manifest` is the plan's, if the caller has read it already.
 
     Segments are known by their names; they must tile the plan, one behind the other, however each chunk was divided.
 
@@ -58,7 +60,7 @@ def assemble(
     in frames, spacing, keyframes, size, format or sound; a file that was there is then kept.
     """
     tools = tools or find_tools()
-    manifest = read_manifest(plan_dir, plan_hash)
+    manifest = manifest or read_manifest(plan_dir)
     require_build(manifest, tools.build())
     tiled = _require_segments(manifest, segments)
     output.parent.mkdir(parents=True, exist_ok=True)

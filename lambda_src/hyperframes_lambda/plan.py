@@ -23,7 +23,7 @@ from hyperframes_lambda.contract.config import RenderConfig
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.formats import Kind, VideoCodec, rate_fault, rate_name
 from hyperframes_lambda.contract.media import AudioTrack, MediaSource, VideoClip
-from hyperframes_lambda.contract.plan import PROTOCOL, Build, Canvas, Manifest, PlanFile, PlannedChunk, Sample
+from hyperframes_lambda.contract.plan import Build, Canvas, Manifest, PlanFile, PlannedChunk, Sample
 from hyperframes_lambda.contract.segments import Segment
 from hyperframes_lambda.contract.sizing import FrameCost, Machine, Sizing, Wishes, choose
 from hyperframes_lambda.drawing.segments import segment_writer
@@ -155,8 +155,7 @@ def reusable(plan_dir: Path, config: RenderConfig, build: Build, project_sha256:
         manifest = read_manifest(plan_dir)
     except RenderError:
         return None
-    same = (manifest.protocol, manifest.project_sha256, manifest.config, manifest.build) == (PROTOCOL, project_sha256, config, build)
-    return manifest if same else None
+    return manifest if manifest.is_plan_of(project_sha256, config, build) else None
 
 
 def project_digest(project_dir: Path) -> str:

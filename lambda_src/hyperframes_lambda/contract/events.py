@@ -1,40 +1,43 @@
-"""Handler events and results: one function, `Action` decides. Field names on the wire are PascalCase."""
+"""Handler events and results. One function serves all of them: `Action` decides. Field names on the wire are PascalCase."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 from pydantic.alias_generators import to_pascal
 
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError, faults_of
 
 S3Uri = Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+$", max_length=1200)]
 S3Prefix = Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/(.+/)?$", max_length=1000)]
-"""Shorter than a URI may be: what is below it has names of up to 150 characters."""
+"""Shorter than a URI, because the objects below it have names of up to 150 characters."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 VARIABLES_REFERENCE = "variablesS3Uri"
-"""Stands in an execution's `Config` in the place of `variables` that are too large for it: the S3 URI of their JSON object."""
-
 CONCURRENCY_LIMIT = "concurrencyLimit"
-"""May stand in an execution's `Config`: how many invocations of the function may run at once, as the client found out before it started."""
+_CARRIED = {VARIABLES_REFERENCE: "VariablesS3Uri", CONCURRENCY_LIMIT: "ConcurrencyLimit"}
+"""Keys of an execution's `Config` that become fields of the plan event.
+
+They travel inside `Config` because a state machine passes on only the fields that its definition names: a stack deployed earlier would
+drop new ones.
+"""
 
 INLINE_CHUNKS = 40
-"""Most chunks that Plan lists in its result; an inline Map runs no more at once. Of more, `plan/chunks.json` holds the list."""
+"""Maximum number of chunks that Plan lists in its result, and that an inline Map runs at once. `plan/chunks.json` always lists all."""
 
 _WRAPPERS = ("Payload", "Input")
 _MAX_WRAPPING = 4
 
 
 class EventModel(BaseModel):
-    """A model of the wire. Events tolerate fields they do not know, so that a newer state machine can drive an older function."""
+    """A model of the wire. It ignores unknown fields, so that a newer state machine can drive an older function."""
 
     model_config = ConfigDict(alias_generator=to_pascal, populate_by_name=True, extra="ignore", frozen=True)
 
     def to_wire(self) -> dict[str, Any]:
-        """The JSON object of the wire; absent fields are left out."""
+        """Return the JSON object of the wire, without absent fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
@@ -45,19 +48,31 @@ class ExecutionInput(EventModel):
     plan_output_s3_prefix: S3Prefix = Field(alias="PlanOutputS3Prefix")
     output_s3_uri: S3Uri = Field(alias="OutputS3Uri")
     config: dict[str, Any] = Field(default_factory=dict)
+    """The render configuration, and perhaps `VARIABLES_REFERENCE` and `CONCURRENCY_LIMIT`."""
 
 
 class PlanEvent(EventModel):
-    """Look at the project once and write the plan below `PlanOutputS3Prefix`."""
+    """Inspect the project and write the plan below `PlanOutputS3Prefix`."""
 
     action: Literal["plan"]
     project_s3_uri: S3Uri = Field(alias="ProjectS3Uri")
     plan_output_s3_prefix: S3Prefix = Field(alias="PlanOutputS3Prefix")
     output_s3_uri: S3Uri | None = Field(default=None, alias="OutputS3Uri")
-    """Where Assemble will write, so that a place that is not allowed is refused before anything is rendered."""
+    """Destination of the output, given to Plan so that a forbidden one is refused before anything is rendered."""
     config: dict[str, Any] = Field(default_factory=dict)
+    variables_s3_uri: S3Uri | None = Field(default=None, alias="VariablesS3Uri")
+    """JSON object with the variables, when they are too large for the execution's input."""
+    concurrency_limit: Annotated[int, Field(strict=True, ge=1)] | None = None
+    """Number of invocations that may run at once, as the client determined it before the start."""
     execution_name: str | None = None
-    """Tells a cancel marker of this execution from one of an earlier execution of the same render."""
+    """Distinguishes a cancel marker of this execution from one of an earlier execution of the same render."""
+
+    @field_validator("variables_s3_uri")
+    @classmethod
+    def _variables_once(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and "variables" in info.data.get("config", ()):
+            raise ValueError("accepted in place of variables, not beside them")
+        return value
 
 
 class RenderChunkEvent(EventModel):
@@ -213,7 +228,10 @@ class CancelMarker(EventModel):
 
 
 def parse_event(event: Mapping[str, Any]) -> PlanEvent | RenderChunkEvent | AssembleEvent:
-    """Unwrap `Payload`/`Input` and validate; raise `INVALID_EVENT` naming each faulty field."""
+    """Unwrap `Payload` or `Input` and validate the event.
+
+    Raises `INVALID_EVENT` naming each faulty field; for one that travels inside `Config`, `INVALID_CONFIG`.
+    """
     for _ in range(_MAX_WRAPPING):
         if "Action" in event:
             break
@@ -222,7 +240,20 @@ def parse_event(event: Mapping[str, Any]) -> PlanEvent | RenderChunkEvent | Asse
             break
         event = inner
     try:
-        return _EVENT.validate_python(dict(event))
+        return _EVENT.validate_python(_with_own_fields(event))
     except ValidationError as error:
+        wrong = [fault for fault in error.errors() if any(part in _CARRIED.values() for part in fault["loc"])]
+        if wrong:
+            faults = "; ".join(f"{fault['loc'][-1]}: {fault['input']!r} is not accepted; {fault['msg']}" for fault in wrong)
+            raise RenderError(ErrorCode.INVALID_CONFIG, faults) from None
         hint = "Action is one of plan, renderChunk, assemble."
         raise RenderError(ErrorCode.INVALID_EVENT, faults_of(error, "event"), hint=hint) from None
+
+
+def _with_own_fields(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Move fields of the plan event out of `Config`."""
+    config = event.get("Config")
+    if event.get("Action") != "plan" or not isinstance(config, Mapping):
+        return dict(event)
+    fields = {field: config[name] for name, field in _CARRIED.items() if name in config}
+    return {**event, **fields, "Config": {name: value for name, value in config.items() if name not in _CARRIED}}

@@ -14,6 +14,7 @@ from hyperframes_lambda.contract.config import Fps, RenderConfig, WireModel
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError, faults_of
 from hyperframes_lambda.contract.formats import OutputFormat
 from hyperframes_lambda.contract.media import AudioTrack, CaptionFile, MediaSource, RemoteResponse, VideoClip
+from hyperframes_lambda.contract.segments import Coverage, Segment, coverage
 
 PROTOCOL = 2
 """Version of the manifest. A worker refuses any other with `PLAN_PROTOCOL_UNSUPPORTED`."""
@@ -149,10 +150,14 @@ class Manifest(WireModel):
             raise RenderError(ErrorCode.INVALID_EVENT, f"ChunkIndex {index}: the plan has chunks 0 to {len(self.chunks) - 1}")
         return self.chunks[index]
 
-    def files_of(self, index: int) -> set[str]:
-        """Keys of `files` that chunk `index` needs."""
+    def is_plan_of(self, project_sha256: str, config: RenderConfig, build: Build) -> bool:
+        """Whether this build can use the plan for exactly this project and configuration."""
+        return (self.protocol, self.project_sha256, self.config, self.build) == (PROTOCOL, project_sha256, config, build)
+
+    def coverage(self, index: int, segments: Iterable[Segment]) -> Coverage:
+        """Which of `segments` cover chunk `index`, and which of its frames are missing."""
         chunk = self.chunk(index)
-        return self.files_shown([(chunk.first, chunk.last)])
+        return coverage((segment for segment in segments if segment.chunk == index), chunk.first, chunk.last)
 
     def files_shown(self, frames: Iterable[tuple[int, int]]) -> set[str]:
         """Keys of `files` that runs of frames (first, last) need: all but sources of media that are only heard, or not shown in them."""
