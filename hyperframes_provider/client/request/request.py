@@ -1,4 +1,4 @@
-"""From what a user asks to what Step Functions is sent: validated, sized and named before anything is started or paid for."""
+"""Preparation of a render: validate, size and name the execution's input before anything is started or paid for."""
 
 from __future__ import annotations
 
@@ -22,45 +22,45 @@ from hyperframes_provider.client.request.dialect import OWN, Dialect
 from hyperframes_provider.client.request.project import Project, locate
 
 INPUT_LIMIT = 262_144
-"""Bytes of UTF-8 that Step Functions takes as the input of an execution, and as the state between two steps."""
+"""Maximum bytes of UTF-8 in the input of an execution, and in the state between two steps."""
 
 PLAN_RESERVE = 8_192
-"""Bytes of that limit that the plan's result needs: it travels beside the input, and what is put into that just before the start."""
+"""Bytes of that limit to keep for the plan's result, which travels beside the input, and for the concurrency limit, added at the start."""
 
 LARGEST_VARIABLES = 16 << 20
-"""Bytes of variables, as JSON, that a render may have: what travels into every page must stay reasonable there."""
+"""Maximum bytes of a render's variables as JSON, because every page loads them."""
 
 EXPIRING_PREFIX = "renders/"
-"""Objects of the stack's bucket under this prefix expire."""
+"""Objects below this prefix of the stack's bucket expire."""
 
 _VARIABLES = "variables.json"
-"""Below the render's prefix: variables may be about persons, and expire with the render."""
+"""Name below the render's prefix, where it expires, because variables may be personal data."""
 
 _OTHER_MEDIA = frozenset({".mkv", ".avi", ".zip"})
 
 
 @dataclass(frozen=True)
 class RenderTarget:
-    """Where renders run: the bucket and the state machine of a deployed stack."""
+    """The bucket and the state machine of a deployed stack."""
 
     bucket: str
     state_machine_arn: str
     function_arn: str = ""
-    """Empty where only bucket and state machine are known."""
+    """Empty when only the bucket and the state machine are known."""
     dialect: Dialect = OWN
-    """What kind of stack it is."""
+    """The kind of stack."""
     takes_limit: bool = False
-    """Whether Plan on this stack understands how many invocations may run at once: neither the reference's nor an old one of ours does."""
+    """Whether the stack's Plan accepts a concurrency limit. The reference's does not, nor does an old one of this package."""
 
     @property
     def log_group(self) -> str:
-        """Where the render function logs; empty while it is unknown."""
+        """Log group of the render function; empty if the function is unknown."""
         return f"/aws/lambda/{self.function_arn.split(':function:')[-1]}" if self.function_arn else ""
 
 
 @dataclass(frozen=True)
 class PreparedRender:
-    """A render that is ready to be started."""
+    """A render that is ready to start."""
 
     target: RenderTarget
     render_id: str
@@ -68,41 +68,41 @@ class PreparedRender:
     request: ExecutionInput
     warnings: tuple[str, ...]
     variables_json: bytes | None = None
-    """The variables, where they outgrow the input: `upload` puts them at `variables`, which the input refers to instead."""
+    """The variables, if they are too large for the input: `upload` stores them at `variables`, and the input refers to that object."""
 
     def limited(self, concurrency: int | None) -> PreparedRender:
-        """The same render, told how many invocations may run at once. Its names stay: they follow from what was asked for."""
+        """Return the render with a concurrency limit. Its names stay, because they depend only on the request."""
         if concurrency is None:
             return self
         config = {**self.request.config, CONCURRENCY_LIMIT: concurrency}
         return replace(self, request=self.request.model_copy(update={"config": config}))
 
     def input_json(self, generation: int) -> str:
-        """The exact input of an execution: Step Functions takes a second start with the same name and input for the same start."""
+        """Return the exact input of an execution. Step Functions treats a second start with the same name and input as the first."""
         return input_json(self.target.dialect.input_of(self.request, generation))
 
     @property
     def variables(self) -> S3Location:
-        """Where variables lie that do not fit into the input."""
+        """Location of the variables that do not fit into the input."""
         return self.prefix / _VARIABLES
 
     @property
     def output_uri(self) -> str:
-        """Where the video will be."""
+        """URI of the output."""
         return self.request.output_s3_uri
 
     @property
     def prefix(self) -> S3Location:
-        """Where plan, chunks and live signals lie."""
+        """Prefix of the plan, the chunks and the live signals."""
         return parse_s3_uri(self.request.plan_output_s3_prefix, where="PlanOutputS3Prefix")
 
 
 def merge_variables(config: Mapping[str, Any], variables: Mapping[str, Any] | None) -> dict[str, Any]:
-    """`config` with the composition's variables in it; `INVALID_CONFIG` when they are given in both places."""
+    """Return `config` with `variables`; `INVALID_CONFIG` if it has some already."""
     if variables is None:
         return dict(config)
     if "variables" in config:
-        raise RenderError(ErrorCode.INVALID_CONFIG, "variables: given twice, on their own and within config", hint="Give them once.")
+        raise RenderError(ErrorCode.INVALID_CONFIG, "variables: given twice, separately and inside config", hint="Give them once.")
     return {**config, "variables": variables}
 
 
@@ -115,15 +115,15 @@ def prepare(
     label: str,
     identity: tuple[object, ...],
 ) -> PreparedRender:
-    """Name and size a render; reads a local project, calls nothing and uploads nothing.
+    """Name and size a render. Reads a local project, but neither calls AWS nor uploads anything.
 
-    :param project: a local folder, or the `s3://….tar.gz` of a packed one, or what `locate` made of it, for many renders of one project
-    :param output: an S3 URI, or a key in the stack's bucket; default `outputs/<renderId>.mp4` there, ending as the format does, for HLS
+    :param project: a local folder, the `s3://….tar.gz` of a packed one, or a `Project` from `locate`, for many renders of one project
+    :param output: an S3 URI, or a key in the stack's bucket; default `outputs/<renderId>` with the format's suffix, for HLS
         `outputs/<renderId>/index.m3u8`
-    :param label: what the name begins with, for people
-    :param identity: what makes two requests two renders, besides project, configuration and output: for a task, its key
-    :raises InvalidRequest: the project, the output or the size of the input cannot be accepted
-    :raises RenderError: `INVALID_CONFIG`: the target is a stack of another kind, which cannot render what the configuration asks
+    :param label: readable start of the name
+    :param identity: distinguishes renders of the same project, configuration and output; for a task, its key
+    :raises InvalidRequest: the project, the output or the size of the input is not acceptable
+    :raises RenderError: `INVALID_CONFIG`: the configuration asks for something that this kind of stack cannot render
     """
     _check_finite(config.variables)
     located = project if isinstance(project, Project) else locate(project, bucket=target.bucket, entry=config.entry_file)
@@ -147,12 +147,12 @@ def prepare(
     if target.dialect.extensions:
         request, variables_json = _fitting(request)
     prepared = PreparedRender(target, render, located, request, _warnings(destination, target), variables_json)
-    prepared.input_json(1)  # raises when it is too large
+    prepared.input_json(1)  # raises if it is too large
     return prepared
 
 
 def _fitting(request: ExecutionInput) -> tuple[ExecutionInput, bytes | None]:
-    """The request, and its variables apart from it when it is only with them too large for Step Functions."""
+    """Return the request, and separately its variables if they make it too large for Step Functions."""
     variables = request.config.get("variables")
     if not variables or _size(request.to_wire()) + PLAN_RESERVE <= INPUT_LIMIT:
         return request, None
@@ -160,7 +160,7 @@ def _fitting(request: ExecutionInput) -> tuple[ExecutionInput, bytes | None]:
     if len(text) > LARGEST_VARIABLES:
         field, share = _largest({"variables": variables}, "Config.")
         raise RequestTooLarge(
-            f"{field} makes the variables too large: {share:,} of {len(text):,} bytes, accepted are {LARGEST_VARIABLES:,}",
+            f"{field} makes the variables too large: {share:,} of {len(text):,} bytes; the limit is {LARGEST_VARIABLES:,}",
             hint="Put large data into a file of the project and let the page fetch it.",
         )
     config = {name: value for name, value in request.config.items() if name != "variables"}
@@ -169,14 +169,14 @@ def _fitting(request: ExecutionInput) -> tuple[ExecutionInput, bytes | None]:
 
 
 def input_json(request: ExecutionInput) -> str:
-    """The execution's input as it is sent; `RequestTooLarge` with the byte count and the field that is to blame."""
+    """Return the execution's input as JSON; `RequestTooLarge` with the byte count and the field to blame."""
     wire = request.to_wire()
     text = _json(wire)
     size = _size(wire)
     if size + PLAN_RESERVE > INPUT_LIMIT:
         field, share = _largest(wire)
         raise RequestTooLarge(
-            f"{field} makes the request too large: {share:,} of {size:,} bytes, and Step Functions takes {INPUT_LIMIT:,}, "
+            f"{field} makes the request too large: {share:,} of {size:,} bytes. Step Functions accepts {INPUT_LIMIT:,}, "
             f"of which the plan needs {PLAN_RESERVE:,}",
             hint="Put large data into a file of the project and let the page fetch it.",
         )
@@ -193,21 +193,21 @@ def _json(value: Any) -> str:
         text.encode()
     except (ValueError, TypeError) as error:
         raise InvalidRequest(
-            f"config: cannot be written as JSON: {error}", hint="NaN, infinities and lone surrogates have no JSON."
+            f"config: cannot be written as JSON: {error}", hint="JSON has no NaN, infinities or lone surrogates."
         ) from None
     return text
 
 
 def _check_finite(variables: Mapping[str, Any]) -> None:
-    """Writing the model would quietly make null of a NaN, and the composition would show that."""
+    """Refuse NaN and infinities, which the model would silently write as null."""
     try:
         json.dumps(variables, allow_nan=False, default=str)
     except ValueError as error:
-        raise InvalidRequest(f"config.variables: {error}", hint="NaN and infinities have no JSON.") from None
+        raise InvalidRequest(f"config.variables: {error}", hint="JSON has no NaN or infinities.") from None
 
 
 def _largest(wire: Mapping[str, Any], path: str = "") -> tuple[str, int]:
-    """Dotted name and bytes of the largest field, followed down the objects while one member makes up most of its parent."""
+    """Return the dotted name and the bytes of the largest field, descending while one member makes up most of its parent."""
     name, value = max(wire.items(), key=lambda item: len(_json(item[1]).encode()))
     size = len(_json(value).encode())
     dotted = f"{path}{name}"
@@ -221,7 +221,7 @@ def _largest(wire: Mapping[str, Any], path: str = "") -> tuple[str, int]:
 def _output(output: str | None, *, target: RenderTarget, config: RenderConfig, render: str) -> S3Location:
     suffix = target.dialect.output_suffix(config.format)
     if output is None:
-        # The files of an HLS package lie side by side: they get a folder.
+        # The files of an HLS package lie side by side and need a folder.
         name = f"{render}/index" if config.format is OutputFormat.HLS else render
         return S3Location(target.bucket, f"outputs/{name}{suffix}")
     location = parse_s3_uri(output, where="output") if "://" in output else S3Location(target.bucket, output.lstrip("/"))
@@ -238,10 +238,10 @@ def _output(output: str | None, *, target: RenderTarget, config: RenderConfig, r
 
 def _warnings(output: S3Location, target: RenderTarget) -> tuple[str, ...]:
     if output.bucket == target.bucket and output.key.startswith(EXPIRING_PREFIX):
-        return (f"output {output.uri} lies under {EXPIRING_PREFIX}, where objects expire: choose another prefix to keep the video",)
+        return (f"output {output.uri} is below {EXPIRING_PREFIX}, where objects expire: choose another prefix to keep the video",)
     return ()
 
 
 def read_config(config: Mapping[str, Any] | None, variables: Mapping[str, Any] | None = None) -> RenderConfig:
-    """The validated configuration; `INVALID_CONFIG` names each faulty field."""
+    """Validate a configuration and its variables; `INVALID_CONFIG` names each faulty field."""
     return parse_config(merge_variables(config or {}, variables))

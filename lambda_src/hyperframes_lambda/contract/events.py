@@ -96,30 +96,30 @@ class AssembleEvent(EventModel):
 
 
 class PlanResult(EventModel):
-    """What Plan returns: sizes, never data. What has a default is not in the result of a function that is older than it."""
+    """The result of Plan: sizes, never data. Older functions omit the fields that have defaults here."""
 
     manifest_s3_uri: S3Uri = Field(alias="ManifestS3Uri")
     plan_hash: Sha256
     chunk_count: int
     chunks: list[int]
-    """The chunk indices `0 … ChunkCount - 1`, the items of the inline Map; empty when they are more than `INLINE_CHUNKS`."""
+    """The chunk indices `0 … ChunkCount - 1`, items of the inline Map; empty when there are more than `INLINE_CHUNKS`."""
     chunks_bucket: str = ""
     chunks_key: str = ""
-    """With `ChunksBucket`: the object that holds all of the indices as a JSON array, the items of the distributed Map."""
+    """With `ChunksBucket`: the object with all indices as a JSON array, items of the distributed Map."""
     max_parallel_chunks: int
-    """How many chunks the Map may render at once."""
+    """Number of chunks that the Map may render at once."""
     workers: int = 1
-    """How many processes draw within one invocation."""
+    """Processes that draw within one invocation."""
     segment_frames: int = 0
-    """Frames in a segment; a chunk consists of such, the last may be shorter."""
+    """Frames in a segment; the last segment of a chunk may have fewer."""
     sizing: str = ""
-    """Why there are so many chunks and workers, as a sentence."""
+    """The reason for the number of chunks and workers, as a sentence."""
     estimated_seconds: float = 0.0
-    """How long all chunks are expected to take, `MaxParallelChunks` at a time."""
+    """Expected time for all chunks, `MaxParallelChunks` at a time."""
     total_frames: int
     fps: int | str
     duration: float
-    """Seconds of video: `TotalFrames / Fps`."""
+    """Seconds: `TotalFrames / Fps`."""
     width: int
     height: int
     format: str
@@ -129,41 +129,41 @@ class PlanResult(EventModel):
     ffmpeg_version: str
     runtime_version: str
     reused: bool
-    """A plan for the same project, configuration and build was there already."""
+    """Whether a plan for the same project, configuration and build existed already."""
     cold_start: bool = False
-    """This was the first invocation of its sandbox."""
+    """Whether this was the first invocation of its sandbox."""
     duration_ms: int
 
 
 class RenderChunkResult(EventModel):
-    """What RenderChunk returns; small, because it lands in the execution history."""
+    """The result of RenderChunk; small, because the execution history contains it."""
 
     chunk_index: int
     complete: bool
-    """Every segment of the chunk is in its place. If not, time ran short: the same invocation again goes on where this one stopped."""
+    """Whether all segments of the chunk are uploaded. If not, time ran short, and another invocation continues where this one stopped."""
     next_frame: int | None = None
-    """The first frame that is missing; absent when the chunk is complete."""
+    """The first missing frame; absent when the chunk is complete."""
     frames_encoded: int
-    """Frames of the whole chunk that are in their place, whoever rendered them."""
+    """Uploaded frames of the whole chunk, from all invocations."""
     frames_rendered: int
-    """Those that this invocation rendered."""
+    """Frames that this invocation rendered."""
     segment_s3_uris: list[S3Uri] = Field(alias="SegmentS3Uris")
-    """What this invocation rendered, in order."""
+    """Segments that this invocation rendered, in order."""
     reused: bool
-    """All segments of this plan hash were there already and nothing had to be rendered."""
+    """Whether all segments existed already, so that nothing was rendered."""
     workers: int
-    """How many processes drew at the same time; 0 when nothing had to be."""
+    """Processes that drew at the same time; 0 when nothing was rendered."""
     capture_ms: int
-    """Time spent drawing, of all workers together."""
+    """Time spent drawing, summed over all workers."""
     encode_ms: int
-    """Time in which encoders took frames in, ended and were verified, of all workers together; it overlaps with the drawing."""
+    """Time spent encoding and verifying, summed over all workers; it overlaps with drawing."""
     cold_start: bool
-    """This was the first invocation of its sandbox."""
+    """Whether this was the first invocation of its sandbox."""
     duration_ms: int
 
 
 class AssembleResult(EventModel):
-    """What Assemble returns."""
+    """The result of Assemble."""
 
     output_s3_uri: S3Uri = Field(alias="OutputS3Uri")
     frames_encoded: int
@@ -179,15 +179,15 @@ class AssembleResult(EventModel):
     plan_hash: Sha256
     renderer_version: str
     verification: dict[str, Any]
-    """What the verification found, in numbers; a render that fails it has no result."""
+    """Measurements of the verification. A render that fails it has no result."""
     workers: int = 1
-    """How many processes drew within one invocation, at most."""
+    """Maximum number of processes that drew within one invocation."""
     sizing: str = ""
-    """Why there were so many chunks and workers, as a sentence."""
+    """The reason for the number of chunks and workers, as a sentence."""
     sidecars: dict[str, S3Uri] = Field(default_factory=dict)
-    """URIs of what was made beside the output: `poster`, `contact-sheet`, `report`, `captions.vtt`, `captions.de.srt`…"""
+    """URIs of the files beside the output, by name: `poster`, `contact-sheet`, `report`, `captions.vtt`, `captions.de.srt`…"""
     cold_start: bool = False
-    """This was the first invocation of its sandbox."""
+    """Whether this was the first invocation of its sandbox."""
     duration_ms: int
 
 
@@ -196,32 +196,32 @@ _EVENT: TypeAdapter[PlanEvent | RenderChunkEvent | AssembleEvent] = TypeAdapter(
 
 
 class ChunkProgress(EventModel):
-    """`progress/NNNNNN.json`: how far one chunk is. Written while it renders, and when its invocation ends."""
+    """`progress/NNNNNN.json`: the progress of one chunk, written while it renders and when its invocation ends."""
 
     chunk_index: int
     frames_done: int
-    """Those of finished segments, and those that are drawn for the next ones."""
+    """Frames of finished segments, and frames drawn for the next ones."""
     frames_total: int
     started_at: float
     """Unix seconds."""
     updated_at: float
     complete: bool
     reused: bool = False
-    """All segments were there already; this invocation rendered nothing."""
+    """Whether all segments existed already, so that nothing was rendered."""
     execution_name: str | None = None
-    """Whose invocations the next fields count."""
+    """The execution whose invocations the next fields cover."""
     invocations: int = 1
-    """How many have worked on the chunk, this one included."""
+    """Invocations that have worked on the chunk, including this one."""
     checkpoints: int = 0
-    """How many of them ended in good order, with frames left for the next; the others before the last one failed."""
+    """Invocations that stopped at their deadline with frames left; the others before the last one failed."""
     billed_seconds: float = 0.0
-    """Of all these invocations; of one that was lost as far as it reported."""
+    """Duration of all these invocations; for a lost one, until its last report."""
     memory_mb: int | None = None
-    """Of the function."""
+    """Memory of the function."""
 
 
 class CancelMarker(EventModel):
-    """`cancel`: stop the chunks of one execution."""
+    """`cancel`: the request to stop the chunks of one execution."""
 
     execution_name: str
     cause: str

@@ -249,7 +249,7 @@ def test_a_chunk_without_time_goes_on_where_it_stopped(bucket: Bucket) -> None:
     assert handler(assemble_event(plan_hash), CONTEXT)["FramesEncoded"] == 24
     bucket.put(f"{PREFIX}chunks/{plan_hash}/000000-1-11.mp4", b"damaged")
     name, text = refused(assemble_event(plan_hash))
-    assert (name, "000000-1-11.mp4 is not what it should be" in text) == ("VERIFICATION_FAILED", True)
+    assert (name, "000000-1-11.mp4 has a wrong digest" in text) == ("VERIFICATION_FAILED", True)
 
 
 def test_without_a_runtime_cap_there_is_no_deadline(bucket: Bucket) -> None:
