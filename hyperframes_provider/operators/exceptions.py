@@ -58,7 +58,7 @@ def to_airflow(error: errors.HyperFramesClientError | RenderError) -> AirflowExc
     """The Airflow exception for one of the client's; the message is kept as it is."""
     text = f"{type(error).__name__}: {error}"
     if isinstance(error, RenderError):
-        fatal = error.spec.retry is Retry.NEVER
+        fatal = error.code.retry is Retry.NEVER
         return HyperFramesRequestError(f"{error.code}: {error}") if fatal else HyperFramesRenderError(f"{error.code}: {error}")
     if isinstance(error, errors.RenderFailed):
         return HyperFramesRenderError(text) if error.retryable else HyperFramesRenderFatalError(text)

@@ -76,7 +76,7 @@ def record_failure(role: str, error: Exception, seconds: float, *, render: str) 
     # The state machine retries an error that is not in the table, too.
     retried, code = True, type(error).__name__
     if isinstance(error, RenderError):
-        retried, code = error.spec.retry is not Retry.NEVER, error.code.value
+        retried, code = error.code.retry is not Retry.NEVER, error.code.value
     failed = code != ErrorCode.RENDER_CANCELLED
     values = {Metric.FAILURE: float(failed), Metric.RETRYABLE_FAILURE: float(retried), Metric.COST: _cost(seconds)}
     _emit(role, values, render=render, code=code)
