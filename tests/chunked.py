@@ -1,4 +1,4 @@
-"""One plan rendered in any number of chunks, and the frames as the browser gave them."""
+"""Render one plan in any number of chunks and compare the captured frames."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hyperframes_lambda.render_chunk import render_chunk
 
 
 def rendered_in(chunks: int, manifest: Manifest, plan_dir: Path, work: Path) -> list[bytes]:
-    """The PNG bytes of every frame of a plan of an image sequence, rendered in so many chunks; `work` gets a folder for them."""
+    """Render a plan of an image sequence in so many chunks, in a folder of `work`, and return the PNG bytes of every frame."""
     total = manifest.total_frames
     bounds = [total * number // chunks for number in range(chunks + 1)]
     planned = [PlannedChunk(index=n, first=bounds[n], last=bounds[n + 1] - 1) for n in range(chunks)]
@@ -29,5 +29,5 @@ def rendered_in(chunks: int, manifest: Manifest, plan_dir: Path, work: Path) -> 
 
 
 def differing(frames: list[bytes], others: list[bytes]) -> list[int]:
-    """The numbers of the frames that are other bytes."""
+    """Return the numbers of the frames that differ."""
     return [number for number, (one, other) in enumerate(zip(frames, others, strict=True)) if one != other]

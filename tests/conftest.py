@@ -87,11 +87,13 @@ def session(chromium: Browser) -> Iterator[BrowserSession]:
         yield running
 
 
-@pytest.fixture
-def one_browser(session: BrowserSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Until the patch is undone, plans and chunks share the module's browser; each still opens a page in a context of its own."""
-    for module in ("plan", "drawing.page"):
-        monkeypatch.setattr(f"hyperframes_lambda.{module}.launch", lambda *_, **__: nullcontext(session))
+@pytest.fixture(scope="module")
+def one_browser(session: BrowserSession) -> Iterator[None]:
+    """All plans and chunks of a module share its browser. Each still opens a page in a context of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("plan", "drawing.page"):
+            patch.setattr(f"hyperframes_lambda.{module}.launch", lambda *_, **__: nullcontext(session))
+        yield
 
 
 @pytest.fixture

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import io
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 import tests.conformance.formulas as expect
 from hyperframes_lambda.contract.config import RenderConfig
+from tests.conformance import closed_form
 
 
 @dataclass(frozen=True)
 class Case:
-    """One composition, the configuration it is rendered with, and its formula.
+    """A composition, its render configuration and its formula.
 
-    `covers` names the row of the specification, `project` the folder below `projects/` (default: `name`). Each case is deterministic by
-    contract; `tolerance` is in the unit of its formula.
+    `covers` names the row of the specification, `project` the folder below `projects/` (default: `name`). Every case is deterministic by
+    contract. `tolerance` is in the unit of the formula.
     """
 
     name: str
@@ -36,8 +40,15 @@ class Case:
 
     @property
     def sequence(self) -> RenderConfig:
-        """The configuration, for a sequence of PNGs at 25 fps."""
+        """Configuration for a sequence of PNGs, at 25 fps unless the case names another rate."""
         return RenderConfig.model_validate({"fps": 25, "format": "png-sequence", "variables": self.variables, **self.config})
+
+    def require(self, frames: Sequence[bytes], fps: Fraction) -> None:
+        """Hold the PNG bytes of every frame to the formula."""
+        pictures = (np.asarray(Image.open(io.BytesIO(frame)).convert("RGBA")) for frame in frames)
+        errors = [self.error(picture, float(number / fps)) for number, picture in enumerate(pictures)]
+        worst = int(np.argmax(errors))
+        assert errors[worst] <= self.tolerance, f"frame {worst} of {self.name} at {fps} fps is {errors[worst]:.2f} from the formula"
 
 
 CASES: tuple[Case, ...] = (
@@ -112,6 +123,11 @@ CASES: tuple[Case, ...] = (
     Case("video-sources", "source video", expect.video_sources),
     Case("video-textures", "source video", expect.video_textures),
 )
+
+CLOSED_FORM = tuple(
+    Case(case.name, "closed form", case.error, variables=case.variables, config={"fps": 24}, frames=48) for case in closed_form.CASES
+)
+"""The compositions of two seconds in `tests/compositions`, which other suites render too."""
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,15 @@ from hyperframes_provider.toolset import toolset_path
 from tests.conformance.media import write_gif, write_media
 
 PROJECTS = Path(__file__).parent / "projects"
+COMPOSITIONS = Path(__file__).parents[1] / "compositions"
 
 _ADDRESS = re.compile(r"https://[^\s\"'<>]+")
 
 
 def materialise(name: str, folder: Path, toolset: Toolset, media: Path) -> None:
     """Copy project `name` to `folder`, with GSAP where a page names it and with `media`, written by `write_media`, where it has films."""
-    shutil.copytree(PROJECTS / name, folder)
+    own = PROJECTS / name
+    shutil.copytree(own if own.is_dir() else COMPOSITIONS / name, folder)
     if any("gsap.min.js" in page.read_text(encoding="utf-8") for page in folder.rglob("*.html")):
         shutil.copy(toolset.libraries["gsap"].path, folder / "gsap.min.js")
     if name == "animated-image":

@@ -1,109 +1,93 @@
-"""Who may import whom, as ARCHITECTURE.md has it, read from the source of every module."""
+"""Imports between packages, rooms and files, as ARCHITECTURE.md allows them."""
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable
+from functools import lru_cache
 
+import grimp
 import pytest
 
-from tests import ROOT
+from tests.repository.house import HOUSES, PACKAGES, house, product_files
 
-PROVIDER = ROOT / "hyperframes_provider"
-ENGINE = ROOT / "lambda_src" / "hyperframes_lambda"
-
-
-def sources(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.py"))
+PROVIDER, ENGINE, CONTRACT = "hyperframes_provider", "hyperframes_lambda", "hyperframes_lambda.contract"
+SECRETS = "aws_lambda_powertools"
+LONGEST_FILE = 400
 
 
-def module_name(path: Path) -> str:
-    base = ROOT if PROVIDER in path.parents else ROOT / "lambda_src"
-    return ".".join(path.relative_to(base).with_suffix("").parts).removesuffix(".__init__")
-
-
-def imports(path: Path) -> Iterator[str]:
-    """Every module that `path` imports anywhere, `from a import b` as `a` and as `a.b`, since `b` may be a module."""
-    package = module_name(path).split(".") if path.name == "__init__.py" else module_name(path).split(".")[:-1]
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            start = package[: len(package) - node.level + 1] if node.level else []
-            base = ".".join([*start, *([node.module] if node.module else [])])
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
+@lru_cache(maxsize=1)
+def graph() -> grimp.ImportGraph:
+    """Imports of the product, with third-party packages as one module each."""
+    return grimp.build_graph(*PACKAGES, include_external_packages=True, cache_dir=None)
 
 
 def within(module: str, *packages: str) -> bool:
     return any(module == package or module.startswith(f"{package}.") for package in packages)
 
 
-@pytest.mark.parametrize("path", sources(PROVIDER), ids=module_name)
-def test_the_provider_sees_nothing_of_the_engine_but_the_contract(path: Path) -> None:
-    seen = {module for module in imports(path) if within(module, "hyperframes_lambda") and module != "hyperframes_lambda"}
-
-    assert {module for module in seen if not within(module, "hyperframes_lambda.contract")} == set()
-
-
-@pytest.mark.parametrize("path", sources(PROVIDER), ids=module_name)
-def test_browser_encoder_and_endpoint_stay_in_their_rooms(path: Path) -> None:
-    """`local/` is the endpoint's room and may import moto; nothing else may, and nobody here imports a browser or an encoder."""
-    heavy = {"playwright", "ffmpeg", *(() if within(module_name(path), "hyperframes_provider.local") else ("moto", "awslambdaric"))}
-
-    assert {module for module in imports(path) if within(module, *heavy)} == set()
+def arrows(sources: Iterable[str], *targets: str) -> set[tuple[str, str]]:
+    """Direct imports from modules of the packages `sources` into the packages `targets`."""
+    importers = [module for module in graph().modules if within(module, *sources)]
+    assert importers
+    return {(one, seen) for one in importers for seen in graph().find_modules_directly_imported_by(one) if within(seen, *targets)}
 
 
-@pytest.mark.parametrize("path", sources(PROVIDER / "client"), ids=module_name)
-def test_the_client_knows_neither_airflow_nor_the_rest_of_the_provider(path: Path) -> None:
-    seen = {module for module in imports(path) if within(module, "airflow", "hyperframes_provider") and module != "hyperframes_provider"}
-
-    assert {module for module in seen if not within(module, "hyperframes_provider.client")} == set()
+def test_the_provider_imports_nothing_of_the_engine_but_the_contract() -> None:
+    assert {arrow for arrow in arrows([PROVIDER], ENGINE) if not within(arrow[1], CONTRACT) and arrow[1] != ENGINE} == set()
 
 
-@pytest.mark.parametrize("path", sources(PROVIDER / "evaluation"), ids=module_name)
-def test_the_evaluation_stands_on_the_client_and_on_the_tools_of_this_machine(path: Path) -> None:
-    seen = {module for module in imports(path) if within(module, "airflow", "hyperframes_provider") and module != "hyperframes_provider"}
-    allowed = [f"hyperframes_provider.{room}" for room in ("client", "evaluation", "toolset")]
-
-    assert {module for module in seen if not within(module, *allowed)} == set()
+def test_the_engine_imports_neither_airflow_nor_the_provider() -> None:
+    assert arrows([ENGINE], "airflow", PROVIDER) == set()
 
 
-@pytest.mark.parametrize("path", sources(ENGINE), ids=module_name)
-def test_the_engine_knows_neither_airflow_nor_the_provider(path: Path) -> None:
-    assert {module for module in imports(path) if within(module, "airflow", "hyperframes_provider")} == set()
+def test_the_contract_imports_nothing_else_of_the_engine() -> None:
+    assert {arrow for arrow in arrows([CONTRACT], ENGINE) if not within(arrow[1], CONTRACT) and arrow[1] != ENGINE} == set()
 
 
-@pytest.mark.parametrize("path", sources(ENGINE / "contract"), ids=module_name)
-def test_the_contract_imports_nothing_else_of_its_package(path: Path) -> None:
-    seen = {module for module in imports(path) if within(module, "hyperframes_lambda") and module != "hyperframes_lambda"}
-
-    assert {module for module in seen if not within(module, "hyperframes_lambda.contract")} == set()
+def test_only_the_endpoint_imports_moto_and_nobody_in_the_provider_a_browser_or_an_encoder() -> None:
+    assert {arrow for arrow in arrows([PROVIDER], "moto", "awslambdaric") if not within(arrow[0], f"{PROVIDER}.local")} == set()
+    assert arrows([PROVIDER], "playwright", "ffmpeg") == set()
 
 
-ROOMS = ("browser", "media", "composition")
+def test_the_client_imports_neither_airflow_nor_the_rest_of_the_provider() -> None:
+    seen = arrows([f"{PROVIDER}.client"], "airflow", PROVIDER)
+
+    assert {arrow for arrow in seen if not within(arrow[1], f"{PROVIDER}.client") and arrow[1] != PROVIDER} == set()
 
 
-@pytest.mark.parametrize("path", [path for room in ROOMS for path in sources(ENGINE / room)], ids=module_name)
-def test_the_engines_rooms_do_not_import_each_other(path: Path) -> None:
-    own = module_name(path).split(".")[1]
-    others = tuple(f"hyperframes_lambda.{room}" for room in ROOMS if room != own)
+def test_the_evaluation_imports_the_client_and_the_toolset_only() -> None:
+    allowed = [f"{PROVIDER}.{room}" for room in ("client", "evaluation", "toolset")]
 
-    # A room's face is its package; what lies deeper is its internals.
-    assert {module for module in imports(path) if any(module.startswith(f"{other}.") for other in others)} == set()
+    seen = arrows([f"{PROVIDER}.evaluation"], "airflow", PROVIDER)
+
+    assert {arrow for arrow in seen if not within(arrow[1], *allowed) and arrow[1] != PROVIDER} == set()
 
 
-@pytest.mark.parametrize("path", sources(ENGINE), ids=module_name)
-def test_only_the_entries_see_aws(path: Path) -> None:
-    """The room `entry` uses the storage, `storage` alone boto3, and `webhook`, a function of its own, the secret that it signs with."""
-    secret = "aws_lambda_powertools.utilities.parameters"
-    own = module_name(path)
-    room = {"hyperframes_lambda.entry.storage"} if within(own, "hyperframes_lambda.entry") else set()
-    allowed = {
-        "hyperframes_lambda.entry.storage": {"boto3", "botocore"},
-        "hyperframes_lambda.entry.webhook": {secret},
-    }.get(own, room)
-    seen = {module for module in imports(path) if within(module, "hyperframes_lambda.entry.storage", "boto3", "botocore", secret)}
+def test_browser_media_and_composition_see_only_each_others_faces() -> None:
+    rooms = [f"{ENGINE}.{room}" for room in ("browser", "media", "composition")]
 
-    assert {module for module in seen if not within(module, *allowed)} == set()
+    assert {arrow for room in rooms for other in rooms if other != room for arrow in arrows([room], other) if arrow[1] != other} == set()
+
+
+def test_only_the_entry_sees_aws() -> None:
+    """Powertools' parameters hold the webhook's secret; its logger and metrics are seen by the entry alone, too."""
+    assert {arrow for arrow in arrows([ENGINE], "boto3", "botocore", SECRETS) if not within(arrow[0], f"{ENGINE}.entry")} == set()
+
+
+def test_render_chunk_imports_nothing_of_plan() -> None:
+    chain = grimp.build_graph(*PACKAGES, cache_dir=None).find_upstream_modules(f"{ENGINE}.render_chunk")
+
+    assert {module for module in chain if within(module, f"{ENGINE}.plan", f"{ENGINE}.planning")} == set()
+
+
+@pytest.mark.parametrize("name", HOUSES)
+def test_a_house_has_at_most_ten_rooms_no_circle_and_no_arrow_upwards(name: str) -> None:
+    shown = house(name)
+
+    assert len(shown.rooms) <= 10
+    assert shown.circle == []
+    assert shown.upward == []
+
+
+def test_no_file_of_the_product_is_longer_than_a_few_screens() -> None:
+    assert {path: lines for path, lines in product_files() if lines > LONGEST_FILE} == {}

@@ -21,7 +21,8 @@ from hyperframes_lambda.machine.archive import unpack_project
 from hyperframes_lambda.machine.plan_folder import file_sha256
 from hyperframes_lambda.machine.redaction import redactor
 from hyperframes_lambda.machine.tools import find_tools
-from hyperframes_lambda.plan import here, plan
+from hyperframes_lambda.plan import plan
+from hyperframes_lambda.planning.sizing import here
 
 CHUNK_MEMORY_VARIABLE = "HYPERFRAMES_CHUNK_MEMORY_MB"
 CHUNK_TIMEOUT_VARIABLE = "HYPERFRAMES_CHUNK_TIMEOUT_SEC"

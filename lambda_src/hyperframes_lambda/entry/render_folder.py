@@ -16,7 +16,7 @@ from hyperframes_lambda.contract.events import CancelMarker, ChunkProgress
 from hyperframes_lambda.contract.formats import SEGMENT_CONTENT_TYPES
 from hyperframes_lambda.contract.plan import MANIFEST_NAME, Manifest, blob_path, parse_manifest
 from hyperframes_lambda.contract.segments import Segment, parse_segment
-from hyperframes_lambda.drawing.draw import FinishedSegment
+from hyperframes_lambda.drawing.job import FinishedSegment
 from hyperframes_lambda.entry.invocation import logger
 from hyperframes_lambda.entry.storage import S3Location, Storage, Wanted
 from hyperframes_lambda.machine.plan_folder import read_manifest

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from types import TracebackType
 
-from hyperframes_lambda.drawing.draw import FinishedSegment
+from hyperframes_lambda.drawing.job import FinishedSegment
 
 _RESERVED_SHARE, _RESERVED_SECONDS = 0.1, 15.0
 """Share of the remaining time to reserve for the last upload, and its maximum in seconds."""
