@@ -191,8 +191,9 @@ class AssembleResult(EventModel):
     duration_ms: int
 
 
-Event = Annotated[PlanEvent | RenderChunkEvent | AssembleEvent, Field(discriminator="action")]
-_EVENT: TypeAdapter[PlanEvent | RenderChunkEvent | AssembleEvent] = TypeAdapter(Event)
+Result = PlanResult | RenderChunkResult | AssembleResult
+Event = PlanEvent | RenderChunkEvent | AssembleEvent
+_EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="action")])
 
 
 class ChunkProgress(EventModel):
@@ -227,7 +228,7 @@ class CancelMarker(EventModel):
     cause: str
 
 
-def parse_event(event: Mapping[str, Any]) -> PlanEvent | RenderChunkEvent | AssembleEvent:
+def parse_event(event: Mapping[str, Any]) -> Event:
     """Unwrap `Payload` or `Input` and validate the event.
 
     Raises `INVALID_EVENT` naming each faulty field; for one that travels inside `Config`, `INVALID_CONFIG`.

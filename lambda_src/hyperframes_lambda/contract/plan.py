@@ -52,24 +52,6 @@ class Canvas(WireModel):
     scale: float
 
 
-class PlannedChunk(WireModel):
-    """Frames `first` to `last`, both included."""
-
-    index: int
-    first: int
-    last: int
-
-    @property
-    def frames(self) -> int:
-        """Number of frames."""
-        return self.last - self.first + 1
-
-    @classmethod
-    def of(cls, chunk: ChunkRange) -> PlannedChunk:
-        """Convert a `ChunkRange`."""
-        return cls(index=chunk.index, first=chunk.first, last=chunk.last)
-
-
 class Sample(WireModel):
     """A frame that Plan drew, so that the verification gate can compare it with the chunks' frames."""
 
@@ -100,7 +82,7 @@ class Manifest(WireModel):
     height: int
     """Height of the output in pixels, as `width`."""
     total_frames: int
-    chunks: list[PlannedChunk]
+    chunks: list[ChunkRange]
     segment_frames: int
     """Frames in a segment, counted from the chunk's first; the last segment of a chunk may have fewer."""
     workers: int = 1
@@ -143,7 +125,7 @@ class Manifest(WireModel):
         """Return the content of `MANIFEST_NAME`."""
         return self.model_dump_json(by_alias=True, indent=1)
 
-    def chunk(self, index: int) -> PlannedChunk:
+    def chunk(self, index: int) -> ChunkRange:
         """Return the chunk `index`; `INVALID_EVENT` if the plan has no such chunk."""
         if not 0 <= index < len(self.chunks):
             raise RenderError(ErrorCode.INVALID_EVENT, f"ChunkIndex {index}: the plan has chunks 0 to {len(self.chunks) - 1}")

@@ -18,7 +18,7 @@ class Prices:
     """Scratch space beyond the 512 MB included."""
     lambda_request: float
     state_transition: float
-    """Of a STANDARD workflow."""
+    """Price of a state transition in a STANDARD workflow."""
     s3_put: float
 
     def invocation(self, seconds: float, memory_mb: int) -> float:

@@ -28,8 +28,8 @@ class Segment:
         return self.last - self.first + 1
 
     def name(self, suffix: str) -> str:
-        """Return the file name, see `segment_name`."""
-        return segment_name(self.chunk, self.first, self.last, suffix)
+        """Return the deterministic file name: `NNNNNN-<first>-<last>.<ext>`."""
+        return f"{self.chunk:06d}-{self.first}-{self.last}{suffix}"
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,6 @@ class Coverage:
     def frames(self) -> int:
         """Number of frames in the segments."""
         return sum(segment.frames for segment in self.segments)
-
-
-def segment_name(index: int, first: int, last: int, suffix: str) -> str:
-    """Return the deterministic file name of a segment of chunk `index`: `NNNNNN-<first>-<last>.<ext>`."""
-    return f"{index:06d}-{first}-{last}{suffix}"
 
 
 def parse_segment(name: str, suffix: str) -> Segment | None:

@@ -15,15 +15,7 @@ from typing import Any
 
 from hyperframes_lambda.browser import kept_driver
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError, named_error
-from hyperframes_lambda.contract.events import (
-    AssembleEvent,
-    AssembleResult,
-    PlanEvent,
-    PlanResult,
-    RenderChunkEvent,
-    RenderChunkResult,
-    parse_event,
-)
+from hyperframes_lambda.contract.events import AssembleEvent, PlanEvent, RenderChunkEvent, Result, parse_event
 from hyperframes_lambda.entry import telemetry
 from hyperframes_lambda.entry.assemble import run_assemble
 from hyperframes_lambda.entry.invocation import Invocation, logger
@@ -94,7 +86,7 @@ def wire_error(error: RenderError, label: str) -> Exception:
     return named_error(error.code.value, redactor.text(f"{label}: {error}"))
 
 
-def _run(event: dict[str, Any], invocation: Invocation, work: Path) -> PlanResult | RenderChunkResult | AssembleResult:
+def _run(event: dict[str, Any], invocation: Invocation, work: Path) -> Result:
     parsed = parse_event(event)
     logger.append_keys(action=parsed.action, execution=parsed.execution_name)
     invocation.role = parsed.action

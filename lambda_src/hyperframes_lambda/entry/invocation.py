@@ -14,7 +14,7 @@ logger = Logger(json_serializer=redacted_json)
 
 @dataclass
 class Invocation:
-    """What is known about the current invocation; the event and the manifest add to it."""
+    """State of the current invocation, which the event and the manifest complete."""
 
     cold: bool
     """Whether it is the first of its sandbox."""

@@ -12,7 +12,7 @@ from enum import StrEnum
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError, Retry
-from hyperframes_lambda.contract.events import AssembleResult, PlanResult, RenderChunkResult
+from hyperframes_lambda.contract.events import AssembleResult, PlanResult, RenderChunkResult, Result
 from hyperframes_lambda.contract.prices import PRICES
 
 NAMESPACE = "HyperFrames"
@@ -59,7 +59,7 @@ _UNITS = {
 }
 
 
-def record(result: PlanResult | RenderChunkResult | AssembleResult, *, render: str) -> None:
+def record(result: Result, *, render: str) -> None:
     """Write the metrics of a finished invocation. `render` is the render's prefix in S3."""
     match result:
         case PlanResult():
@@ -82,7 +82,7 @@ def record_failure(role: str, error: Exception, seconds: float, *, render: str) 
     _emit(role, values, render=render, code=code)
 
 
-def _common(result: PlanResult | RenderChunkResult | AssembleResult) -> dict[Metric, float]:
+def _common(result: Result) -> dict[Metric, float]:
     return {
         Metric.DURATION: result.duration_ms,
         Metric.COLD_START: result.cold_start,

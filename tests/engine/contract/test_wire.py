@@ -18,7 +18,7 @@ from hyperframes_lambda.contract.config import RenderConfig, parse_config
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError, Retry
 from hyperframes_lambda.contract.events import AssembleEvent, PlanEvent, RenderChunkEvent, parse_event
 from hyperframes_lambda.contract.formats import FRAME_RATES, OutputFormat
-from hyperframes_lambda.contract.plan import Build, Canvas, Manifest, PlannedChunk, parse_manifest
+from hyperframes_lambda.contract.plan import Build, Canvas, Manifest, parse_manifest
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def manifest(**changes: Any) -> Manifest:
         "width": 640,
         "height": 360,
         "total_frames": 25,
-        "chunks": [PlannedChunk.of(chunk) for chunk in plan_chunks(25, 10, 8)],
+        "chunks": plan_chunks(25, 10, 8),
         "segment_frames": 5,
     }
     return Manifest.model_validate(fields | changes).sealed()

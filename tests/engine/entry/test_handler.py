@@ -27,11 +27,12 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from hyperframes_lambda.contract.chunks import ChunkRange
 from hyperframes_lambda.contract.config import RenderConfig
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.events import RenderChunkEvent, parse_event
 from hyperframes_lambda.contract.formats import OutputFormat
-from hyperframes_lambda.contract.plan import PlannedChunk, parse_manifest
+from hyperframes_lambda.contract.plan import parse_manifest
 from hyperframes_lambda.contract.segments import Segment
 from hyperframes_lambda.drawing.job import FinishedSegment
 from hyperframes_lambda.entry import handler as handler_module
@@ -361,7 +362,7 @@ def test_plan_chooses_for_the_function_that_renders_the_chunks(bucket: Bucket, m
 
 def test_the_segments_of_ten_thousand_chunks_are_found() -> None:
     """What Plan writes, and what Assemble does before it fetches anything."""
-    chunks = [PlannedChunk(index=index, first=3 * index, last=3 * index + 2) for index in range(10_000)]
+    chunks = [ChunkRange(index=index, first=3 * index, last=3 * index + 2) for index in range(10_000)]
     changes = {"total_frames": 30_000, "segment_frames": 3, "chunks": chunks}
     started = time.monotonic()
     manifest = manifest_of(RenderConfig(format=OutputFormat.MP4)).model_copy(update=changes).sealed()
