@@ -1,4 +1,4 @@
-"""What the tests of the embedded endpoint say again and again."""
+"""Common steps of the embedded endpoint's tests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LAMBDA_INVOKE = "arn:aws:states:::lambda:invoke"
 
 
 def eventually(look: Callable[[], Any], seconds: float = 15.0) -> Any:
-    """The first truthy answer of `look`; fails after `seconds`."""
+    """Return the first truthy answer of `look`; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (answer := look()):
         assert time.monotonic() < deadline, f"not within {seconds} s"
@@ -36,7 +36,7 @@ def function_zip() -> bytes:
 
 @dataclass(frozen=True)
 class Deployed:
-    """The running endpoint and what the tests put into it."""
+    """The running endpoint and the tests' resources on it."""
 
     info: EndpointInfo
     state_dir: Path
@@ -44,7 +44,7 @@ class Deployed:
     bucket: str
 
     def function(self, name: str, **options: Any) -> str:
-        """Make a function of its own for a test; `options` as CreateFunction has them. Returns its name."""
+        """Create a function for one test, with CreateFunction's `options`; return its name."""
         reserved = options.pop("reserved", None)
         self.connect("lambda").create_function(
             FunctionName=name,
@@ -59,7 +59,7 @@ class Deployed:
         return name
 
     def invoke(self, function: str, **event: Any) -> tuple[Any, str | None]:
-        """The payload and the function error."""
+        """Return the payload and the function error."""
         answer = self.connect("lambda").invoke(FunctionName=function, Payload=json.dumps(event).encode())
         return json.loads(answer["Payload"].read()), answer.get("FunctionError")
 
@@ -87,6 +87,6 @@ class Deployed:
 
 
 def task(function: str, payload: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    """A Task state that invokes `function`; ends the machine unless `Next` is given."""
+    """Return a Task state that invokes `function`; it ends the machine unless `Next` is given."""
     end = {} if "Next" in fields else {"End": True}
     return {"Type": "Task", "Resource": LAMBDA_INVOKE, "Parameters": {"FunctionName": function, "Payload": payload}, **end, **fields}
