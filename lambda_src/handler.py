@@ -1,4 +1,4 @@
-"""What the function's `Handler` setting, `handler.handler`, names."""
+"""Entry module of the code ZIP, named by the function's `Handler` setting, `handler.handler`."""
 
 from hyperframes_lambda.entry.handler import handler, stay_ready
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperframes_lambda.contract.config import RenderConfig
-from hyperframes_lambda.contract.errors import ERROR_TABLE, Retry
+from hyperframes_lambda.contract.errors import ErrorCode, Retry
 from hyperframes_lambda.contract.formats import CRF_RANGES, FORMATS, FRAME_RATES, rate_name, rate_names
 from hyperframes_provider.cli.parsers import parser
 from hyperframes_provider.client.stack.template import PLACED_BY_DEPLOY, load_template
@@ -74,8 +74,8 @@ def stack_parameters() -> Iterator[list[str]]:
 def errors() -> Iterator[list[str]]:
     """Rows for the error table."""
     yield ["Code", "Meaning", "Retried"]
-    for code, spec in ERROR_TABLE.items():
-        yield [f"`{code}`", spec.meaning, _RETRIES[spec.retry]]
+    for code in ErrorCode:
+        yield [f"`{code}`", code.meaning, _RETRIES[code.retry]]
 
 
 def commands() -> Iterator[list[str]]:

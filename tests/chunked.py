@@ -5,7 +5,8 @@ from __future__ import annotations
 import tarfile
 from pathlib import Path
 
-from hyperframes_lambda.contract.plan import Manifest, PlannedChunk
+from hyperframes_lambda.contract.chunks import ChunkRange
+from hyperframes_lambda.contract.plan import Manifest
 from hyperframes_lambda.machine.plan_folder import write_manifest
 from hyperframes_lambda.render_chunk import render_chunk
 
@@ -14,7 +15,7 @@ def rendered_in(chunks: int, manifest: Manifest, plan_dir: Path, work: Path) -> 
     """Render a plan of an image sequence in so many chunks, in a folder of `work`, and return the PNG bytes of every frame."""
     total = manifest.total_frames
     bounds = [total * number // chunks for number in range(chunks + 1)]
-    planned = [PlannedChunk(index=n, first=bounds[n], last=bounds[n + 1] - 1) for n in range(chunks)]
+    planned = [ChunkRange(index=n, first=bounds[n], last=bounds[n + 1] - 1) for n in range(chunks)]
     write_manifest(plan_dir, manifest.model_copy(update={"chunks": planned}).sealed())
     out = work / f"in-{chunks}"
     out.mkdir()

@@ -59,7 +59,7 @@ def to_airflow(error: errors.HyperFramesClientError | RenderError) -> AirflowExc
     """Return the Airflow exception for a client error, with its message."""
     text = f"{type(error).__name__}: {error}"
     if isinstance(error, RenderError):
-        fatal = error.spec.retry is Retry.NEVER
+        fatal = error.code.retry is Retry.NEVER
         return HyperFramesRequestError(f"{error.code}: {error}") if fatal else HyperFramesRenderError(f"{error.code}: {error}")
     if isinstance(error, RenderFailed):
         return HyperFramesRenderError(text) if error.retryable else HyperFramesRenderFatalError(text)

@@ -47,9 +47,11 @@ class AssembleOutcome:
 
 
 def assemble(
-    plan_dir: Path, segments: Sequence[Path], output: Path, *, tools: Tools | None = None, plan_hash: str | None = None
+    plan_dir: Path, segments: Sequence[Path], output: Path, *, manifest: Manifest | None = None, tools: Tools | None = None
 ) -> AssembleOutcome:
     """Make `output` from `segments` in order and the plan's sound, replacing an earlier output.
+
+    `manifest` is the plan's, for a caller that has read it.
 
     Segments are identified by their file names. They must tile the plan, however each chunk was divided.
 
@@ -58,7 +60,7 @@ def assemble(
     from the plan in frames, spacing, keyframes, size, format or sound; an earlier output is then kept.
     """
     tools = tools or find_tools()
-    manifest = read_manifest(plan_dir, plan_hash)
+    manifest = manifest or read_manifest(plan_dir)
     require_build(manifest, tools.build())
     tiled = _require_segments(manifest, segments)
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from hyperframes_lambda.composition import check_variables, compile_project, dec
 from hyperframes_lambda.contract.config import RenderConfig
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.formats import Kind
-from hyperframes_lambda.contract.plan import Manifest, PlannedChunk
+from hyperframes_lambda.contract.plan import Manifest
 from hyperframes_lambda.contract.sizing import FrameCost, Machine, Wishes, choose
 from hyperframes_lambda.machine.plan_folder import write_blobs, write_manifest
 from hyperframes_lambda.machine.tools import Tools, find_tools
@@ -85,7 +85,7 @@ def plan(
         width=width,
         height=height,
         total_frames=total,
-        chunks=[PlannedChunk.of(chunk) for chunk in sizing.chunks],
+        chunks=sizing.chunks,
         segment_frames=sizing.segment_frames,
         workers=sizing.workers,
         max_parallel_chunks=sizing.max_parallel,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hyperframes_lambda.contract.plan import Manifest
-from hyperframes_lambda.contract.segments import Coverage, Segment, coverage, on_grid, runs
+from hyperframes_lambda.contract.segments import Coverage, on_grid, runs
 from hyperframes_lambda.drawing.draw import draw
 from hyperframes_lambda.drawing.job import Effort, Events, FinishedSegment, Job
 from hyperframes_lambda.drawing.workers import draw_in_workers
@@ -42,17 +42,19 @@ def render_chunk(
     index: int,
     out_dir: Path,
     *,
-    present: Sequence[Segment] = (),
+    manifest: Manifest | None = None,
+    present: Coverage | None = None,
     workers: int = 1,
     deadline: float | None = None,
     tools: Tools | None = None,
-    plan_hash: str | None = None,
     on_progress: Callable[[int], None] = lambda _: None,
     on_segment: Callable[[FinishedSegment], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
     scratch: Path | None = None,
 ) -> ChunkOutcome:
     """Render the frames of chunk `index` that the segments `present` do not cover, from the plan in `plan_dir` into `out_dir`.
+
+    `manifest` is the plan's, for a caller that has read it and checked its build; `present` defaults to no segments.
 
     Segments lie on the plan's grid and appear complete or not at all, each with its record. `on_segment` receives each one as soon as it
     is finished, from another thread. `on_progress` receives the number of the chunk's frames finished or drawn, a few times a second and
@@ -66,9 +68,10 @@ def render_chunk(
     another build, and the errors of opening, drawing and encoding.
     """
     tools = tools or find_tools()
-    manifest = read_manifest(plan_dir, plan_hash)
-    require_build(manifest, tools.build())
-    before = missing_of(manifest, index, present)
+    if manifest is None:
+        manifest = read_manifest(plan_dir)
+        require_build(manifest, tools.build())
+    before = manifest.coverage(index, ()) if present is None else present
     planned = on_grid(index, manifest.chunk(index).first, before.missing, manifest.segment_frames)
     shared_out = runs(planned, workers)
     finished: list[FinishedSegment] = []
@@ -84,14 +87,8 @@ def render_chunk(
         effort = draw(job, manifest, planned, events)
     elif shared_out:
         effort = draw_in_workers(job, shared_out, workers, events)
-    now = missing_of(manifest, index, [*present, *(segment.segment for segment in finished)])
+    now = manifest.coverage(index, [*before.segments, *(segment.segment for segment in finished)])
     on_progress(now.frames)
     finished.sort(key=lambda one: one.segment)
     next_frame = now.missing[0][0] if now.missing else None
     return ChunkOutcome(index, finished, now.frames, next_frame, len(shared_out), effort)
-
-
-def missing_of(manifest: Manifest, index: int, present: Sequence[Segment]) -> Coverage:
-    """Return the segments of chunk `index` among `present`, and the runs of frames that they leave missing."""
-    chunk = manifest.chunk(index)
-    return coverage((segment for segment in present if segment.chunk == index), chunk.first, chunk.last)

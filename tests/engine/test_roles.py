@@ -177,7 +177,7 @@ def test_chunks_become_a_verified_video(planned: tuple[Path, Path, Manifest], tm
     reports: list[int] = []
     segments: list[Path] = []
     for chunk in manifest.chunks:
-        outcome = render_chunk(plan_dir, chunk.index, tmp_path, plan_hash=manifest.plan_hash, on_progress=reports.append)
+        outcome = render_chunk(plan_dir, chunk.index, tmp_path, on_progress=reports.append)
         (finished,) = outcome.finished
         assert finished.sha256 == hashlib.sha256(finished.path.read_bytes()).hexdigest()
         assert (outcome.complete, outcome.frames, reports[-1], outcome.workers) == (True, chunk.frames, chunk.frames, 1)
@@ -246,8 +246,7 @@ def test_another_build_is_refused(part: str, code: ErrorCode, planned: tuple[Pat
 
 def test_a_plan_that_is_not_what_it_should_be_is_refused(planned: tuple[Path, Path, Manifest], tmp_path: Path) -> None:
     _, plan_dir, manifest = planned
-    assert "000000000000" in refusal(ErrorCode.PLAN_HASH_MISMATCH, render_chunk, plan_dir, 0, tmp_path, plan_hash="0" * 64)
-    refusal(ErrorCode.PLAN_HASH_MISMATCH, assemble, plan_dir, [], tmp_path / "out.mp4", plan_hash="0" * 64)
+    assert "000000000000" in refusal(ErrorCode.PLAN_HASH_MISMATCH, read_manifest, plan_dir, "0" * 64)
     assert "no plan" in refusal(ErrorCode.PLAN_HASH_MISMATCH, render_chunk, tmp_path / "none", 0, tmp_path)
     assert "chunks 0 to 2" in refusal(ErrorCode.INVALID_EVENT, render_chunk, plan_dir, 3, tmp_path)
 

@@ -1,6 +1,6 @@
-"""For whoever receives the stack's webhook: verify that a POST is the stack's own, and read it.
+"""Verification of the stack's webhook, for receivers that have this package.
 
-Any library for Standard Webhooks verifies it as well; this module is for receivers that have this package.
+Any other library for Standard Webhooks verifies it as well.
 """
 
 from __future__ import annotations
@@ -8,8 +8,10 @@ from __future__ import annotations
 import hmac
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from pydantic import ValidationError
+from standardwebhooks import Webhook
 
 from hyperframes_lambda.contract.webhook import (
     ID_HEADER,
@@ -18,7 +20,6 @@ from hyperframes_lambda.contract.webhook import (
     RenderEnd,
     WebhookMessage,
     WebhookType,
-    signature,
     signing_key,
 )
 from hyperframes_provider.client.aws.errors import HyperFramesClientError
@@ -26,11 +27,11 @@ from hyperframes_provider.client.aws.errors import HyperFramesClientError
 __all__ = ["TOLERANCE_SECONDS", "InvalidWebhook", "RenderEnd", "WebhookMessage", "WebhookType", "verify_signature"]
 
 TOLERANCE_SECONDS = 300
-"""How old a POST may be, and how far ahead the sender's clock."""
+"""Maximum age of a POST, and maximum lead of the sender's clock."""
 
 
 class InvalidWebhook(HyperFramesClientError):
-    """The POST is not from the stack, was tampered with, or is too old: answer 400 and do nothing."""
+    """The POST is forged, altered or too old. Answer 400 and do nothing."""
 
     retryable = False
 
@@ -38,15 +39,15 @@ class InvalidWebhook(HyperFramesClientError):
 def verify_signature(
     body: bytes, headers: Mapping[str, str], secret: str, *, tolerance: float = TOLERANCE_SECONDS, now: float | None = None
 ) -> WebhookMessage:
-    """The message in a POST, once its signature is seen to be right.
+    """Return the message of a POST after verifying its signature.
 
-    :param body: the request's body as it arrived; parsed and written again it would not have the same bytes
-    :param headers: the request's headers, in any case of letters
-    :param secret: what the secret of `WebhookSecretArn` holds
-    :param tolerance: seconds that the timestamp may be away from `now` in either direction
-    :param now: Unix seconds; default: the clock
+    :param body: the body's bytes as they arrived; parsed and serialised again, they would differ
+    :param headers: the request's headers, in any letter case
+    :param secret: the content of the secret `WebhookSecretArn`
+    :param tolerance: maximum difference in seconds between the timestamp and `now`, in either direction
+    :param now: Unix seconds; default: the current time
 
-    Raises `InvalidWebhook`. Keep the `webhook-id` of what was handled: a POST whose answer was lost comes again.
+    Raises `InvalidWebhook`. Remember the `webhook-id` of each handled message: a POST whose answer was lost arrives again.
 
     Example::
 
@@ -57,24 +58,28 @@ def verify_signature(
     given = {name.lower(): value for name, value in headers.items()}
     missing = [name for name in (ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER) if not given.get(name)]
     if missing:
-        raise InvalidWebhook(f"the POST has no header {', '.join(missing)}")
+        raise InvalidWebhook(f"the POST has no {', '.join(missing)} header")
     try:
         timestamp = int(given[TIMESTAMP_HEADER])
-    except ValueError as error:
-        raise InvalidWebhook(f"{TIMESTAMP_HEADER} is no number of seconds") from error
-    if abs((time.time() if now is None else now) - timestamp) > tolerance:
+        difference = abs((time.time() if now is None else now) - timestamp)
+    except (ValueError, OverflowError) as error:
+        raise InvalidWebhook(f"{TIMESTAMP_HEADER} is not a number of seconds") from error
+    if difference > tolerance:
         raise InvalidWebhook(
-            f"{TIMESTAMP_HEADER} is more than {tolerance:g} s from now", hint="A replay, or a clock that is wrong: compare the clocks."
+            f"{TIMESTAMP_HEADER} is more than {tolerance:g} s from now", hint="This is a replay, or one of the clocks is wrong."
         )
+    # The comparison is made here: `Webhook.verify` has a fixed clock and tolerance, and fails on a signature that it cannot parse.
     try:
-        expected = signature(signing_key(secret), given[ID_HEADER], timestamp, body).encode()
+        expected = Webhook(signing_key(secret)).sign(given[ID_HEADER], datetime.fromtimestamp(timestamp, UTC), body.decode()).encode()
+    except UnicodeDecodeError as error:
+        raise InvalidWebhook("the body is not UTF-8") from error
     except ValueError as error:
-        raise InvalidWebhook(str(error), hint="Pass what the secret of the parameter WebhookSecretArn holds.") from error
-    # Every one is compared, each in constant time.
+        raise InvalidWebhook(str(error), hint="Pass the content of the secret that the parameter WebhookSecretArn names.") from error
+    # Each signature is compared, in constant time.
     matches = [hmac.compare_digest(expected, one.encode()) for one in given[SIGNATURE_HEADER].split(" ")]
     if not any(matches):
-        raise InvalidWebhook(f"{SIGNATURE_HEADER} does not fit the body", hint="Verify the body's bytes as they arrived.")
+        raise InvalidWebhook(f"{SIGNATURE_HEADER} does not match the body", hint="Verify the body's bytes as they arrived.")
     try:
         return WebhookMessage.model_validate_json(body)
     except ValidationError as error:
-        raise InvalidWebhook("the body is signed, but it is no message of this version") from error
+        raise InvalidWebhook("the body is signed, but is not a message of this version") from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from hyperframes_lambda.contract.errors import ERROR_TABLE, ErrorCode, Retry
+from hyperframes_lambda.contract.errors import ErrorCode, Retry
 from hyperframes_lambda.contract.events import AssembleResult, ExecutionInput, PlanResult
 from hyperframes_lambda.contract.plan import MANIFEST_NAME
 from hyperframes_provider.client.request import retry_policy
@@ -61,8 +61,7 @@ class Dialect:
 
     def is_final(self, error: str) -> bool:
         """Whether a repetition would fail in the same way."""
-        known = error in ErrorCode.__members__.values()
-        return known and ERROR_TABLE[ErrorCode(error)].retry is Retry.NEVER
+        return error in ErrorCode.__members__.values() and ErrorCode(error).retry is Retry.NEVER
 
 
 OWN = Dialect()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from hyperframes_lambda.contract.errors import ERROR_TABLE, ErrorCode, Retry
+from hyperframes_lambda.contract.errors import ErrorCode, Retry
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ UNKNOWN = Backoff(attempts=2)
 
 def attempts(error: str) -> int:
     """Return how often a task that fails with `error` is tried, the first time included."""
-    spec = ERROR_TABLE.get(ErrorCode(error)) if error in ErrorCode.__members__.values() else None
-    if spec is None:
+    if error not in ErrorCode.__members__.values():
         return 1 + UNKNOWN.attempts
-    return 1 if spec.retry is Retry.NEVER else 1 + BACKOFF[spec.retry].attempts
+    retry = ErrorCode(error).retry
+    return 1 if retry is Retry.NEVER else 1 + BACKOFF[retry].attempts
 
 
 def retriers() -> list[dict[str, Any]]:
@@ -49,7 +49,7 @@ def retriers() -> list[dict[str, Any]]:
 
 
 def _codes(retry: Retry) -> list[str]:
-    return [code.value for code, spec in ERROR_TABLE.items() if spec.retry is retry]
+    return [code.value for code in ErrorCode if code.retry is retry]
 
 
 def _retrier(errors: list[str], backoff: Backoff) -> dict[str, Any]:

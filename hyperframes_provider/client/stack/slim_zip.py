@@ -17,7 +17,7 @@ PACKAGE = "hyperframes_lambda"
 
 HANDLER_NAME = "handler.py"
 
-HANDLER_SOURCE = '''"""What the function's `Handler` setting, `handler.handler`, names."""
+HANDLER_SOURCE = '''"""Entry module of the code ZIP, named by the function's `Handler` setting, `handler.handler`."""
 
 from hyperframes_lambda.entry.handler import handler, stay_ready
 

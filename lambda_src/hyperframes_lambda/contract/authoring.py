@@ -1,6 +1,6 @@
-"""What `info`, `check` and `snapshot` say about a project: the models between the engine, which looks, and the command line, which shows.
+"""Results of `info`, `check` and `snapshot`: the models between the engine and the command line.
 
-Times in seconds, sizes in pixels or bytes as the names say.
+Times are in seconds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class DeclaredVariable(WireModel):
 
 
 class RemoteAsset(WireModel):
-    """A URL that the composition asks for, and what it gets."""
+    """A URL that the composition requests, and the response."""
 
     url: str
     status: int
@@ -35,7 +35,7 @@ class RemoteAsset(WireModel):
 
 
 class ProjectInfo(WireModel):
-    """A project as Plan sees it."""
+    """A project as Plan inspects it."""
 
     entry: str
     composition_id: str | None
@@ -45,9 +45,9 @@ class ProjectInfo(WireModel):
     duration: float
     frames: int
     files: int
-    """Files of the project, without what the engine adds to them."""
+    """Number of the project's files, without those that the engine adds."""
     size: int
-    """Their bytes."""
+    """Bytes of these files."""
     variables: list[DeclaredVariable]
     videos: list[VideoClip]
     audio: list[AudioTrack]
@@ -56,60 +56,60 @@ class ProjectInfo(WireModel):
 
 
 class Severity(StrEnum):
-    """Whether a finding keeps the project from being rendered, or right."""
+    """The effect of a finding."""
 
     ERROR = "error"
-    """It will not render, or chunks would not match."""
+    """The project does not render, or its chunks would not match."""
     WARNING = "warning"
-    """It renders, but perhaps not what the author sees in a browser."""
+    """The project renders, but possibly not as it looks in the author's browser."""
 
 
 class Finding(WireModel):
-    """One thing that is wrong with a project."""
+    """One fault of a project."""
 
     severity: Severity
     code: str
-    """A code of the error table, or a name of `check`'s own in lower case."""
+    """A code of the error table, or one of `check`'s own names, which are in lower case."""
     message: str
     hint: str | None = None
 
 
 class CheckReport(WireModel):
-    """What `check` found; a project without errors renders."""
+    """The findings of `check`. A project without errors renders."""
 
     findings: list[Finding]
     seconds: float
-    """How long the look took."""
+    """Duration of the check."""
 
     @property
     def renders(self) -> bool:
-        """Whether nothing that was found keeps the project from rendering."""
+        """Whether the project renders: it has no errors."""
         return not any(finding.severity is Severity.ERROR for finding in self.findings)
 
 
 class MeasuredProject(WireModel):
-    """What a render of a project has to do, and what a frame of it takes on the machine that looked."""
+    """The size of a render, and the cost of a frame on this machine."""
 
     frames: int
     """Pictures to draw: 1 for a still, 0 for sound alone."""
     width: int
     height: int
-    """Of the output."""
+    """Height of the output, as `width`."""
     fps: Fps
     duration: float
-    """Of the composition."""
+    """Duration of the composition."""
     capture: float
-    """Seconds to draw a frame, on average of those that were drawn."""
+    """Average seconds to draw a frame."""
     worst: float
-    """Seconds for the dearest one."""
+    """Seconds to draw the most expensive frame."""
     encode: float
-    """Seconds of a processor to encode one."""
+    """Processor seconds to encode a frame."""
     plan_seconds: float
-    """How long planning took."""
+    """Duration of planning."""
 
 
 class Picture(WireModel):
-    """One PNG that `snapshot` wrote: what the video shows at `time`."""
+    """One PNG written by `snapshot`: the frame at `time`."""
 
     path: str
     frame: int
@@ -117,7 +117,7 @@ class Picture(WireModel):
 
 
 class Failure(WireModel):
-    """The one document instead of an answer: a `RenderError` in words."""
+    """A `RenderError` as JSON, printed in place of a result."""
 
     code: str
     message: str

@@ -1,7 +1,7 @@
-"""`bundle/bundle.json` of the Lambda ZIP: which tools it brings, how they are packed, and where they lie once they are unpacked.
+"""`bundle/bundle.json` of the Lambda ZIP: its tools, how they are packed, and their paths after unpacking.
 
-Written by the provider's `bundle/`, read by the engine's `bundled_tools`. Paths of the toolset begin with one of two roots, which only
-the function knows.
+The provider's `bundle/` writes it, the engine's `bundled_tools` reads it. Paths of the toolset begin with one of two placeholders, because
+only the function knows the folders they stand for.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ BUNDLE_FOLDER = "bundle"
 BUNDLE_NAME = "bundle.json"
 
 FONTS_CONF = "fonts.conf"
-"""In the ZIP with the roots still in it, beside the unpacked tools with the paths that they stand for."""
+"""Contains the placeholders in the ZIP, and the real paths beside the unpacked tools."""
 
 IN_PLACE = "@BUNDLE@"
-"""Stands for the ZIP's folder: what is used as it lies there."""
+"""Placeholder for the ZIP's folder, for files that are used in place."""
 
 UNPACKED = "@TOOLS@"
-"""Stands for the folder below the temporary one that receives what is packed."""
+"""Placeholder for the folder of the unpacked files."""
 
 
 class Packing(StrEnum):
-    """How a payload is packed."""
+    """Compression of a payload."""
 
     XZ = "xz"
-    """Independent xz streams one after the other: together one ordinary `.xz` file, each unpacked by a thread of its own."""
+    """Concatenated xz streams, which form one ordinary `.xz` file; a thread of its own unpacks each."""
     BROTLI = "brotli"
     BROTLI_TAR = "brotli-tar"
 
 
 class Block(BaseModel):
-    """One xz stream of a payload. `packed` and `size` are its bytes in the payload and in the file that it is a part of."""
+    """One xz stream of a payload: its bytes in the payload (`packed`) and in the unpacked file (`size`)."""
 
     model_config = ConfigDict(frozen=True)
     packed: int
@@ -47,22 +47,22 @@ class Block(BaseModel):
 
 
 class Payload(BaseModel):
-    """One file below `bundle/`, and what comes out of it."""
+    """One packed file below `bundle/`."""
 
     model_config = ConfigDict(frozen=True)
     file: str
-    """Relative to the ZIP's folder."""
+    """Path in the ZIP."""
     packing: Packing
     target: str
-    """Relative to the unpacked tools: the file, or for a tar the folder."""
+    """Path of the unpacked file, or for a tar of the folder, below the unpacked tools."""
     size: int
-    """Bytes that come out: of the file, or of the tar."""
+    """Bytes of the unpacked file or tar."""
     sha256: str
-    """Of these bytes."""
+    """Digest of these bytes."""
     executable: bool = False
     blocks: tuple[Block, ...] = ()
     files: dict[str, int]
-    """What lies there afterwards: path relative to the unpacked tools, and size."""
+    """Sizes of the unpacked files, by path below the unpacked tools."""
 
 
 class Bundle(BaseModel):
@@ -70,22 +70,22 @@ class Bundle(BaseModel):
 
     model_config = ConfigDict(frozen=True)
     digest: str
-    """Of everything that is unpacked; names the folder that receives it."""
+    """Digest of all payloads; the name of the folder that receives them."""
     payloads: tuple[Payload, ...]
     toolset: Toolset
 
     @property
     def unpacked_bytes(self) -> int:
-        """Room that the tools take once they are unpacked."""
+        """Disk space of the unpacked tools."""
         return sum(size for payload in self.payloads for size in payload.files.values())
 
     def tools(self, in_place: Path, unpacked: Path) -> Toolset:
-        """The toolset with the paths that the roots stand for."""
+        """Return the toolset with real paths in place of the placeholders."""
         return Toolset.model_validate_json(with_roots(self.toolset.model_dump_json(), _json_text(in_place), _json_text(unpacked)))
 
 
 def with_roots(text: str, in_place: str, unpacked: str) -> str:
-    """`text` with what the roots stand for."""
+    """Replace the placeholders in `text`."""
     return text.replace(IN_PLACE, in_place).replace(UNPACKED, unpacked)
 
 

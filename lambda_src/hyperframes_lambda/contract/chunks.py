@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 _WHOLE = Fraction(1, 1000)
-"""How far from a whole number of frames a duration may be and still mean it."""
+"""Maximum deviation, in frames, of a duration that counts as a whole number of frames."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class ChunkRange:
 
 
 def total_frames(duration: float, fps: Fraction) -> int:
-    """Frames of a composition of `duration` seconds: what it takes to show all of it, at least one for any positive duration.
+    """Return the number of frames that show all of a composition of `duration` seconds; at least one.
 
-    A duration within a thousandth of a frame of a whole number has that many, because it may come out of float arithmetic
-    (8.000000001); any other part of a frame is shown as a frame, as the reference does.
+    A duration within a thousandth of a frame of a whole number is rounded to it, because it may result from float arithmetic
+    (8.000000001). Any other fraction of a frame counts as a frame, as in the reference.
     """
     exact = Fraction(duration) * fps
     nearest = round(exact)
@@ -36,15 +36,15 @@ def total_frames(duration: float, fps: Fraction) -> int:
 
 
 def frame_time(frame: int, fps: Fraction) -> float:
-    """The moment, in seconds, at which `frame` shows the composition: `frame / fps`, rounded once."""
+    """Return the composition time of `frame` in seconds: `frame / fps`, rounded once."""
     return float(frame / fps)
 
 
 def plan_chunks(total: int, chunk_size: int | None, max_parallel: int) -> list[ChunkRange]:
-    """Split `total` frames: `chunk_size` frames each, or `max(10, ceil(total / max_parallel))`; never an empty tail.
+    """Split `total` frames into chunks of `chunk_size`, or of `max(10, ceil(total / max_parallel))`, frames; no chunk is empty.
 
-    The number of chunks never exceeds `max_parallel`: a size that would need more is raised to `ceil(total / max_parallel)`, as the
-    reference does ((121 frames, size 10, parallel 12) makes 11 chunks of 11; (60, 15, 16) makes 4 of 15).
+    The number of chunks never exceeds `max_parallel`: a size that would need more is raised to `ceil(total / max_parallel)`, as in the
+    reference: (121 frames, size 10, parallel 12) makes 11 chunks of 11, (60, 15, 16) makes 4 of 15.
     """
     if total < 1 or max_parallel < 1 or (chunk_size is not None and chunk_size < 1):
         raise ValueError(f"total {total}, chunk_size {chunk_size} and max_parallel {max_parallel} must be positive")

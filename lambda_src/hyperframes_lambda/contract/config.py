@@ -1,4 +1,4 @@
-"""`RenderConfig`: what a user may ask of one render, validated before anything is started."""
+"""`RenderConfig`: the options of one render, validated before anything is started."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ from hyperframes_lambda.contract.formats import (
 )
 
 METADATA_NAMES = ("title", "author", "album", "comment", "copyright", "date", "genre")
-"""Tags that every container with tags holds."""
+"""Tags that every container with tags supports."""
 
 _RATES = tuple(sorted({*FRAME_RATES, *GIF_RATES}))
 _BITRATE = r"^[1-9][0-9]{0,6}[kM]$"
 _LONGEST_TAG = 1000
 _LONGEST_SHOWN = 200
-"""Characters of a wrong value that a message quotes."""
+"""Maximum number of characters of a wrong value that a message quotes."""
 
 
 def parse_fps(value: object) -> Fraction:
-    """Turn `30`, `"30"` or `"30000/1001"` into an exact rate; `ValueError` for one that no format has."""
+    """Convert `30`, `"30"` or `"30000/1001"` to an exact rate; `ValueError` for a rate that no format supports."""
     accepted = f"accepted: {rate_names(FRAME_RATES)}"
     if isinstance(value, bool) or not isinstance(value, (int, float, str, Fraction)):
         raise ValueError(accepted)
@@ -64,7 +64,7 @@ def parse_fps(value: object) -> Fraction:
 
 
 def fps_to_wire(rate: Fraction) -> int | str:
-    """`30` for a whole rate, `"30000/1001"` for a rational one."""
+    """Convert a whole rate to `30`, a rational one to `"30000/1001"`."""
     return rate.numerator if rate.denominator == 1 else rate_name(rate)
 
 
@@ -80,20 +80,20 @@ class Quality(StrEnum):
 
 
 class Sidecar(StrEnum):
-    """What is made beside the output on request."""
+    """A file that can be made beside the output."""
 
     POSTER = "poster"
     """One frame as a picture."""
     CONTACT_SHEET = "contact-sheet"
     """A grid of frames from the whole render, as one picture."""
     CAPTIONS = "captions"
-    """The project's caption files, as they are."""
+    """The project's caption files, unchanged."""
     REPORT = "report"
-    """Plan, versions and everything that the verification found, as JSON."""
+    """Plan, versions and the results of the verification, as JSON."""
 
 
 class WireModel(BaseModel):
-    """A model of the wire: unknown fields are errors, both the wire's and Python's names are read."""
+    """A model of the wire. It rejects unknown fields and accepts both the wire's names and Python's."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
@@ -214,7 +214,7 @@ class RenderConfig(WireModel):
     def _numbers_that_json_has(cls, value: dict[str, Any]) -> dict[str, Any]:
         for name, given in value.items():
             if not _is_finite(given):
-                raise ValueError(f"{name!r} holds NaN or an infinite number, which JSON cannot say; accepted: numbers, or it as text")
+                raise ValueError(f"{name!r} holds NaN or an infinite number, which JSON cannot represent; pass a finite number or a string")
         return value
 
     @field_validator("codec")
@@ -222,7 +222,7 @@ class RenderConfig(WireModel):
     def _codec_of_the_format(cls, value: VideoCodec | None, info: ValidationInfo) -> VideoCodec | None:
         if "format" in info.data:
             name = info.data["format"]
-            _require_one_of(value, name.spec.codecs, f"a {name.value} has no choice of codec")
+            _require_one_of(value, name.spec.codecs, f"{name.value} has no choice of codec")
         return value
 
     @field_validator("audio_codec")
@@ -230,7 +230,7 @@ class RenderConfig(WireModel):
     def _audio_codec_of_the_format(cls, value: AudioCodec | None, info: ValidationInfo) -> AudioCodec | None:
         if "format" in info.data:
             name = info.data["format"]
-            _require_one_of(value, name.spec.audio_codecs, f"a {name.value} is silent")
+            _require_one_of(value, name.spec.audio_codecs, f"{name.value} is silent")
         return value
 
     @field_validator("crf", "bitrate")
@@ -241,7 +241,7 @@ class RenderConfig(WireModel):
         codec = info.data["codec"] or next(iter(info.data["format"].spec.codecs), None)
         if codec not in CRF_RANGES:
             wanting = ", ".join(name.value for name, spec in FORMATS.items() if set(spec.codecs) & set(CRF_RANGES))
-            what = f"a {info.data['format'].value} is lossless or fixed in quality" if codec is None else f"{codec.value} has a fixed rate"
+            what = f"{info.data['format'].value} is lossless or has a fixed quality" if codec is None else f"{codec.value} has a fixed rate"
             raise ValueError(f"{what} and takes no crf or bitrate; accepted with {wanting}")
         if info.field_name == "bitrate":
             if info.data.get("crf") is not None:
@@ -254,7 +254,7 @@ class RenderConfig(WireModel):
     @classmethod
     def _sound_of_a_sound_format(cls, value: bool, info: ValidationInfo) -> bool:
         if not value and "format" in info.data and info.data["format"].spec.kind is Kind.SOUND:
-            raise ValueError(f"nothing is left of {info.data['format'].value} without it; accepted: true")
+            raise ValueError(f"{info.data['format'].value} is nothing but sound; accepted: true")
         return value
 
     @field_validator("audio_bitrate")
@@ -264,7 +264,7 @@ class RenderConfig(WireModel):
             return value
         codec = info.data["audio_codec"] or next(iter(info.data["format"].spec.audio_codecs), None)
         if codec not in (AudioCodec.AAC, AudioCodec.OPUS):
-            raise ValueError(f"{info.data['format'].value} {'is silent' if codec is None else 'has it as pcm'}; accepted with aac and opus")
+            raise ValueError(f"{info.data['format'].value} {'is silent' if codec is None else 'has pcm sound'}; accepted with aac and opus")
         if not 32_000 <= bits_per_second(value) <= 512_000:
             raise ValueError("accepted: 32k to 512k")
         return value
@@ -273,14 +273,14 @@ class RenderConfig(WireModel):
     @classmethod
     def _tags_have_a_place(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
         if value:
-            _require_format(info, lambda spec: spec.tags, "holds no tags")
+            _require_format(info, lambda spec: spec.tags, "has no tags")
         return value
 
     @field_validator("frame", "at")
     @classmethod
     def _one_frame_of_a_still(cls, value: Any, info: ValidationInfo) -> Any:
         if value is not None:
-            _require_format(info, lambda spec: spec.kind is Kind.STILL, "is no still")
+            _require_format(info, lambda spec: spec.kind is Kind.STILL, "is not a still")
             if info.field_name == "at" and info.data.get("frame") is not None:
                 raise ValueError("frame and at exclude each other")
         return value
@@ -289,21 +289,21 @@ class RenderConfig(WireModel):
     @classmethod
     def _loop_of_a_gif(cls, value: int | None, info: ValidationInfo) -> int | None:
         if value is not None:
-            _require_format(info, lambda spec: spec.kind is Kind.ANIMATION, "does not say how often it is played")
+            _require_format(info, lambda spec: spec.kind is Kind.ANIMATION, "has no loop count")
         return value
 
     @field_validator("hls_segment_seconds")
     @classmethod
     def _segments_of_hls(cls, value: int | None, info: ValidationInfo) -> int | None:
         if value is not None:
-            _require_format(info, lambda spec: spec.suffix == ".m3u8", "is one file")
+            _require_format(info, lambda spec: spec.suffix == ".m3u8", "has no segments")
         return value
 
     @field_validator("sidecars")
     @classmethod
     def _sidecars_fit_the_format(cls, value: list[Sidecar], info: ValidationInfo) -> list[Sidecar]:
         if len(set(value)) != len(value):
-            raise ValueError("each may be named once")
+            raise ValueError("each sidecar may be named only once")
         if {Sidecar.POSTER, Sidecar.CONTACT_SHEET} & set(value):
             _require_format(info, lambda spec: spec.kind not in (Kind.STILL, Kind.SOUND), "has no poster and no contact sheet")
         if Sidecar.CAPTIONS in value:
@@ -314,7 +314,7 @@ class RenderConfig(WireModel):
     @classmethod
     def _moment_of_a_poster(cls, value: float | None, info: ValidationInfo) -> float | None:
         if value is not None and Sidecar.POSTER not in info.data.get("sidecars", (Sidecar.POSTER,)):
-            raise ValueError("accepted only with a poster among the sidecars")
+            raise ValueError("accepted only when the sidecars include a poster")
         return value
 
     @field_validator("target_chunk_frames")
@@ -333,21 +333,21 @@ class RenderConfig(WireModel):
 
     @property
     def video_codec(self) -> VideoCodec | None:
-        """The codec of the pictures; None where they are not encoded as video."""
+        """The video codec; None if the format does not encode video."""
         return self.codec or next(iter(self.format.spec.codecs), None)
 
     @property
     def sound_codec(self) -> AudioCodec | None:
-        """The codec of the sound; None where the output is to have none, whatever the composition has."""
+        """The audio codec; None if the output has no sound, even if the composition has some."""
         return (self.audio_codec or next(iter(self.format.spec.audio_codecs), None)) if self.audio else None
 
     def to_wire(self) -> dict[str, Any]:
-        """The JSON object of the execution input: camelCase, defaults left out."""
+        """Return the JSON object of the execution input: camelCase, without defaults."""
         return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
 def bits_per_second(rate: str) -> int:
-    """`8M` or `900k` as a number."""
+    """Convert `8M` or `900k` to a number."""
     return int(rate[:-1]) * {"k": 1000, "M": 1_000_000}[rate[-1]]
 
 
@@ -363,7 +363,7 @@ def _require_format(info: ValidationInfo, fits: Callable[[FormatSpec], bool], ot
 
 
 def parse_config(data: Mapping[str, Any], *, where: str = "config") -> RenderConfig:
-    """Validate `data`; raise `INVALID_CONFIG` naming the dotted field, its value and what would be accepted."""
+    """Validate `data`; raise `INVALID_CONFIG` naming each faulty field, its value and the accepted values."""
     try:
         return RenderConfig.model_validate(dict(data))
     except ValidationError as error:
@@ -384,6 +384,6 @@ def _sentence(where: str, fault: Any) -> str:
 
 
 def _shown(value: object) -> str:
-    """The value as a message shows it, a long one by its beginning."""
+    """Return the value as a message quotes it, a long one truncated."""
     text = repr(value)
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"

@@ -1,40 +1,43 @@
-"""Handler events and results: one function, `Action` decides. Field names on the wire are PascalCase."""
+"""Handler events and results. One function serves all of them: `Action` decides. Field names on the wire are PascalCase."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 from pydantic.alias_generators import to_pascal
 
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError, faults_of
 
 S3Uri = Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+$", max_length=1200)]
 S3Prefix = Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/(.+/)?$", max_length=1000)]
-"""Shorter than a URI may be: what is below it has names of up to 150 characters."""
+"""Shorter than a URI, because the objects below it have names of up to 150 characters."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 VARIABLES_REFERENCE = "variablesS3Uri"
-"""Stands in an execution's `Config` in the place of `variables` that are too large for it: the S3 URI of their JSON object."""
-
 CONCURRENCY_LIMIT = "concurrencyLimit"
-"""May stand in an execution's `Config`: how many invocations of the function may run at once, as the client found out before it started."""
+_CARRIED = {VARIABLES_REFERENCE: "VariablesS3Uri", CONCURRENCY_LIMIT: "ConcurrencyLimit"}
+"""Keys of an execution's `Config` that become fields of the plan event.
+
+They travel inside `Config` because a state machine passes on only the fields that its definition names: a stack deployed earlier would
+drop new ones.
+"""
 
 INLINE_CHUNKS = 40
-"""Most chunks that Plan lists in its result; an inline Map runs no more at once. Of more, `plan/chunks.json` holds the list."""
+"""Maximum number of chunks that Plan lists in its result, and that an inline Map runs at once. `plan/chunks.json` always lists all."""
 
 _WRAPPERS = ("Payload", "Input")
 _MAX_WRAPPING = 4
 
 
 class EventModel(BaseModel):
-    """A model of the wire. Events tolerate fields they do not know, so that a newer state machine can drive an older function."""
+    """A model of the wire. It ignores unknown fields, so that a newer state machine can drive an older function."""
 
     model_config = ConfigDict(alias_generator=to_pascal, populate_by_name=True, extra="ignore", frozen=True)
 
     def to_wire(self) -> dict[str, Any]:
-        """The JSON object of the wire; absent fields are left out."""
+        """Return the JSON object of the wire, without absent fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
@@ -45,19 +48,31 @@ class ExecutionInput(EventModel):
     plan_output_s3_prefix: S3Prefix = Field(alias="PlanOutputS3Prefix")
     output_s3_uri: S3Uri = Field(alias="OutputS3Uri")
     config: dict[str, Any] = Field(default_factory=dict)
+    """The render configuration, and perhaps `VARIABLES_REFERENCE` and `CONCURRENCY_LIMIT`."""
 
 
 class PlanEvent(EventModel):
-    """Look at the project once and write the plan below `PlanOutputS3Prefix`."""
+    """Inspect the project and write the plan below `PlanOutputS3Prefix`."""
 
     action: Literal["plan"]
     project_s3_uri: S3Uri = Field(alias="ProjectS3Uri")
     plan_output_s3_prefix: S3Prefix = Field(alias="PlanOutputS3Prefix")
     output_s3_uri: S3Uri | None = Field(default=None, alias="OutputS3Uri")
-    """Where Assemble will write, so that a place that is not allowed is refused before anything is rendered."""
+    """Destination of the output, given to Plan so that a forbidden one is refused before anything is rendered."""
     config: dict[str, Any] = Field(default_factory=dict)
+    variables_s3_uri: S3Uri | None = Field(default=None, alias="VariablesS3Uri")
+    """JSON object with the variables, when they are too large for the execution's input."""
+    concurrency_limit: Annotated[int, Field(strict=True, ge=1)] | None = None
+    """Number of invocations that may run at once, as the client determined it before the start."""
     execution_name: str | None = None
-    """Tells a cancel marker of this execution from one of an earlier execution of the same render."""
+    """Distinguishes a cancel marker of this execution from one of an earlier execution of the same render."""
+
+    @field_validator("variables_s3_uri")
+    @classmethod
+    def _variables_once(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and "variables" in info.data.get("config", ()):
+            raise ValueError("accepted in place of variables, not beside them")
+        return value
 
 
 class RenderChunkEvent(EventModel):
@@ -81,30 +96,30 @@ class AssembleEvent(EventModel):
 
 
 class PlanResult(EventModel):
-    """What Plan returns: sizes, never data. What has a default is not in the result of a function that is older than it."""
+    """The result of Plan: sizes, never data. Older functions omit the fields that have defaults here."""
 
     manifest_s3_uri: S3Uri = Field(alias="ManifestS3Uri")
     plan_hash: Sha256
     chunk_count: int
     chunks: list[int]
-    """The chunk indices `0 … ChunkCount - 1`, the items of the inline Map; empty when they are more than `INLINE_CHUNKS`."""
+    """The chunk indices `0 … ChunkCount - 1`, items of the inline Map; empty when there are more than `INLINE_CHUNKS`."""
     chunks_bucket: str = ""
     chunks_key: str = ""
-    """With `ChunksBucket`: the object that holds all of the indices as a JSON array, the items of the distributed Map."""
+    """With `ChunksBucket`: the object with all indices as a JSON array, items of the distributed Map."""
     max_parallel_chunks: int
-    """How many chunks the Map may render at once."""
+    """Number of chunks that the Map may render at once."""
     workers: int = 1
-    """How many processes draw within one invocation."""
+    """Processes that draw within one invocation."""
     segment_frames: int = 0
-    """Frames in a segment; a chunk consists of such, the last may be shorter."""
+    """Frames in a segment; the last segment of a chunk may have fewer."""
     sizing: str = ""
-    """Why there are so many chunks and workers, as a sentence."""
+    """The reason for the number of chunks and workers, as a sentence."""
     estimated_seconds: float = 0.0
-    """How long all chunks are expected to take, `MaxParallelChunks` at a time."""
+    """Expected time for all chunks, `MaxParallelChunks` at a time."""
     total_frames: int
     fps: int | str
     duration: float
-    """Seconds of video: `TotalFrames / Fps`."""
+    """Seconds: `TotalFrames / Fps`."""
     width: int
     height: int
     format: str
@@ -114,41 +129,41 @@ class PlanResult(EventModel):
     ffmpeg_version: str
     runtime_version: str
     reused: bool
-    """A plan for the same project, configuration and build was there already."""
+    """Whether a plan for the same project, configuration and build existed already."""
     cold_start: bool = False
-    """This was the first invocation of its sandbox."""
+    """Whether this was the first invocation of its sandbox."""
     duration_ms: int
 
 
 class RenderChunkResult(EventModel):
-    """What RenderChunk returns; small, because it lands in the execution history."""
+    """The result of RenderChunk; small, because the execution history contains it."""
 
     chunk_index: int
     complete: bool
-    """Every segment of the chunk is in its place. If not, time ran short: the same invocation again goes on where this one stopped."""
+    """Whether all segments of the chunk are uploaded. If not, time ran short, and another invocation continues where this one stopped."""
     next_frame: int | None = None
-    """The first frame that is missing; absent when the chunk is complete."""
+    """The first missing frame; absent when the chunk is complete."""
     frames_encoded: int
-    """Frames of the whole chunk that are in their place, whoever rendered them."""
+    """Uploaded frames of the whole chunk, from all invocations."""
     frames_rendered: int
-    """Those that this invocation rendered."""
+    """Frames that this invocation rendered."""
     segment_s3_uris: list[S3Uri] = Field(alias="SegmentS3Uris")
-    """What this invocation rendered, in order."""
+    """Segments that this invocation rendered, in order."""
     reused: bool
-    """All segments of this plan hash were there already and nothing had to be rendered."""
+    """Whether all segments existed already, so that nothing was rendered."""
     workers: int
-    """How many processes drew at the same time; 0 when nothing had to be."""
+    """Processes that drew at the same time; 0 when nothing was rendered."""
     capture_ms: int
-    """Time spent drawing, of all workers together."""
+    """Time spent drawing, summed over all workers."""
     encode_ms: int
-    """Time in which encoders took frames in, ended and were verified, of all workers together; it overlaps with the drawing."""
+    """Time spent encoding and verifying, summed over all workers; it overlaps with drawing."""
     cold_start: bool
-    """This was the first invocation of its sandbox."""
+    """Whether this was the first invocation of its sandbox."""
     duration_ms: int
 
 
 class AssembleResult(EventModel):
-    """What Assemble returns."""
+    """The result of Assemble."""
 
     output_s3_uri: S3Uri = Field(alias="OutputS3Uri")
     frames_encoded: int
@@ -164,56 +179,60 @@ class AssembleResult(EventModel):
     plan_hash: Sha256
     renderer_version: str
     verification: dict[str, Any]
-    """What the verification found, in numbers; a render that fails it has no result."""
+    """Measurements of the verification. A render that fails it has no result."""
     workers: int = 1
-    """How many processes drew within one invocation, at most."""
+    """Maximum number of processes that drew within one invocation."""
     sizing: str = ""
-    """Why there were so many chunks and workers, as a sentence."""
+    """The reason for the number of chunks and workers, as a sentence."""
     sidecars: dict[str, S3Uri] = Field(default_factory=dict)
-    """URIs of what was made beside the output: `poster`, `contact-sheet`, `report`, `captions.vtt`, `captions.de.srt`…"""
+    """URIs of the files beside the output, by name: `poster`, `contact-sheet`, `report`, `captions.vtt`, `captions.de.srt`…"""
     cold_start: bool = False
-    """This was the first invocation of its sandbox."""
+    """Whether this was the first invocation of its sandbox."""
     duration_ms: int
 
 
-Event = Annotated[PlanEvent | RenderChunkEvent | AssembleEvent, Field(discriminator="action")]
-_EVENT: TypeAdapter[PlanEvent | RenderChunkEvent | AssembleEvent] = TypeAdapter(Event)
+Result = PlanResult | RenderChunkResult | AssembleResult
+Event = PlanEvent | RenderChunkEvent | AssembleEvent
+_EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="action")])
 
 
 class ChunkProgress(EventModel):
-    """`progress/NNNNNN.json`: how far one chunk is. Written while it renders, and when its invocation ends."""
+    """`progress/NNNNNN.json`: the progress of one chunk, written while it renders and when its invocation ends."""
 
     chunk_index: int
     frames_done: int
-    """Those of finished segments, and those that are drawn for the next ones."""
+    """Frames of finished segments, and frames drawn for the next ones."""
     frames_total: int
     started_at: float
     """Unix seconds."""
     updated_at: float
     complete: bool
     reused: bool = False
-    """All segments were there already; this invocation rendered nothing."""
+    """Whether all segments existed already, so that nothing was rendered."""
     execution_name: str | None = None
-    """Whose invocations the next fields count."""
+    """The execution whose invocations the next fields cover."""
     invocations: int = 1
-    """How many have worked on the chunk, this one included."""
+    """Invocations that have worked on the chunk, including this one."""
     checkpoints: int = 0
-    """How many of them ended in good order, with frames left for the next; the others before the last one failed."""
+    """Invocations that stopped at their deadline with frames left; the others before the last one failed."""
     billed_seconds: float = 0.0
-    """Of all these invocations; of one that was lost as far as it reported."""
+    """Duration of all these invocations; for a lost one, until its last report."""
     memory_mb: int | None = None
-    """Of the function."""
+    """Memory of the function."""
 
 
 class CancelMarker(EventModel):
-    """`cancel`: stop the chunks of one execution."""
+    """`cancel`: the request to stop the chunks of one execution."""
 
     execution_name: str
     cause: str
 
 
-def parse_event(event: Mapping[str, Any]) -> PlanEvent | RenderChunkEvent | AssembleEvent:
-    """Unwrap `Payload`/`Input` and validate; raise `INVALID_EVENT` naming each faulty field."""
+def parse_event(event: Mapping[str, Any]) -> Event:
+    """Unwrap `Payload` or `Input` and validate the event.
+
+    Raises `INVALID_EVENT` naming each faulty field; for one that travels inside `Config`, `INVALID_CONFIG`.
+    """
     for _ in range(_MAX_WRAPPING):
         if "Action" in event:
             break
@@ -222,7 +241,20 @@ def parse_event(event: Mapping[str, Any]) -> PlanEvent | RenderChunkEvent | Asse
             break
         event = inner
     try:
-        return _EVENT.validate_python(dict(event))
+        return _EVENT.validate_python(_with_own_fields(event))
     except ValidationError as error:
+        wrong = [fault for fault in error.errors() if any(part in _CARRIED.values() for part in fault["loc"])]
+        if wrong:
+            faults = "; ".join(f"{fault['loc'][-1]}: {fault['input']!r} is not accepted; {fault['msg']}" for fault in wrong)
+            raise RenderError(ErrorCode.INVALID_CONFIG, faults) from None
         hint = "Action is one of plan, renderChunk, assemble."
         raise RenderError(ErrorCode.INVALID_EVENT, faults_of(error, "event"), hint=hint) from None
+
+
+def _with_own_fields(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Move fields of the plan event out of `Config`."""
+    config = event.get("Config")
+    if event.get("Action") != "plan" or not isinstance(config, Mapping):
+        return dict(event)
+    fields = {field: config[name] for name, field in _CARRIED.items() if name in config}
+    return {**event, **fields, "Config": {name: value for name, value in config.items() if name not in _CARRIED}}

@@ -1,12 +1,12 @@
-"""Which font families there are without an author's doing, and which names stand for them.
+"""Font families that every composition may use, and their aliases.
 
-The table is the reference's: the same name has to give the same face. Names are compared in lower case.
+The table is the reference's: the same name must give the same face. Names are compared in lower case.
 """
 
 from __future__ import annotations
 
 PRIMARY = "Inter"
-"""Put in front of every family list that begins with a generic family, whatever the generic one is, as the reference does."""
+"""Inserted before every family list that begins with a generic family, as in the reference."""
 
 BUNDLED = (
     "Inter",
@@ -28,7 +28,7 @@ BUNDLED = (
     "Lato",
     "Poppins",
 )
-"""Families that the toolset brings, as they are written."""
+"""Families in the toolset, as their names are written."""
 
 _STANDS_FOR = {
     "Inter": (
@@ -53,7 +53,7 @@ ALIASES: dict[str, str] = {
     **{family.lower(): family for family in BUNDLED},
     **{name: family for family, names in _STANDS_FOR.items() for name in names.split(", ")},
 }
-"""Name in lower case → bundled family."""
+"""Bundled family by name, in lower case."""
 
 GENERIC = frozenset(
     {
@@ -61,7 +61,7 @@ GENERIC = frozenset(
         *("ui-sans-serif", "ui-serif", "ui-monospace", "-apple-system", "blinkmacsystemfont"),
     }
 )
-"""Families that a style sheet never has to bring."""
+"""Families that a style sheet need not declare."""
 
 CSS_WIDE = frozenset({"inherit", "initial", "unset", "revert", "revert-layer"})
 
@@ -71,7 +71,7 @@ INSTALLED: dict[str, tuple[str, ...]] = {
     "Inter": ("sans-serif", "system-ui", "ui-sans-serif", "ui-rounded", "-apple-system", "BlinkMacSystemFont", "cursive", "fantasy"),
     "EB Garamond": ("serif", "ui-serif"),
     "JetBrains Mono": ("monospace", "ui-monospace", "SFMono-Regular"),
-    # Chromium asks for the first of these names where a style sheet says `math`.
+    # Chromium requests the first of these names for the generic family `math`.
     MATH: ("Latin Modern Math", "math", "Cambria Math", "STIX Two Math", "Asana Math", "DejaVu Math TeX Gyre"),
     "Noto Sans Arabic": ("Geeza Pro", "Noto Naskh Arabic", "Arabic UI Text"),
     "Noto Sans Devanagari": ("Kohinoor Devanagari", "Devanagari MT", "Mangal", "Nirmala UI"),
@@ -89,8 +89,8 @@ INSTALLED: dict[str, tuple[str, ...]] = {
     "Noto Sans CJK HK": ("Noto Sans HK", "PingFang HK"),
     "Noto Sans CJK KR": ("Noto Sans KR", "Apple SD Gothic Neo", "Malgun Gothic", "Nanum Gothic", "Dotum", "Gulim", "Source Han Sans KR"),
 }
-"""Families that the browser finds in its own folders, and the further names by which it finds them: what a script sets at run time and no
-style sheet mentions, the generic families of the browser itself, and scripts of which only these have the characters."""
+"""Families in the browser's own font folders, and the further names by which it finds them. They serve families that a script sets at run
+time, the browser's own generic families, and writing systems that no other family covers."""
 
 CJK_BY_LANGUAGE = {
     "zh": "Noto Sans CJK SC",
@@ -102,15 +102,15 @@ CJK_BY_LANGUAGE = {
     "zh-hk": "Noto Sans CJK HK",
     "ko": "Noto Sans CJK KR",
 }
-"""Which of the forms of one character a text's language asks for; Japanese ones without a language."""
+"""Family by the language of a text, because languages write the same character differently; text without a language is Japanese."""
 
 
 def system_names() -> frozenset[str]:
-    """Every name, in lower case, that the browser finds without a style sheet's help."""
+    """Return every name, in lower case, that needs no `@font-face` rule."""
     installed = (name for family, names in INSTALLED.items() for name in (family, *names))
     return frozenset({name.lower() for name in installed} | set(ALIASES) | GENERIC)
 
 
 def slug(family: str) -> str:
-    """How package and file names write a family: `EB Garamond` → `eb-garamond`."""
+    """Return the family's name as package and file names write it: `EB Garamond` → `eb-garamond`."""
     return family.lower().replace(" ", "-")

@@ -1,6 +1,6 @@
-"""What can be rendered: one row for each output format, with what its container holds.
+"""Output formats: one row each, with the codecs of its container, file suffixes and media types.
 
-How a codec is driven is `media.codecs`' business; this is what a request is checked against and what a file is called.
+Requests are checked against this table. `media.codecs` drives the encoders.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ FRAME_RATES: tuple[Fraction, ...] = (
     *(Fraction(n) for n in (24, 25, 30, 50, 60, 120)),
     *(Fraction(n * 1000, 1001) for n in (24, 30, 60)),
 )
-"""Frame rates of a video, frames per second."""
+"""Frame rates of a video in frames per second."""
 
 GIF_RATES: tuple[Fraction, ...] = (*(Fraction(n) for n in (10, 12, 15, 20, 24, 25, 30, 50)), *FRAME_RATES[6:8])
-"""Frame rates of a gif: slower ones than a video's are usual, and players slow down what is faster than one frame in 20 ms."""
+"""Frame rates of a gif. Rates below a video's are usual, and players slow down anything faster than one frame in 20 ms."""
 
 _GIF_TICKS = 100
-"""A gif counts time in hundredths of a second."""
+"""Ticks per second of a gif."""
 
 
 class Kind(Enum):
-    """How a format is made."""
+    """The way in which a format is made."""
 
     VIDEO = "video"
-    """Segments of encoded video, joined by copying."""
+    """Encoded video segments, joined without encoding again."""
     ANIMATION = "animation"
-    """Lossless segments, encoded as a whole because they share one palette."""
+    """Lossless segments, encoded as a whole because all frames share one palette."""
     SEQUENCE = "sequence"
     """Segments of pictures, kept as captured."""
     STILL = "still"
@@ -39,7 +39,7 @@ class Kind(Enum):
 
 
 class VideoCodec(StrEnum):
-    """How pictures are encoded."""
+    """Encodings of pictures."""
 
     H264 = "h264"
     H265 = "h265"
@@ -48,7 +48,7 @@ class VideoCodec(StrEnum):
 
 
 class AudioCodec(StrEnum):
-    """How sound is encoded."""
+    """Encodings of sound."""
 
     AAC = "aac"
     OPUS = "opus"
@@ -56,30 +56,30 @@ class AudioCodec(StrEnum):
 
 
 CRF_RANGES: dict[VideoCodec, tuple[int, int]] = {VideoCodec.H264: (0, 51), VideoCodec.H265: (0, 51), VideoCodec.VP9: (0, 63)}
-"""Constant rate factors that each codec accepts, from best to worst. ProRes has none: its profile decides."""
+"""Constant rate factors of each codec, from best to worst. ProRes has a profile instead."""
 
 
 class OutputFormat(StrEnum):
-    """What a render produces."""
+    """The file that a render produces."""
 
     MP4 = "mp4"
     """H.264 or H.265, yuv420p, with AAC or Opus."""
     WEBM = "webm"
     """VP9 with transparency (yuva420p) and Opus."""
     MOV = "mov"
-    """ProRes 4444 with transparency, and PCM or AAC: for editing."""
+    """ProRes 4444 with transparency, and PCM or AAC, for editing."""
     HLS = "hls"
     """A master playlist, its media playlist and fragmented MP4 segments of H.264 and AAC, side by side."""
     GIF = "gif"
-    """One palette for the whole render, transparency on or off for each pixel, silent."""
+    """One palette for the whole render, each pixel opaque or transparent, silent."""
     PNG_SEQUENCE = "png-sequence"
-    """One lossless PNG a frame, named `000000.png`…, alpha kept; packed as one `.tar` when the output is a single object."""
+    """One lossless PNG for each frame, named `000000.png`…, with transparency; one `.tar` when the output is a single object."""
     PNG = "png"
     """One frame, lossless, with transparency."""
     JPEG = "jpeg"
     """One frame, opaque."""
     WEBP = "webp"
-    """One frame, with transparency; lossless for the quality `high`."""
+    """One frame, with transparency; lossless with the quality `high`."""
     M4A = "m4a"
     """The sound alone, as AAC."""
     WAV = "wav"
@@ -97,23 +97,23 @@ class FormatSpec:
 
     kind: Kind
     suffix: str
-    """Of the output; for a png-sequence of its tar, for HLS of the master playlist."""
+    """Suffix of the output: of a png-sequence's tar, of an HLS master playlist."""
     content_type: str
     segment_suffix: str = ""
-    """Of a chunk's segment; empty where there are no chunks."""
+    """Suffix of a segment; empty for a format without chunks."""
     codecs: tuple[VideoCodec, ...] = ()
-    """Accepted, the default first."""
+    """Accepted video codecs, the default first."""
     audio_codecs: tuple[AudioCodec, ...] = ()
-    """Accepted, the default first; none in a silent format."""
+    """Accepted audio codecs, the default first; none in a silent format."""
     alpha: bool = False
-    """Frames are captured, and kept, with transparency."""
+    """Whether frames are captured and kept with transparency."""
     tags: bool = False
-    """Holds metadata tags."""
+    """Whether the container has metadata tags."""
     rates: tuple[Fraction, ...] = FRAME_RATES
 
     @property
     def even(self) -> bool:
-        """Whether width and height must be even: colour is sampled for every other pixel."""
+        """Whether width and height must be even, because colour is subsampled."""
         return self.segment_suffix in (".mp4", ".webm")
 
 
@@ -159,34 +159,34 @@ SEGMENT_CONTENT_TYPES = {
     ".mkv": "video/x-matroska",
     ".tar": "application/x-tar",
 }
-"""Media types of segments by `FormatSpec.segment_suffix`."""
+"""Media types of segments, by `FormatSpec.segment_suffix`."""
 
 
 def format_of(suffix: str) -> OutputFormat | None:
-    """The format whose files end in `suffix` (`.mp4`, in any case; also `.jpeg`); None for any other."""
+    """Return the format whose files end in `suffix` (`.mp4`, in any case; also `.jpeg`), or None."""
     found = {spec.suffix: name for name, spec in FORMATS.items()} | {".jpeg": OutputFormat.JPEG}
     return found.get(suffix.lower())
 
 
 def base_name(name: str) -> str:
-    """The output's name without the ending of a known format, which sidecars begin with: `film` of `film.mp4`, `week.47` of `week.47`."""
+    """Strip the suffix of a known format, to name sidecars: `film.mp4` → `film`, but `week.47` → `week.47`."""
     suffix = PurePosixPath(name).suffix
     return name.removesuffix(suffix) if format_of(suffix) else name
 
 
 def rate_name(rate: Fraction) -> str:
-    """`30` or `30000/1001`."""
+    """Write a rate as `30` or `30000/1001`."""
     return str(rate.numerator) if rate.denominator == 1 else f"{rate.numerator}/{rate.denominator}"
 
 
 def rate_names(rates: tuple[Fraction, ...]) -> str:
-    """The rates as messages list them."""
+    """List rates for a message."""
     names = [rate_name(rate) for rate in rates]
     return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def rate_fault(name: OutputFormat, rate: Fraction, *, constant: bool) -> str | None:
-    """Why `name` cannot have that frame rate, None when it can; `constant`: every frame must last equally long, to the tick."""
+    """Explain why `name` cannot have that frame rate; None if it can. With `constant`, all frames must last equally many ticks."""
     rates = name.spec.rates
     if rate not in rates:
         return f"accepted with {name.value}: {rate_names(rates)}"

@@ -1,6 +1,6 @@
-"""Source video, sound and remote files, as Plan found them and as chunks and Assemble use them.
+"""Source video, sound and remote files: Plan records them, chunks and Assemble use them.
 
-Times are seconds of the composition unless they are called source times. `file` is always a key of `Manifest.files`.
+Times are seconds of the composition unless called source times. `file` is always a key of `Manifest.files`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pydantic import Field
 from hyperframes_lambda.contract.config import WireModel
 
 SLOWEST_RATE, FASTEST_RATE = 0.1, 10.0
-"""Bounds of `data-playback-rate`; a rate outside is moved to the nearer one, as the reference does."""
+"""Bounds of `data-playback-rate`. A rate outside is clamped, as in the reference."""
 
 PlaybackRate = Annotated[float, Field(ge=SLOWEST_RATE, le=FASTEST_RATE)]
 
@@ -23,62 +23,62 @@ class VideoStream(WireModel):
     codec: str
     width: int
     height: int
-    """As displayed: after rotation, in square pixels."""
+    """Displayed height, as `width`: after rotation, in square pixels."""
     frame_rate: float
-    """Average, frames per second; what is shown is resampled to the output's rate."""
+    """Average frames per second; playback is resampled to the output's rate."""
     alpha: bool = False
     matrix: str = "bt709"
-    """ffmpeg's name of the matrix between YUV and RGB: as the file says, else as Chromium guesses; `gbr` for what is RGB already."""
+    """ffmpeg's name of the YUV matrix: from the file, else as Chromium guesses; `gbr` for RGB video."""
     hdr: bool = False
-    """Whether brightness is coded as PQ or HLG."""
+    """Whether the transfer function is PQ or HLG."""
     first: float = 0.0
     """Source time of the first frame."""
     last: float = 0.0
-    """Source time of the last frame, which is held."""
+    """Source time of the last frame, which is held past the end."""
     seekable: bool = True
-    """Whether reading may begin at a key frame near the moment that is wanted; a container without an index is read from its beginning."""
+    """Whether reading can start at a key frame near the wanted moment. A container without an index is read from its beginning."""
 
 
 class MediaSource(WireModel):
-    """One source file; a stream that it does not have is None."""
+    """One source file. Missing streams are None."""
 
     duration: float
-    """Source seconds that can be shown or heard: of the video stream, else of the audio stream."""
+    """Source seconds of the video stream, else of the audio stream."""
     video: VideoStream | None = None
     audio_codec: str | None = None
     sample_rate: int = 48_000
-    """Of the audio stream, as it decodes."""
+    """Sample rate of the decoded audio stream."""
     channels: int = 2
-    """Of the audio stream."""
+    """Channels of the audio stream."""
     read_by_page: bool = False
-    """Whether a script of the page read the file, too, such as to draw its waveform: then every chunk's page needs it."""
+    """Whether a script of the page also read the file, for example to draw its waveform. Then every chunk's page needs it."""
 
 
 class SpeedPoint(WireModel):
-    """A playback rate at a moment; between two points it grows by the same factor every second."""
+    """A playback rate at a moment. Between two points it changes exponentially."""
 
     time: float
-    """Seconds since the clip's start; negative for what lies before it."""
+    """Seconds since the clip's start; may be negative."""
     rate: PlaybackRate
 
 
 class MediaWindow(WireModel):
-    """When and how one element plays one file.
+    """The playback of one file by one element.
 
-    At composition time `t` in `[start, end)` it is at source time `media_start + (t - start) * rate`, or where `media.time_map` says when
-    its speed changes; with `loop`, modulo what lies between `media_start` and the end of the source; else past the end a picture holds its
-    last frame and sound is silent.
+    At composition time `t` in `[start, end)` it plays source time `media_start + (t - start) * rate`; `media.time_map` computes it when the
+    speed changes. With `loop`, it repeats the source from `media_start` to the end. Without, a picture holds its last frame past the end,
+    and sound is silent.
     """
 
     element: str
-    """How messages call it: `<video id="hero"> in index.html`."""
+    """Name for messages: `<video id="hero"> in index.html`."""
     file: str
     start: float
     end: float
     media_start: float = 0.0
     rate: PlaybackRate = 1.0
     speed: list[SpeedPoint] = Field(default_factory=list)
-    """Stands in the place of `rate` where the speed changes: points in order of time, no two at one. Empty: `rate` throughout."""
+    """Replaces `rate` when the speed changes: points in order of time, all at different times. Empty: `rate` throughout."""
     loop: bool = False
 
 
@@ -86,42 +86,42 @@ class VideoClip(MediaWindow):
     """A `<video>` that shows pictures."""
 
     index: int
-    """The number by which the page scripts know the element: its place among all media elements of the page and its frames."""
+    """Number of the element in the page scripts: its position among all media elements of the page and its frames."""
 
 
 class GainPoint(WireModel):
-    """Linear gain at a moment; between two points it changes linearly."""
+    """Linear gain at a moment. Between two points it changes linearly."""
 
     time: float
     gain: float
 
 
 class AudioTrack(MediaWindow):
-    """An `<audio>`, or the sound of a `<video>`, that is heard."""
+    """An audible `<audio>`, or the sound of a `<video>`."""
 
     gain: Annotated[float, Field(ge=0)] = 1.0
-    """Linear and constant. What is heard is the sound times `gain`, times the `envelope`, times the fades."""
+    """Constant linear factor. The output is the sound times `gain`, times the `envelope`, times the fades."""
     envelope: list[GainPoint] = Field(default_factory=list)
-    """A factor that changes, in composition time; before the first and after the last point it keeps their value. Empty: one throughout."""
+    """Changing factor, in composition time; constant before the first point and after the last. Empty: one throughout."""
     fade_in: Annotated[float, Field(ge=0)] = 0.0
-    """Seconds from `start` in which a factor rises linearly from zero to one."""
+    """Seconds after `start` in which a factor rises linearly from zero to one."""
     fade_out: Annotated[float, Field(ge=0)] = 0.0
     """Seconds before `end` in which a factor falls linearly from one to zero."""
 
 
 class CaptionFile(WireModel):
-    """Captions of the project, passed on beside the output."""
+    """A caption file of the project, to copy beside the output."""
 
     file: str
     language: str | None = None
-    """As the author gives it, such as `de` or `pt-BR`."""
+    """The author's language tag, such as `de` or `pt-BR`."""
 
 
 class RemoteResponse(WireModel):
-    """What a remote URL answered at plan time, replayed to every chunk."""
+    """The response of a remote URL at plan time, replayed to every chunk."""
 
     status: int
     headers: dict[str, str] = Field(default_factory=dict)
-    """The ones that matter to the page: media type, location, access control; names in lower case."""
+    """Headers that matter to the page: media type, location, access control. Names are in lower case."""
     file: str | None = None
-    """Key of `Manifest.files` with the body; None for a redirect."""
+    """Key of `Manifest.files` for the body; None for a redirect."""

@@ -1,4 +1,4 @@
-"""The plan manifest: everything a chunk needs to know, content-addressed."""
+"""The plan manifest: all inputs of a chunk, content-addressed."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from hyperframes_lambda.contract.config import Fps, RenderConfig, WireModel
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError, faults_of
 from hyperframes_lambda.contract.formats import OutputFormat
 from hyperframes_lambda.contract.media import AudioTrack, CaptionFile, MediaSource, RemoteResponse, VideoClip
+from hyperframes_lambda.contract.segments import Coverage, Segment, coverage
 
 PROTOCOL = 2
 """Version of the manifest. A worker refuses any other with `PLAN_PROTOCOL_UNSUPPORTED`."""
 
 MANIFEST_NAME = "manifest.json"
 
-
 _MEASURED = ("workers", "max_parallel_chunks", "sizing", "estimated_seconds")
-"""Fields of the manifest that say how a render is to be carried out, and nothing of what comes out of it."""
+"""Fields that control how a render runs, without an effect on its output."""
 
 
 class Build(WireModel):
-    """What must be the same for every chunk of one render."""
+    """Versions that must be the same for all chunks of one render."""
 
     renderer: str
     browser: str
@@ -37,7 +37,7 @@ class Build(WireModel):
 
 
 class PlanFile(WireModel):
-    """One file that the chunks serve: its bytes by digest, its size and its media type."""
+    """One file that the chunks serve, identified by the digest of its content."""
 
     sha256: str
     size: int
@@ -45,125 +45,111 @@ class PlanFile(WireModel):
 
 
 class Canvas(WireModel):
-    """The composition's own size in CSS pixels, and the scale that turns it into output pixels."""
+    """The composition's own size in CSS pixels, and the scale to output pixels."""
 
     width: int
     height: int
     scale: float
 
 
-class PlannedChunk(WireModel):
-    """Frames `first` to `last`, both included."""
-
-    index: int
-    first: int
-    last: int
-
-    @property
-    def frames(self) -> int:
-        """Number of frames."""
-        return self.last - self.first + 1
-
-    @classmethod
-    def of(cls, chunk: ChunkRange) -> PlannedChunk:
-        """From the arithmetic's tuple."""
-        return cls(index=chunk.index, first=chunk.first, last=chunk.last)
-
-
 class Sample(WireModel):
-    """A frame that Plan looked at, so that the verification gate can tell whether the chunks drew the same."""
+    """A frame that Plan drew, so that the verification gate can compare it with the chunks' frames."""
 
     frame: int
     digest: str
     """Checksum of the captured PNG."""
     thumbnail: str
-    """As `media.gate_record.pack` writes it."""
+    """Packed by `media.gate_record.pack`."""
 
 
 class Manifest(WireModel):
-    """`plan/manifest.json`, written last. `plan_hash` is the digest of all that decides what is drawn and which segment is which."""
+    """`plan/manifest.json`, written last. `plan_hash` is the digest of all fields that affect frames or their division into segments."""
 
     protocol: int = PROTOCOL
     plan_hash: str = ""
     project_sha256: str
-    """Digest of the project as it arrived; with `config` and `build` it tells whether a plan can be used again."""
+    """Digest of the project as uploaded; with `config` and `build` it decides whether a plan is reused."""
     config: RenderConfig
     build: Build
     entry: str
     """Path of the served entry page, below `files`."""
     files: dict[str, PlanFile]
-    """Path below the served root (URL path without the leading slash) → file."""
+    """Files by path below the served root (URL path without the leading slash)."""
     canvas: Canvas
     fps: Fps
     format: OutputFormat
     width: int
     height: int
-    """Output size in pixels."""
+    """Height of the output in pixels, as `width`."""
     total_frames: int
-    chunks: list[PlannedChunk]
+    chunks: list[ChunkRange]
     segment_frames: int
-    """Chunks are encoded as segments of so many frames, counted from the chunk's first; the last of a chunk may be shorter."""
+    """Frames in a segment, counted from the chunk's first; the last segment of a chunk may have fewer."""
     workers: int = 1
-    """How many processes draw a chunk, at most."""
+    """Maximum number of processes that draw a chunk."""
     max_parallel_chunks: int = 1
-    """How many chunks were meant to be rendered at once when the sizes were chosen."""
+    """Number of chunks to render at once, as assumed when the sizes were chosen."""
     sizing: str = ""
-    """Why there are so many chunks and workers, as a sentence."""
+    """The reason for the number of chunks and workers, as a sentence."""
     estimated_seconds: float = 0.0
-    """How long all chunks are expected to take."""
+    """Expected time for all chunks."""
     sources: dict[str, MediaSource] = Field(default_factory=dict)
-    """Probed media files, by their key in `files`."""
+    """Probed media files, by key in `files`."""
     clips: list[VideoClip] = Field(default_factory=list)
     audio: list[AudioTrack] = Field(default_factory=list)
     remote: dict[str, RemoteResponse] = Field(default_factory=dict)
-    """Absolute URL → what it answered."""
+    """Recorded responses, by absolute URL."""
     samples: list[Sample] = Field(default_factory=list)
     captions: list[CaptionFile] = Field(default_factory=list)
-    """Files to pass on; found only when the configuration asks for them."""
+    """Caption files; empty unless the configuration asks for them."""
     substituted_fonts: list[str] = Field(default_factory=list)
-    """Families that the project asks for and that cannot be had: the next one of their list is drawn."""
+    """Unavailable font families that the project uses; the next family of their list is drawn instead."""
     variables: dict[str, Any] = Field(default_factory=dict)
-    """What `window.__hfVariables` is set to before navigation."""
+    """Value of `window.__hfVariables`, set before navigation."""
 
     @property
     def has_audio(self) -> bool:
-        """Whether the output is planned to have sound: the composition has some, and the configuration keeps it."""
+        """Whether the output has sound: the composition has some, and the configuration keeps it."""
         return bool(self.audio) and self.config.sound_codec is not None
 
     def sealed(self) -> Manifest:
-        """The same manifest with its `plan_hash`."""
+        """Return the manifest with its `plan_hash`."""
         return self.model_copy(update={"plan_hash": self.digest()})
 
     def digest(self) -> str:
-        """SHA-256 of the canonical JSON of every field but `plan_hash` and the measured ones, which are never twice the same."""
+        """Return the SHA-256 of the canonical JSON, without `plan_hash` and the measured fields, which differ every time."""
         body = self.model_dump(mode="json", by_alias=True, exclude={"plan_hash", *_MEASURED})
         return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
 
     def to_json(self) -> str:
-        """What is written to `MANIFEST_NAME`."""
+        """Return the content of `MANIFEST_NAME`."""
         return self.model_dump_json(by_alias=True, indent=1)
 
-    def chunk(self, index: int) -> PlannedChunk:
-        """The chunk `index`; `INVALID_EVENT` when the plan has none such."""
+    def chunk(self, index: int) -> ChunkRange:
+        """Return the chunk `index`; `INVALID_EVENT` if the plan has no such chunk."""
         if not 0 <= index < len(self.chunks):
             raise RenderError(ErrorCode.INVALID_EVENT, f"ChunkIndex {index}: the plan has chunks 0 to {len(self.chunks) - 1}")
         return self.chunks[index]
 
-    def files_of(self, index: int) -> set[str]:
-        """Keys of `files` that chunk `index` needs."""
+    def is_plan_of(self, project_sha256: str, config: RenderConfig, build: Build) -> bool:
+        """Whether this build can use the plan for exactly this project and configuration."""
+        return (self.protocol, self.project_sha256, self.config, self.build) == (PROTOCOL, project_sha256, config, build)
+
+    def coverage(self, index: int, segments: Iterable[Segment]) -> Coverage:
+        """Choose from `segments` those that cover chunk `index`."""
         chunk = self.chunk(index)
-        return self.files_shown([(chunk.first, chunk.last)])
+        return coverage((segment for segment in segments if segment.chunk == index), chunk.first, chunk.last)
 
     def files_shown(self, frames: Iterable[tuple[int, int]]) -> set[str]:
-        """Keys of `files` that runs of frames (first, last) need: all but sources of media that are only heard, or not shown in them."""
-        # A frame more on both sides: how the ends of a clip are rounded is not decided here.
+        """Return the keys of `files` that runs of frames (first, last) need: all except media that they do not show."""
+        # One frame more on both sides, because the rounding of a clip's ends is decided elsewhere.
         windows = [((first - 1) / self.fps, (last + 2) / self.fps) for first, last in frames]
         shown = {clip.file for clip in self.clips if any(clip.start < after and clip.end > first for first, after in windows)}
         return {key for key in self.files if key not in self.sources or key in shown or self.sources[key].read_by_page}
 
 
 def parse_manifest(text: str | bytes) -> Manifest:
-    """Read a manifest; `PLAN_PROTOCOL_UNSUPPORTED` for another protocol, `PLAN_HASH_MISMATCH` when it was altered."""
+    """Parse a manifest; `PLAN_PROTOCOL_UNSUPPORTED` for another protocol, `PLAN_HASH_MISMATCH` for an altered one."""
     try:
         data = json.loads(text)
         protocol = data.get("protocol") if isinstance(data, dict) else None
@@ -183,5 +169,5 @@ def parse_manifest(text: str | bytes) -> Manifest:
 
 
 def blob_path(sha256: str) -> str:
-    """Path of a blob below the plan folder or prefix: `blobs/sha256/xx/<sha>`."""
+    """Return the path of a blob below the plan's folder or prefix: `blobs/sha256/xx/<sha>`."""
     return f"blobs/sha256/{sha256[:2]}/{sha256}"

@@ -1,7 +1,7 @@
-"""Segments: what a chunk is encoded as. Their names say which frames they hold, so a listing tells how far a chunk is.
+"""Segments, the encoded parts of a chunk. A segment's name contains its frames, so a listing shows the progress of a chunk.
 
-A segment is a closed group of pictures with its own record. The plan fixes the grid on which they lie; one that was closed early, because
-its invocation ran out of time, ends off the grid, and the next begins behind it.
+A segment is a closed group of pictures with a record of its own. Segments lie on a grid that the plan fixes; one that was closed early,
+because its invocation ran out of time, ends off the grid, and the next one begins behind it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _NAME = re.compile(r"([0-9]{6,})-([0-9]+)-([0-9]+)(\.[a-z0-9]+)")
 
 @dataclass(frozen=True, order=True)
 class Segment:
-    """Frames `first` to `last` of the plan, both included, which belong to the chunk `chunk`."""
+    """Frames `first` to `last` of the chunk `chunk`, both included and numbered as in the plan."""
 
     chunk: int
     first: int
@@ -28,13 +28,13 @@ class Segment:
         return self.last - self.first + 1
 
     def name(self, suffix: str) -> str:
-        """The file name, see `segment_name`."""
-        return segment_name(self.chunk, self.first, self.last, suffix)
+        """Return the deterministic file name: `NNNNNN-<first>-<last>.<ext>`."""
+        return f"{self.chunk:06d}-{self.first}-{self.last}{suffix}"
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """What there is of a chunk: segments one behind the other, and the runs of frames (first, last) between and behind them."""
+    """The finished part of a chunk, as segments in order, and the missing part, as runs of frames (first, last)."""
 
     segments: list[Segment]
     missing: list[tuple[int, int]]
@@ -46,17 +46,12 @@ class Coverage:
 
     @property
     def frames(self) -> int:
-        """Number of frames that the segments hold."""
+        """Number of frames in the segments."""
         return sum(segment.frames for segment in self.segments)
 
 
-def segment_name(index: int, first: int, last: int, suffix: str) -> str:
-    """Deterministic file name of a segment of chunk `index`: `NNNNNN-<first>-<last>.<ext>`."""
-    return f"{index:06d}-{first}-{last}{suffix}"
-
-
 def parse_segment(name: str, suffix: str) -> Segment | None:
-    """The segment that is called `name`; None for the name of anything else, such as a segment's record or sidecar."""
+    """Return the segment called `name`; None for any other name, such as that of a segment's record or sidecar."""
     match = _NAME.fullmatch(name)
     if match is None or match[4] != suffix:
         return None
@@ -65,17 +60,17 @@ def parse_segment(name: str, suffix: str) -> Segment | None:
 
 
 def coverage(segments: Iterable[Segment], first: int, last: int) -> Coverage:
-    """Which of `segments` to take for the frames `first` to `last`, and what is missing then.
+    """Choose from `segments` those that cover the frames `first` to `last`.
 
-    Segments may overlap, as when a lost invocation came back while another did its work. Taken are those that leave the fewest frames
-    missing; of several that start at the same frame and leave as few, the longest.
+    Segments may overlap, for example when an invocation that counted as lost continued beside its replacement. The chosen ones leave the
+    fewest frames missing; of those that start at the same frame and leave as few, the longest is chosen.
     """
     starting: dict[int, list[Segment]] = {}
     for segment in segments:
         if first <= segment.first and segment.last <= last:
             starting.setdefault(segment.first, []).append(segment)
     starts = sorted(starting)
-    # For each start: how many frames are missing from there on at best, and the segment to take there, if any.
+    # For each start: the fewest frames that can be missing from there on, and the segment to choose there, if any.
     best: dict[int, tuple[int, Segment | None]] = {}
 
     def missing_from(frame: int) -> int:
@@ -104,7 +99,7 @@ def coverage(segments: Iterable[Segment], first: int, last: int) -> Coverage:
 
 
 def on_grid(chunk: int, chunk_first: int, missing: Iterable[tuple[int, int]], segment_frames: int) -> list[Segment]:
-    """The segments to render for `missing` runs of frames: cut where the grid, which starts at `chunk_first`, says."""
+    """Return the segments to render for the `missing` runs of frames, cut on the grid that starts at `chunk_first`."""
     segments: list[Segment] = []
     for first, last in missing:
         start = first
@@ -116,15 +111,15 @@ def on_grid(chunk: int, chunk_first: int, missing: Iterable[tuple[int, int]], se
 
 
 def runs(segments: Sequence[Segment], count: int) -> list[list[Segment]]:
-    """`segments`, in order, dealt out as at most `count` runs of about as many frames, none of them empty.
+    """Divide `segments`, in order, into at most `count` runs with about the same number of frames, none of them empty.
 
-    A run is drawn in one page, from its first frame to its last; what is missing between two of its segments is passed over.
+    A run is drawn in one page, from its first frame to its last; frames between two of its segments are skipped.
     """
     total = sum(segment.frames for segment in segments)
     dealt: dict[int, list[Segment]] = {}
     done = 0
     for segment in segments:
-        # By the middle of the segment, so that the runs come out as even as the segments allow.
+        # By the segment's middle, so that the runs are as even as the segments allow.
         dealt.setdefault((2 * done + segment.frames) * count // (2 * total), []).append(segment)
         done += segment.frames
     return list(dealt.values())

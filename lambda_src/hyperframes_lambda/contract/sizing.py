@@ -1,6 +1,6 @@
-"""How a render is cut: chunks, segments, and processes in one invocation, from what a frame costs and what the function has.
+"""Choice of chunks, segments and processes from the cost of a frame and the resources of the function.
 
-Pure arithmetic with its reasons. Plan measures; who starts a render may ask what would come out.
+Pure arithmetic: Plan measures the cost; estimates use the same functions.
 """
 
 from __future__ import annotations
@@ -12,47 +12,47 @@ from dataclasses import dataclass
 from hyperframes_lambda.contract.chunks import ChunkRange, plan_chunks
 
 MOST_CHUNKS = 10_000
-"""Most chunks of one render."""
+"""Maximum number of chunks of one render."""
 
 REFERENCE_PARALLEL = 8
-"""Most chunks when their size is given and their number is not, as with the reference."""
+"""Maximum number of chunks when only their size is given, as in the reference."""
 
 MEGABYTES_PER_VCPU = 1769
-"""Lambda gives a function one vCPU for so much memory (AWS Lambda Developer Guide, "Configure Lambda function memory")."""
+"""Memory for which Lambda provides one vCPU (AWS Lambda Developer Guide, "Configure Lambda function memory")."""
 
 WANTED_SECONDS = 60.0
-"""Drawing time of a chunk for which a further invocation pays: its start is then a small part of it."""
+"""Drawing time of a chunk that justifies an invocation, whose start is then a small part of the whole."""
 
 START_SECONDS = 4.0
-"""From the invocation of a cold sandbox to its first frame, and from its last frame to its result."""
+"""Time from the invocation of a cold sandbox to its first frame, plus the time from its last frame to its result."""
 
 ASSUMED_CONCURRENCY = 40
-"""Invocations at once when nobody has found out how many the account allows: what an inline Map runs at most."""
+"""Concurrent invocations to assume when the account's limit is unknown: the maximum of an inline Map."""
 
 SEGMENT_FRAMES = (120, 60, 30, 15, 8, 4, 2, 1)
-"""Lengths of a segment: the longest that takes no more than a part of an invocation's time even if each frame is as dear as the dearest."""
+"""Lengths of a segment. The longest is chosen whose drawing fits into a part of an invocation's time even at the worst cost of a frame."""
 
 _SEGMENT_PART = 4
 _CHUNK_PART = 2
-"""A segment may take a quarter of an invocation's time, a chunk is planned for half of it: measured costs are not exact."""
+"""A segment may take a quarter of an invocation's time and a chunk half of it, because measured costs are not exact."""
 
 _LEAST_SECONDS = 1.0
-"""Drawing time for which it pays to start another process with its browser."""
+"""Drawing time that justifies another process with its browser."""
 
 BASE_MB = 300
-"""Memory of the function's own process, of what it caches and of the tools that it unpacks."""
+"""Memory of the function's own process, its caches and the unpacked tools."""
 
 WORKER_MB, WORKER_BYTES_PER_PIXEL = 500, 350
-"""Memory of one process with its browser and its encoders: a fixed part, and one that grows with the frame.
+"""Memory of one process with its browser and its encoders: a fixed part, and a part that grows with the frame.
 
 Measured at 1920x1080 with H.264 at standard quality on two processors: 850 to 1075 MB while one segment is finished and the next one drawn
-(Python 85, Playwright's driver 160, Chromium 270, two ffmpeg 560). The rest is for encoders with the threads of six processors.
+(Python 85, Playwright's driver 160, Chromium 270, two ffmpeg 560). The rest allows for encoders with threads on six processors.
 """
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What one invocation has: memory in megabytes, processors, and seconds (None: as long as it takes)."""
+    """Resources of one invocation: memory in megabytes, processors, and a time limit in seconds (None: no limit)."""
 
     memory_mb: int
     vcpus: float
@@ -60,13 +60,13 @@ class Machine:
 
     @classmethod
     def of_function(cls, memory_mb: int, timeout: float | None) -> Machine:
-        """A Lambda function of so much memory."""
+        """A Lambda function with `memory_mb` of memory."""
         return cls(memory_mb, memory_mb / MEGABYTES_PER_VCPU, timeout)
 
 
 @dataclass(frozen=True)
 class FrameCost:
-    """Seconds that a frame takes: to be drawn, on average and at worst, and of a processor to be encoded."""
+    """Seconds to draw a frame, on average and at worst, and processor seconds to encode it."""
 
     capture: float
     worst: float
@@ -74,14 +74,14 @@ class FrameCost:
 
     @classmethod
     def measured(cls, captures: Sequence[float], encode: float) -> FrameCost:
-        """From the times of sampled frames, of which the first pays for what later ones find ready."""
+        """Average the times of sampled frames. The first is left out, because it also pays for warming up."""
         counted = captures[1:] or captures
         return cls(sum(counted) / len(counted), max(captures), encode)
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the configuration says of chunks, and how many invocations may run at once. None: nothing is known or wanted."""
+    """The configuration's chunk options, and the number of invocations that may run at once. None: not given, or unknown."""
 
     chunk_size: int | None = None
     max_parallel: int | None = None
@@ -91,25 +91,25 @@ class Wishes:
 
 @dataclass(frozen=True)
 class Sizing:
-    """The choice."""
+    """The chosen division of a render."""
 
     chunks: list[ChunkRange]
     segment_frames: int
     workers: int
     """Processes that draw within one invocation."""
     max_parallel: int
-    """Chunks that are rendered at once."""
+    """Chunks to render at once."""
     seconds: float
-    """Expected until all chunks are there."""
+    """Expected time until all chunks are finished."""
     reason: str
 
 
 def choose(total: int, pixels: int, cost: FrameCost, machine: Machine, wishes: Wishes) -> Sizing:
-    """Cut `total` frames of `pixels` each.
+    """Divide `total` frames of `pixels` each.
 
-    A size or a number that is asked for is kept to as the reference does (`plan_chunks`). Otherwise there are as many chunks as it takes
-    for each to be drawn in the wanted time: a short clip is one. Where fewer invocations may run at once than that, chunks become longer
-    before they have to wait, as far as an invocation's time allows.
+    A requested size or number of chunks is kept, as in the reference (`plan_chunks`). Otherwise each chunk gets about `WANTED_SECONDS` of
+    drawing, so a short clip is one chunk. If fewer invocations may run at once, chunks become longer rather than wait, as far as an
+    invocation's time allows.
     """
     most_workers = _most_workers(pixels, cost, machine)
     asked = wishes.chunk_size is not None or wishes.max_parallel is not None
@@ -138,7 +138,7 @@ def choose(total: int, pixels: int, cost: FrameCost, machine: Machine, wishes: W
 
 
 def segment_frames(chunk: int, workers: int, worst: float, timeout: float | None) -> int:
-    """Frames in a segment of a chunk of `chunk` frames: as the table says, or fewer, so that the workers have about as much to do each."""
+    """Return the frames in a segment of a chunk of `chunk` frames: `SEGMENT_FRAMES`, or fewer to give all workers about the same work."""
     allowed = math.inf if timeout is None else timeout / _SEGMENT_PART
     most = next((frames for frames in SEGMENT_FRAMES if frames * worst <= allowed), SEGMENT_FRAMES[-1])
     share = math.ceil(chunk / workers)
@@ -146,24 +146,24 @@ def segment_frames(chunk: int, workers: int, worst: float, timeout: float | None
 
 
 def _most_workers(pixels: int, cost: FrameCost, machine: Machine) -> int:
-    """How many processes an invocation has the processors and the memory for: drawing keeps one busy, its encoder works beside it."""
+    """Limit the processes to the processors and the memory. Drawing keeps one processor busy, with its encoder beside it."""
     by_vcpus = math.floor(machine.vcpus * cost.capture / (cost.capture + cost.encode))
     by_memory = math.floor((machine.memory_mb - BASE_MB) / worker_mb(pixels))
     return max(1, min(by_vcpus, by_memory))
 
 
 def worker_mb(pixels: int) -> float:
-    """Megabytes that one process needs with its browser and its encoder, for frames of `pixels`."""
+    """Return the memory in megabytes of one process with its browser and its encoder, for frames of `pixels`."""
     return WORKER_MB + WORKER_BYTES_PER_PIXEL * pixels / 1e6
 
 
 def _frame_seconds(cost: FrameCost, machine: Machine, workers: int) -> float:
-    """Time per frame of an invocation with so many processes: limited by them, or by the processors that they share."""
+    """Time per frame of an invocation, limited by its processes or by the processors that they share."""
     return max(cost.capture / workers, (cost.capture + cost.encode) / machine.vcpus)
 
 
 def _count(work: float, machine: Machine, concurrency: int | None) -> int:
-    """How many chunks for `work` seconds of drawing, measured in one invocation."""
+    """Number of chunks for `work` seconds of drawing in one invocation."""
     at_once = min(concurrency or ASSUMED_CONCURRENCY, MOST_CHUNKS)
     longest = math.inf if machine.timeout is None else machine.timeout / _CHUNK_PART
     wanted = math.ceil(work / min(WANTED_SECONDS, longest))

@@ -1,6 +1,6 @@
-"""`toolset.json`: where browser, ffmpeg and the HyperFrames runtime lie on this machine, and which versions they are.
+"""`toolset.json`: paths and versions of the browser, ffmpeg and the HyperFrames runtime on this machine.
 
-Written by whoever brings the tools (`hyperframes-airflow setup`), read by the engine through `HYPERFRAMES_TOOLSET`.
+`hyperframes-airflow setup` writes it; the engine finds it through `HYPERFRAMES_TOOLSET`.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ def toolset_path(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 class ChromeSource(StrEnum):
-    """Where the browser comes from; the values of the stack's parameter."""
+    """Origin of the browser; the values of the stack's parameter `ChromeSource`."""
 
     SPARTICUZ = "sparticuz"
     CHROME_HEADLESS_SHELL = "chrome-headless-shell"
 
 
 class Browser(BaseModel):
-    """A chrome-headless-shell binary and what it needs of its surroundings."""
+    """A chrome-headless-shell binary and its environment."""
 
     model_config = ConfigDict(frozen=True)
     path: Path
     version: str
     library_path: Path | None = None
-    """Added to `LD_LIBRARY_PATH`."""
+    """Folder to add to `LD_LIBRARY_PATH`."""
     fontconfig: Path | None = None
-    """A `fonts.conf`, passed as `FONTCONFIG_FILE`. Without a usable one Chromium draws no text and reports no error."""
+    """A `fonts.conf`, passed as `FONTCONFIG_FILE`. Without a usable one, Chromium draws no text and reports no error."""
     driver_node: Path | None = None
-    """The Node that runs Playwright's driver; None for the one that its Python package brings."""
+    """The Node.js that runs Playwright's driver; None for the one in its Python package."""
 
 
 class Tool(BaseModel):
@@ -61,18 +61,18 @@ class Tool(BaseModel):
 
 
 class Npm(BaseModel):
-    """The npm client that fetches what a content network out of reach would have served."""
+    """The npm client that fetches packages when their content network is unreachable."""
 
     model_config = ConfigDict(frozen=True)
     node: Path
     cli: Path
     """`npm-cli.js`, run by `node`."""
     packages: Path
-    """Folder in which fetched packages are kept, by name and exact version."""
+    """Cache folder of fetched packages, by name and exact version."""
 
 
 class FontFace(BaseModel):
-    """One file of a family as a page gets it; the fields are the descriptors of an `@font-face` rule."""
+    """One file of a family. The fields are descriptors of an `@font-face` rule."""
 
     model_config = ConfigDict(frozen=True)
     file: str
@@ -84,9 +84,9 @@ class FontFace(BaseModel):
 
 
 class FontCatalogue(BaseModel):
-    """`fonts.json`: the families that every page may use without bringing them, by name as it is written (`EB Garamond`).
+    """`fonts.json`: the families that every page may use, by name (`EB Garamond`).
 
-    Of two faces that fit alike the later one is drawn.
+    Of two faces that match equally well, the later one is drawn.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -94,7 +94,7 @@ class FontCatalogue(BaseModel):
 
 
 class Toolset(BaseModel):
-    """Everything that the engine runs and did not come from PyPI's Python packages."""
+    """The tools of the engine that are not Python packages."""
 
     model_config = ConfigDict(frozen=True)
     browsers: dict[ChromeSource, Browser]
@@ -104,7 +104,7 @@ class Toolset(BaseModel):
     libraries: dict[str, Tool] = {}
     """Script libraries for authors, by name (`gsap`)."""
     fonts: Tool | None = None
-    """A `FontCatalogue`, the files that it names beside it; `version` is the digest of all fonts, those of `fonts.conf` included.
-    Without one a page has the fonts of `fonts.conf` and its own."""
+    """A `FontCatalogue` beside the files that it names; `version` is the digest of all fonts, including those of `fonts.conf`.
+    Without a catalogue, a page has the fonts of `fonts.conf` and its own."""
     npm: Npm | None = None
-    """None where there is no registry client, as on Lambda."""
+    """None without a registry client, as on Lambda."""

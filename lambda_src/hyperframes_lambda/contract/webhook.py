@@ -1,14 +1,12 @@
-"""The webhook's wire: what a POST says about a render that has ended, and how it is signed.
+"""The webhook's wire: the body of a POST about a render that has ended, and the headers that authenticate it.
 
-Headers and signature are those of the Standard Webhooks convention, so that a receiver in any language verifies with a library it has.
+Headers and signature follow Standard Webhooks, so a receiver in any language verifies them with an existing library.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
-import hmac
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -16,11 +14,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 ID_HEADER = "webhook-id"
-"""The same for every attempt at one message: a receiver that has seen it has nothing to do."""
+"""The same for every attempt at one message; a receiver ignores an id that it has handled."""
 TIMESTAMP_HEADER = "webhook-timestamp"
 """Unix seconds of this attempt."""
 SIGNATURE_HEADER = "webhook-signature"
-"""`v1,` and the base64 of HMAC-SHA256 over `ID.TIMESTAMP.BODY`; several, separated by spaces, while a secret is being changed."""
+"""`v1,` and the base64 of HMAC-SHA256 over `ID.TIMESTAMP.BODY`; while a secret is being rotated, several of them, separated by spaces."""
 
 SECRET_PREFIX = "whsec_"
 SHORTEST_KEY, LONGEST_KEY = 24, 64
@@ -28,7 +26,7 @@ SHORTEST_KEY, LONGEST_KEY = 24, 64
 
 
 class WebhookType(StrEnum):
-    """What has happened."""
+    """The kind of event."""
 
     SUCCEEDED = "render.succeeded"
     FAILED = "render.failed"
@@ -45,18 +43,18 @@ class RenderEnd(BaseModel):
     execution_arn: str
     execution_name: str
     status: str
-    """As Step Functions has it: SUCCEEDED, FAILED, TIMED_OUT or ABORTED."""
+    """The execution's status: SUCCEEDED, FAILED, TIMED_OUT or ABORTED."""
     started_at: datetime
     stopped_at: datetime
     output: dict[str, Any] | None
-    """What Assemble returned, `OutputS3Uri` first of all; None unless the render succeeded."""
+    """The result of Assemble, including `OutputS3Uri`; None unless the render succeeded."""
     error: str | None
-    """The name with which the execution failed: a code of the error table, or another name of Step Functions' or of an exception.
+    """Name of the execution's error: a code of the error table, a name of Step Functions or an exception's class.
 
-    For a distributed render whose chunks failed it is the map's own, `States.ExceedToleratedFailureThreshold`.
+    A distributed render whose chunks failed has the name of the map's error, `States.ExceedToleratedFailureThreshold`.
     """
     cause: str | None
-    """The sentence that goes with it, never a stack trace."""
+    """Message of the error, without a stack trace."""
 
 
 class WebhookMessage(BaseModel):
@@ -71,7 +69,10 @@ class WebhookMessage(BaseModel):
 
 
 def signing_key(secret: str) -> bytes:
-    """The key that `secret` stands for: base64 of 24 to 64 bytes, with or without `whsec_` before it. Raises `ValueError`."""
+    """Decode `secret`: base64 of 24 to 64 bytes, with or without the prefix `whsec_`; `ValueError` for anything else.
+
+    The library for Standard Webhooks skips what is not base64 and accepts a key of any length.
+    """
     try:
         key = base64.b64decode(secret.strip().removeprefix(SECRET_PREFIX), validate=True)
     except binascii.Error as error:
@@ -79,9 +80,3 @@ def signing_key(secret: str) -> bytes:
     if not SHORTEST_KEY <= len(key) <= LONGEST_KEY:
         raise ValueError(f"the webhook's secret has {len(key)} bytes; it needs {SHORTEST_KEY} to {LONGEST_KEY}")
     return key
-
-
-def signature(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
-    """The value of `SIGNATURE_HEADER`."""
-    digest = hmac.digest(key, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256)
-    return f"v1,{base64.b64encode(digest).decode()}"

@@ -1,4 +1,4 @@
-"""S3 and local files: which buckets may be touched, whole objects in and out, typed errors. Only `handler` uses it."""
+"""Transfer of whole objects between S3 and local files, restricted to the allowed buckets, with typed errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PARALLEL = 16
 
 _ALONE = TransferConfig()
 _AMONG_OTHERS = TransferConfig(use_threads=False)
-"""One of many transfers: each already has a thread of its own."""
+"""For one of several transfers, which already has a thread of its own."""
 
 _MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchBucket"}
 _REFUSED = {"403", "AccessDenied", "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
@@ -35,7 +35,7 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True)
 class S3Location:
-    """A bucket and a key, or a key prefix that ends in a slash."""
+    """A bucket and a key, or a key prefix."""
 
     bucket: str
     key: str
@@ -61,18 +61,18 @@ class S3Location:
 
 @dataclass(frozen=True)
 class Wanted:
-    """An object to fetch, where to, and the digest that it must have."""
+    """An object to download, its local path and its digest."""
 
     location: S3Location
     path: Path
     sha256: str
     otherwise: ErrorCode = ErrorCode.PLAN_ARTIFACT_DIGEST_MISMATCH
     hint: str = "Delete the plan's manifest and start the render again: it plans anew and keeps finished chunks."
-    """What an object with another digest is, and what to do then."""
+    """Error and hint for an object with another digest."""
 
 
 class Storage:
-    """Objects of the allowed buckets. Every method raises S3_OBJECT_NOT_FOUND or S3_ACCESS_FAILED, naming the object."""
+    """Objects of the allowed buckets. Every method may raise S3_OBJECT_NOT_FOUND or S3_ACCESS_FAILED, naming the object."""
 
     def __init__(self, client: Any, allowed: Iterable[str]) -> None:
         self._s3 = client
@@ -80,31 +80,31 @@ class Storage:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Storage:
-        """With the buckets that the stack's template names, and credentials, region and endpoint as the AWS SDK finds them."""
+        """A storage for the buckets that the stack's template names; the AWS SDK finds credentials, region and endpoint."""
         names = [environ.get(BUCKET_VARIABLE, ""), *environ.get(ALLOWED_VARIABLE, "").split(",")]
         config = Config(max_pool_connections=_PARALLEL, retries={"mode": "standard", "max_attempts": 5})
         return cls(boto3.client("s3", config=config), {name.strip() for name in names if name.strip()})
 
     def locate(self, uri: str) -> S3Location:
-        """Take an `s3://` URI of an event apart; `S3_URI_NOT_ALLOWED` when its bucket is not the stack's and not an allowed one."""
+        """Split an `s3://` URI; `S3_URI_NOT_ALLOWED` unless its bucket is the stack's or an allowed one."""
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         if bucket not in self._allowed:
             raise RenderError(
                 ErrorCode.S3_URI_NOT_ALLOWED,
-                f"{uri} lies in the bucket {bucket!r}; allowed: {', '.join(sorted(self._allowed)) or 'none'}",
+                f"{uri} is in the bucket {bucket!r}; allowed: {', '.join(sorted(self._allowed)) or 'none'}",
                 hint=f"Use the stack's bucket, or add {bucket} to the stack's parameter AllowedBuckets ({ALLOWED_VARIABLE}).",
             )
         return S3Location(bucket, key)
 
     def read(self, location: S3Location) -> bytes:
-        """The content of a small object."""
+        """Return the content of a small object."""
         with _typed(location, "read"):
             body = self._s3.get_object(Bucket=location.bucket, Key=location.key)["Body"]
             with body:
                 return bytes(body.read())
 
     def read_if_exists(self, location: S3Location) -> bytes | None:
-        """The content of a small object, or None when there is none."""
+        """Return the content of a small object, or None if it does not exist."""
         try:
             return self.read(location)
         except RenderError as error:
@@ -112,19 +112,8 @@ class Storage:
                 return None
             raise
 
-    def exists(self, location: S3Location) -> bool:
-        """Whether there is such an object."""
-        try:
-            with _typed(location, "find"):
-                self._s3.head_object(Bucket=location.bucket, Key=location.key)
-        except RenderError as error:
-            if error.code is ErrorCode.S3_OBJECT_NOT_FOUND:
-                return False
-            raise
-        return True
-
     def keys(self, prefix: S3Location) -> set[str]:
-        """What is below `prefix`, as names relative to it."""
+        """List the keys below `prefix`, relative to it."""
         with _typed(prefix, "list"):
             pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=prefix.bucket, Prefix=prefix.key)
             return {found["Key"].removeprefix(prefix.key) for page in pages for found in page.get("Contents", ())}
@@ -135,7 +124,7 @@ class Storage:
             self._s3.put_object(Bucket=location.bucket, Key=location.key, Body=content, ContentType=content_type)
 
     def download(self, location: S3Location, path: Path, *, transfer: TransferConfig = _ALONE) -> None:
-        """Fetch an object; `path` appears complete or not at all. Raises `OSError` when it cannot be written."""
+        """Download an object; `path` appears complete or not at all. Raises `OSError` if it cannot be written."""
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(path.name + ".part")
         try:
@@ -146,20 +135,20 @@ class Storage:
             part.unlink(missing_ok=True)
 
     def upload(self, path: Path, location: S3Location, *, content_type: str, transfer: TransferConfig = _ALONE) -> None:
-        """Store a file; S3 shows the object complete or not at all."""
+        """Upload a file; the object appears complete or not at all."""
         with _typed(location, "write"), path.open("rb") as file:
             self._s3.upload_fileobj(file, location.bucket, location.key, ExtraArgs={"ContentType": content_type}, Config=transfer)
 
     def download_all(self, items: Iterable[tuple[S3Location, Path]]) -> None:
-        """Fetch several objects at a time."""
+        """Download objects in parallel."""
         _in_parallel(lambda item: self.download(*item, transfer=_AMONG_OTHERS), items)
 
     def download_verified(self, items: Iterable[Wanted]) -> None:
-        """Fetch several objects at a time; one whose digest is wrong is fetched once more, then it is what `Wanted` says."""
+        """Download objects in parallel; one with a wrong digest is downloaded once more before it is an error."""
         _in_parallel(self._download_verified, items)
 
     def upload_all(self, items: Iterable[tuple[Path, S3Location, str]]) -> None:
-        """Store several files (path, location, media type) at a time."""
+        """Upload files (path, location, media type) in parallel."""
         _in_parallel(lambda item: self.upload(item[0], item[1], content_type=item[2], transfer=_AMONG_OTHERS), items)
 
     def _download_verified(self, wanted: Wanted) -> None:
@@ -167,11 +156,11 @@ class Storage:
             self.download(wanted.location, wanted.path, transfer=_AMONG_OTHERS)
             if matches(wanted.path, wanted.sha256):
                 return
-        raise RenderError(wanted.otherwise, f"{wanted.location} is not what it should be, fetched twice", hint=wanted.hint)
+        raise RenderError(wanted.otherwise, f"{wanted.location} has a wrong digest, downloaded twice", hint=wanted.hint)
 
 
 def _in_parallel(work: Callable[[_Item], None], items: Iterable[_Item]) -> None:
-    """Do `work` on every item, some at a time; the first failure in their order is raised and what has not begun is left."""
+    """Call `work` on every item in parallel; raise the first failure, in the items' order, and skip those not yet begun."""
     with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="s3") as pool:
         futures = [pool.submit(work, item) for item in items]
         try:

@@ -1,6 +1,6 @@
-"""Figures about each invocation for CloudWatch, in embedded metric format: one line of JSON on stdout, no call and no permission.
+"""Metrics about each invocation in CloudWatch's embedded metric format: one line of JSON on stdout, without a call or a permission.
 
-The dimensions are the stack (`service`) and the role. What would make a metric of its own each, such as the render, goes beside them.
+The dimensions are the stack (`service`) and the role. The render is metadata, because as a dimension it would make a metric of its own.
 """
 
 from __future__ import annotations
@@ -12,41 +12,41 @@ from enum import StrEnum
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError, Retry
-from hyperframes_lambda.contract.events import AssembleResult, PlanResult, RenderChunkResult
+from hyperframes_lambda.contract.events import AssembleResult, PlanResult, RenderChunkResult, Result
 from hyperframes_lambda.contract.prices import PRICES
 
 NAMESPACE = "HyperFrames"
 
 _DEFAULT_MEMORY_MB = 10_240
-"""Off Lambda, where the environment does not say."""
+"""Memory to bill outside Lambda."""
 
 
 class Metric(StrEnum):
-    """Names of the metrics; the template's dashboard and alarms use them."""
+    """Names of the metrics, as the template's dashboard and alarms use them."""
 
     CHUNKS = "Chunks"
-    """That a plan has."""
+    """Chunks of a plan."""
     FRAMES = "Frames"
-    """That an invocation rendered."""
+    """Frames that an invocation rendered."""
     FRAMES_PER_SECOND = "FramesPerSecond"
-    """Of an invocation, with all that it did besides."""
+    """Frames of an invocation, divided by its whole duration."""
     CAPTURE = "CaptureMs"
     ENCODE = "EncodeMs"
-    """Of all workers of an invocation together; encoding overlaps with capturing."""
+    """Sum over all workers of an invocation, like `CaptureMs`; encoding overlaps with capturing."""
     DURATION = "DurationMs"
     COLD_START = "ColdStart"
     """1 for the first invocation of a sandbox, else 0."""
     CHECKPOINT = "Checkpoint"
-    """1 for an invocation that stopped before its deadline and left the rest of its chunk to the next one."""
+    """1 for an invocation that stopped at its deadline and left the rest of its chunk to the next one."""
     REUSED = "Reused"
-    """1 for a plan or a chunk that was there already."""
+    """1 for a plan or a chunk that existed already."""
     OUTPUT = "OutputBytes"
     FAILURE = "Failure"
     """1 for an invocation that failed, 0 for one that was cancelled."""
     RETRYABLE_FAILURE = "RetryableFailure"
-    """Those of the failures that the state machine repeats."""
+    """1 for a failure that the state machine retries, else 0."""
     COST = "EstimatedCost"
-    """US dollars of Lambda, at list price."""
+    """Lambda's price in US dollars, at list price."""
 
 
 _UNITS = {
@@ -59,8 +59,8 @@ _UNITS = {
 }
 
 
-def record(result: PlanResult | RenderChunkResult | AssembleResult, *, render: str) -> None:
-    """Tell what an invocation did. `render` is the render's prefix in S3."""
+def record(result: Result, *, render: str) -> None:
+    """Write the metrics of a finished invocation. `render` is the render's prefix in S3."""
     match result:
         case PlanResult():
             own = {Metric.CHUNKS: result.chunk_count, Metric.REUSED: result.reused}
@@ -72,17 +72,17 @@ def record(result: PlanResult | RenderChunkResult | AssembleResult, *, render: s
 
 
 def record_failure(role: str, error: Exception, seconds: float, *, render: str) -> None:
-    """Tell that an invocation failed, or was cancelled, after `seconds`."""
-    # An error that is not in the table is repeated, too.
-    repeated, code = True, type(error).__name__
+    """Write the metrics of an invocation that failed, or was cancelled, after `seconds`."""
+    # The state machine retries an error that is not in the table, too.
+    retried, code = True, type(error).__name__
     if isinstance(error, RenderError):
-        repeated, code = error.spec.retry is not Retry.NEVER, error.code.value
+        retried, code = error.code.retry is not Retry.NEVER, error.code.value
     failed = code != ErrorCode.RENDER_CANCELLED
-    values = {Metric.FAILURE: float(failed), Metric.RETRYABLE_FAILURE: float(repeated), Metric.COST: _cost(seconds)}
+    values = {Metric.FAILURE: float(failed), Metric.RETRYABLE_FAILURE: float(retried), Metric.COST: _cost(seconds)}
     _emit(role, values, render=render, code=code)
 
 
-def _common(result: PlanResult | RenderChunkResult | AssembleResult) -> dict[Metric, float]:
+def _common(result: Result) -> dict[Metric, float]:
     return {
         Metric.DURATION: result.duration_ms,
         Metric.COLD_START: result.cold_start,

@@ -1,7 +1,7 @@
-"""The webhook function: an execution that has ended in, one signed POST out.
+"""The webhook function: send one signed POST for each execution that ends.
 
-EventBridge invokes it; an error makes Lambda repeat it, with the same message id, and in the end put the event into the queue of lost
-signals. The event's input carries the users' variables: nothing of it is sent or logged but the render's id.
+EventBridge invokes it. After an error Lambda repeats the invocation with the same message id, and finally puts the event into the queue of
+lost signals. The event contains the users' variables: only the render's id is taken from its input, and the event is never logged.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import ssl
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 import urllib3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities import parameters
+from standardwebhooks import Webhook
 from urllib3.exceptions import HTTPError
 
 from hyperframes_lambda.contract.webhook import (
@@ -27,7 +27,6 @@ from hyperframes_lambda.contract.webhook import (
     RenderEnd,
     WebhookMessage,
     WebhookType,
-    signature,
     signing_key,
 )
 from hyperframes_lambda.machine.redaction import redacted_json
@@ -36,19 +35,19 @@ URL_VARIABLE = "HYPERFRAMES_WEBHOOK_URL"
 SECRET_VARIABLE = "HYPERFRAMES_WEBHOOK_SECRET_ARN"
 
 _SECRET_SECONDS = 300
-"""How long a secret that was read is used; one that was rotated is in force after that."""
+"""Maximum age of a cached secret, and so the time until a rotated one takes effect."""
 _CONNECT_SECONDS, _ANSWER_SECONDS = 5.0, 15.0
 
 logger = Logger(json_serializer=redacted_json)
 
 
 class WebhookNotDelivered(Exception):
-    """The receiver could not be reached or did not answer with 2xx; another attempt may succeed."""
+    """The receiver could not be reached or did not answer 2xx. Another attempt may succeed."""
 
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)
-def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001 - the logger takes the request's id from it
-    """Send the message about `event`. Raises `WebhookNotDelivered`, `ValueError` for a URL or a secret that cannot be used."""
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001 - the logger reads the request's id from it
+    """Send the message about `event`. Raises `WebhookNotDelivered`, or `ValueError` for an unusable URL or secret."""
     message = message_of(event)
     logger.append_keys(render=message.data.render_id, execution=message.data.execution_name)
     status = send(
@@ -62,7 +61,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG
 
 
 def message_of(event: Mapping[str, Any]) -> WebhookMessage:
-    """What to say about an execution's status change, as EventBridge has it from Step Functions."""
+    """Translate EventBridge's event about an execution's status change into the webhook's message."""
     detail = event["detail"]
     stopped = _moment(detail["stopDate"])
     output = json.loads(detail["output"]) if detail.get("output") else None
@@ -81,26 +80,19 @@ def message_of(event: Mapping[str, Any]) -> WebhookMessage:
 
 
 def send(url: str, key: bytes, message_id: str, body: bytes) -> int:
-    """POST `body`, signed, over HTTPS and without following redirects; returns the status, which is 2xx."""
+    """POST `body`, signed, over HTTPS and without following redirects; return the status, always 2xx."""
     host = urlsplit(url)
     if host.scheme != "https" or not host.hostname or host.username or host.password:
-        raise ValueError(f"{URL_VARIABLE} is no https URL without user info")
-    timestamp = int(time.time())
-    headers = {
-        "Content-Type": "application/json",
-        "User-Agent": "hyperframes-webhook",
-        ID_HEADER: message_id,
-        TIMESTAMP_HEADER: str(timestamp),
-        SIGNATURE_HEADER: signature(key, message_id, timestamp, body),
-    }
-    # The query of the URL may be a credential: of the address, messages name the host alone.
+        raise ValueError(f"{URL_VARIABLE} is not an https URL without user info")
+    signed = signed_headers(key, message_id, datetime.now(UTC), body)
+    # Messages name only the host: the URL's query may be a credential.
     with urllib3.PoolManager(ssl_context=ssl.create_default_context()) as pool:
         try:
             answer = pool.request(
                 "POST",
                 url,
                 body=body,
-                headers=headers,
+                headers={"Content-Type": "application/json", "User-Agent": "hyperframes-webhook", **signed},
                 redirect=False,
                 retries=False,
                 timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_ANSWER_SECONDS),
@@ -114,8 +106,14 @@ def send(url: str, key: bytes, message_id: str, body: bytes) -> int:
     return int(answer.status)
 
 
+def signed_headers(key: bytes, message_id: str, now: datetime, body: bytes) -> dict[str, str]:
+    """The headers by which a receiver verifies `body`."""
+    signature = Webhook(key).sign(message_id, now, body.decode())
+    return {ID_HEADER: message_id, TIMESTAMP_HEADER: str(int(now.timestamp())), SIGNATURE_HEADER: signature}
+
+
 def _render_id(detail: Mapping[str, Any]) -> str:
-    """The last part of the render's prefix; the execution's name when the event came without its input."""
+    """The last part of the render's prefix, or the execution's name if the event has no input."""
     try:
         given = json.loads(detail.get("input") or "{}")
     except ValueError:
@@ -125,7 +123,7 @@ def _render_id(detail: Mapping[str, Any]) -> str:
 
 
 def _sentence(cause: str | None) -> str | None:
-    """What a cause says: of Lambda's, JSON with a stack trace, the message alone; None when there is none."""
+    """The message of a cause. Lambda's causes are JSON objects that also carry a stack trace."""
     try:
         found = json.loads(cause or "")
     except ValueError:

@@ -1,6 +1,6 @@
-"""What must never be read in a log line or an error message: values of variables, and credentials in URLs.
+"""Redaction of log lines and error messages: values of variables, and credentials in URLs.
 
-Applied where text leaves the function: to every log line as it is written, and to every error as it is raised.
+It applies where text leaves the function: to every log line as it is written, and to every error as it is raised.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from urllib.parse import quote
 MASK = "***"
 
 _SHORTEST_TEXT, _SHORTEST_NUMBER = 4, 6
-"""Characters. Anything shorter (`red`, `42`) says nothing, and hiding it would garble every message that happens to have it."""
+"""Minimum lengths in characters. Shorter values (`red`, `42`) reveal nothing, and hiding them would garble unrelated messages."""
 _OPENING = 12
-"""A long value is known by its first characters, since messages shorten what they quote; a URL by those behind the host."""
+"""Characters that identify a long value, because messages truncate what they quote; in a URL, the characters behind the host."""
 _TO_HOST = re.compile(r"[^/?#@]{1,12}://[^/?#@\s]*(?![^/?#\s]*@)")
-"""What a URL shares with others; one with user info shares nothing."""
+"""Start of a URL that other URLs share; one with user info shares nothing."""
 
 _OWN = {
     *("level", "location", "timestamp", "service", "cold_start", "xray_trace_id", "exception_name"),
     *("function_name", "function_memory_size", "function_arn", "function_request_id"),
     *("action", "execution", "render", "chunk"),
 }
-"""Fields of a log line that say whose it is. They hold nothing to hide, and readers look for them."""
+"""Fields that identify a log line. They contain no secrets, and readers search for them."""
 
 _FORMS: tuple[Callable[[str], str], ...] = (
     str,
@@ -39,7 +39,7 @@ _FORMS: tuple[Callable[[str], str], ...] = (
     quote,
     partial(quote, safe=""),
 )
-"""How a value may be written."""
+"""Notations in which a value may appear."""
 
 _END = r"\s\"'<>\\"
 _USER_INFO = re.compile(rf"(?<=://)[^{_END}/?#]+@")
@@ -51,29 +51,29 @@ _ACCESS_KEY = re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")
 
 
 class Redactor:
-    """Knows the variables of one invocation. Values are hidden behind the name of the variable that holds them."""
+    """Replaces the values of one invocation's variables by the variables' names."""
 
     def __init__(self) -> None:
         self._values: list[tuple[str, int, str]] = []
-        """A value as it may be written, how many of its characters are enough, and what stands in its place."""
+        """A notation of a value, the number of characters that identify it, and its replacement."""
 
     def forget(self) -> None:
-        """Begin anew, for the next invocation of the sandbox."""
+        """Forget the variables, before the next invocation of the sandbox."""
         self._values = []
 
     def learn(self, variables: object) -> None:
-        """Hide the values of `variables`, whatever their form, from now on."""
+        """Hide the values of `variables`, of any shape, from now on."""
         values: dict[str, tuple[str, int, str]] = {}
         for path, value in _leaves("variables", variables):
             shared = _TO_HOST.match(value)
             for form in _FORMS:
                 opening = _OPENING + (len(form(shared.group())) if shared else 0)
                 values.setdefault(form(value), (form(value), opening, f"[{path}]"))
-        # The longest first: a value may be part of another one.
+        # The longest first, because a value may be part of another.
         self._values = sorted(values.values(), key=lambda known: -len(known[0]))
 
     def text(self, text: str) -> str:
-        """`text` without what must not be read."""
+        """Return `text` without values and credentials."""
         for known in self._values:
             text = _hide(text, *known)
         text = _USER_INFO.sub(f"{MASK}@", text)
@@ -84,11 +84,11 @@ class Redactor:
 
 
 redactor = Redactor()
-"""That of this process, which has one invocation at a time."""
+"""The redactor of this process, which runs one invocation at a time."""
 
 
 def redacted_json(record: Mapping[str, Any]) -> str:
-    """One log line: `record` with its texts redacted, and with its names, its numbers and the logger's own fields as they are."""
+    """Serialise a log record with its texts redacted; names, numbers and the logger's own fields stay."""
     return json.dumps({name: value if name in _OWN else _redacted(value) for name, value in record.items()}, default=str)
 
 
@@ -103,7 +103,7 @@ def _redacted(value: object) -> object:
 
 
 def redact_other_loggers() -> None:
-    """The same for what libraries log, through the handlers that the runtime has put in place."""
+    """Redact what libraries log through the handlers that the runtime has installed."""
     for handler in logging.getLogger().handlers:
         if not any(isinstance(known, _Filter) for known in handler.filters):
             handler.addFilter(_Filter())
@@ -116,7 +116,7 @@ class _Filter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         try:
             message = record.getMessage()
-        except Exception:  # noqa: BLE001 - whatever a library logs, and however wrongly: no render fails for it
+        except Exception:  # noqa: BLE001 - no render fails for a library's faulty log call
             message = f"{record.msg!r}, logged with arguments that do not fit it"
         record.msg, record.args = redactor.text(message), ()
         if record.exc_info:
@@ -139,7 +139,7 @@ def _leaves(path: str, value: object) -> Iterator[tuple[str, str]]:
 
 
 def _hide(text: str, value: str, enough: int, name: str) -> str:
-    """`text` with every occurrence of `value`, or of at least the first `enough` characters of it, replaced by `name`."""
+    """Replace every occurrence of `value`, or of at least its first `enough` characters, by `name`."""
     opening, pieces, rest = value[:enough], [], text
     while (start := rest.find(opening)) >= 0:
         end = start + len(opening)

@@ -8,7 +8,7 @@ from pathlib import Path
 from hyperframes_lambda.composition.source import files_of
 from hyperframes_lambda.contract.config import RenderConfig
 from hyperframes_lambda.contract.errors import RenderError
-from hyperframes_lambda.contract.plan import PROTOCOL, Build, Manifest
+from hyperframes_lambda.contract.plan import Build, Manifest
 from hyperframes_lambda.machine.plan_folder import read_manifest
 
 
@@ -18,8 +18,7 @@ def reusable(plan_dir: Path, config: RenderConfig, build: Build, project_sha256:
         manifest = read_manifest(plan_dir)
     except RenderError:
         return None
-    same = (manifest.protocol, manifest.project_sha256, manifest.config, manifest.build) == (PROTOCOL, project_sha256, config, build)
-    return manifest if same else None
+    return manifest if manifest.is_plan_of(project_sha256, config, build) else None
 
 
 def project_digest(project_dir: Path) -> str:

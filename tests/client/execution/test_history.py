@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hyperframes_lambda.contract.errors import ERROR_TABLE, Retry
+from hyperframes_lambda.contract.errors import ErrorCode, Retry
 from hyperframes_lambda.contract.events import ChunkProgress, PlanResult
 from hyperframes_lambda.contract.prices import PRICES
 from hyperframes_provider.client.execution.cost import Usage, cost, estimate_of, usage_of
@@ -197,9 +197,7 @@ def test_the_message_is_found_in_what_lambda_or_anybody_else_writes(cause: str, 
 
 
 def test_what_is_final_follows_from_the_error_table() -> None:
-    assert {code for code in ERROR_TABLE if OWN.is_final(code.value)} == {
-        code for code, spec in ERROR_TABLE.items() if spec.retry is Retry.NEVER
-    }
+    assert {code for code in ErrorCode if OWN.is_final(code.value)} == {code for code in ErrorCode if code.retry is Retry.NEVER}
     assert not OWN.is_final("SomethingNew")
 
 

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperframes_lambda.contract.segments import Segment, coverage, on_grid, parse_segment, runs, segment_name
+from hyperframes_lambda.contract.segments import Segment, coverage, on_grid, parse_segment, runs
 
 
 def test_names_say_chunk_and_frames() -> None:
-    assert segment_name(7, 240, 359, ".mp4") == "000007-240-359.mp4"
+    assert Segment(7, 240, 359).name(".mp4") == "000007-240-359.mp4"
     assert parse_segment("000007-240-359.mp4", ".mp4") == Segment(7, 240, 359)
     assert parse_segment("1234567-0-0.tar", ".tar") == Segment(1_234_567, 0, 0)
 

@@ -104,7 +104,9 @@ def test_deadlines_at_any_moment_make_the_same_frames(
     monkeypatch.setattr("hyperframes_lambda.drawing.draw.Pace", functools.partial(Steady, clock=lambda: ticks))
 
     def once(present: list[Segment]) -> ChunkOutcome:
-        return render_chunk(chunk.dir, 0, tmp_path, present=present, deadline=ticks + most, should_stop=should_stop)
+        return render_chunk(
+            chunk.dir, 0, tmp_path, present=chunk.manifest.coverage(0, present), deadline=ticks + most, should_stop=should_stop
+        )
 
     finished, count = invocations(chunk, tmp_path, once)
 
@@ -185,7 +187,8 @@ def test_a_killed_worker_is_told_and_what_was_finished_is_kept(chunk: Plan, tmp_
     assert workers_of(psutil.Process()) == []
     assert len(finished) < len(chunk.whole)
 
-    rest = render_chunk(chunk.dir, 0, tmp_path, present=[one.segment for one in finished], workers=2)
+    present = chunk.manifest.coverage(0, [one.segment for one in finished])
+    rest = render_chunk(chunk.dir, 0, tmp_path, present=present, workers=2)
     assert rest.complete and len(finished) + len(rest.finished) == len(chunk.whole)
     assert chunk.joined([*finished, *rest.finished], tmp_path / "out.mp4") == chunk.video
 

@@ -27,19 +27,25 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from hyperframes_lambda.contract.chunks import ChunkRange
 from hyperframes_lambda.contract.config import RenderConfig
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.events import RenderChunkEvent, parse_event
 from hyperframes_lambda.contract.formats import OutputFormat
-from hyperframes_lambda.contract.plan import PlannedChunk, parse_manifest
+from hyperframes_lambda.contract.plan import parse_manifest
 from hyperframes_lambda.contract.segments import Segment
 from hyperframes_lambda.drawing.job import FinishedSegment
 from hyperframes_lambda.entry import handler as handler_module
-from hyperframes_lambda.entry.handler import ChunkSignals, SegmentUpload, handler
+from hyperframes_lambda.entry import plan as plan_module
+from hyperframes_lambda.entry import segment_upload
+from hyperframes_lambda.entry import signals as signals_module
+from hyperframes_lambda.entry.handler import handler
+from hyperframes_lambda.entry.render_folder import RenderFolder
+from hyperframes_lambda.entry.segment_upload import SegmentUpload
+from hyperframes_lambda.entry.signals import ChunkSignals
 from hyperframes_lambda.entry.storage import S3Location, Storage
 from hyperframes_lambda.machine import workspace as workspace_module
 from hyperframes_lambda.machine.workspace import as_disk_full, workspace
-from hyperframes_lambda.render_chunk import missing_of
 from hyperframes_provider.client.execution.objects import fetch_package
 from tests.engine.media.drawn_render import manifest_of
 
@@ -244,7 +250,7 @@ def test_a_chunk_without_time_goes_on_where_it_stopped(bucket: Bucket) -> None:
     assert handler(assemble_event(plan_hash), CONTEXT)["FramesEncoded"] == 24
     bucket.put(f"{PREFIX}chunks/{plan_hash}/000000-1-11.mp4", b"damaged")
     name, text = refused(assemble_event(plan_hash))
-    assert (name, "000000-1-11.mp4 is not what it should be" in text) == ("VERIFICATION_FAILED", True)
+    assert (name, "000000-1-11.mp4 has a wrong digest" in text) == ("VERIFICATION_FAILED", True)
 
 
 def test_without_a_runtime_cap_there_is_no_deadline(bucket: Bucket) -> None:
@@ -289,7 +295,9 @@ def test_finished_segments_wait_for_their_place_in_s3(tmp_path: Path) -> None:
         record.touch()
         return FinishedSegment(Segment(0, number, number), path, record, "ab")
 
-    most = handler_module._PENDING
+    folder = RenderFolder(Slow(None, {BUCKET}), S3Location(BUCKET, "renders/r1/"))
+    manifest = manifest_of(RenderConfig(format=OutputFormat.MP4))
+    most = segment_upload._PENDING
     added: list[int] = []
 
     def add_all(upload: SegmentUpload) -> None:
@@ -299,7 +307,7 @@ def test_finished_segments_wait_for_their_place_in_s3(tmp_path: Path) -> None:
 
     with (
         pytest.raises(RenderError, match="S3 is away"),
-        SegmentUpload(Slow(None, {BUCKET}), S3Location(BUCKET, "chunks/"), ".mp4") as upload,
+        SegmentUpload(lambda segment: folder.store_segment(manifest, segment)) as upload,
         ThreadPoolExecutor(1) as pool,
     ):
         drawing = pool.submit(add_all, upload)
@@ -316,7 +324,7 @@ def test_tools_that_cannot_be_removed_hide_no_error(
     def fail(*_: object, **__: object) -> None:
         raise RenderError(ErrorCode.CHROME_UNAVAILABLE, "the bundle is damaged")
 
-    monkeypatch.setattr(handler_module, "find_tools", fail)
+    monkeypatch.setattr(plan_module, "find_tools", fail)
     monkeypatch.setattr(handler_module, "discard_unpacked", fail)
     with pytest.raises(Exception, match="the bundle is damaged") as caught:
         handler(plan_event(), CONTEXT)
@@ -324,7 +332,7 @@ def test_tools_that_cannot_be_removed_hide_no_error(
     # It leads to where it came from, without the error itself, whose text is not redacted.
     assert [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)][-1] == "fail"
     assert caught.value.__suppress_context__ and caught.value.__cause__ is None
-    assert "the unpacked tools are not removed" in caplog.messages
+    assert "cannot remove the unpacked tools" in caplog.messages
 
 
 def test_what_may_run_at_once_is_the_accounts_and_not_the_plans(bucket: Bucket) -> None:
@@ -339,7 +347,7 @@ def test_what_may_run_at_once_is_the_accounts_and_not_the_plans(bucket: Bucket) 
     assert alone["EstimatedSeconds"] == pytest.approx(2 * planned["EstimatedSeconds"])
     for wrong in (0, "2", True):
         name, text = refused(plan_event(Config=config | {"concurrencyLimit": wrong}))
-        assert (name, f"Config.concurrencyLimit: {wrong!r}" in text) == ("INVALID_CONFIG", True)
+        assert (name, f"ConcurrencyLimit: {wrong!r}" in text) == ("INVALID_CONFIG", True)
 
 
 def test_plan_chooses_for_the_function_that_renders_the_chunks(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -354,7 +362,7 @@ def test_plan_chooses_for_the_function_that_renders_the_chunks(bucket: Bucket, m
 
 def test_the_segments_of_ten_thousand_chunks_are_found() -> None:
     """What Plan writes, and what Assemble does before it fetches anything."""
-    chunks = [PlannedChunk(index=index, first=3 * index, last=3 * index + 2) for index in range(10_000)]
+    chunks = [ChunkRange(index=index, first=3 * index, last=3 * index + 2) for index in range(10_000)]
     changes = {"total_frames": 30_000, "segment_frames": 3, "chunks": chunks}
     started = time.monotonic()
     manifest = manifest_of(RenderConfig(format=OutputFormat.MP4)).model_copy(update=changes).sealed()
@@ -365,9 +373,9 @@ def test_the_segments_of_ten_thousand_chunks_are_found() -> None:
         def keys(self, prefix: S3Location) -> set[str]:
             return {name + ending for name in names for ending in ("", ".frames", ".json")}
 
-    found = handler_module._finished_segments(Listed(None, {BUCKET}), S3Location(BUCKET, "renders/r1/chunks/h/"), manifest)
+    found = RenderFolder(Listed(None, {BUCKET}), S3Location(BUCKET, "renders/r1/")).finished_segments(manifest)
     assert sorted(found) == [Segment(chunk.index, chunk.first, chunk.last) for chunk in chunks]
-    assert all(missing_of(manifest, segment.chunk, [segment]).complete for segment in found)
+    assert all(manifest.coverage(segment.chunk, [segment]).complete for segment in found)
     assert time.monotonic() - started < 10
 
 
@@ -497,8 +505,8 @@ def test_assemble_brings_the_sources_of_the_sound(bucket: Bucket) -> None:
         (plan_event(Config={"entryFile": "intro.html"}), "ARCHIVE_REJECTED", ["intro.html", "index.html"]),
         (plan_event(Config={"variablesS3Uri": f"{PREFIX}none.json"}), "S3_OBJECT_NOT_FOUND", ["none.json"]),
         (plan_event(Config={"variablesS3Uri": "s3://else/v.json"}), "S3_URI_NOT_ALLOWED", ["else"]),
-        (plan_event(Config={"variablesS3Uri": 3}), "INVALID_CONFIG", ["Config.variablesS3Uri", "3"]),
-        (plan_event(Config={"variablesS3Uri": PROJECT, "variables": {}}), "INVALID_CONFIG", ["in the place of variables"]),
+        (plan_event(Config={"variablesS3Uri": 3}), "INVALID_CONFIG", ["VariablesS3Uri", "3"]),
+        (plan_event(Config={"variablesS3Uri": PROJECT, "variables": {}}), "INVALID_CONFIG", ["in place of variables"]),
         (chunk_event("0" * 64), "S3_OBJECT_NOT_FOUND", ["RenderChunk 0: ", "manifest.json"]),
         (chunk_event("0" * 64, ManifestS3Uri=f"{PREFIX}manifest.json"), "INVALID_EVENT", ["ManifestS3Uri"]),
         (assemble_event("0" * 64, OutputS3Uri="s3://else/out.mp4"), "S3_URI_NOT_ALLOWED", ["Assemble: ", "else"]),
@@ -514,7 +522,7 @@ def test_an_unknown_fault_passes_through(bucket: Bucket, monkeypatch: pytest.Mon
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a fault of ours")
 
-    monkeypatch.setattr(handler_module, "plan", broken)
+    monkeypatch.setattr(plan_module, "plan", broken)
     with pytest.raises(ZeroDivisionError, match="a fault of ours"):
         handler(plan_event(), CONTEXT)
 
@@ -546,10 +554,10 @@ def test_a_cancel_marker_ends_its_own_execution_at_the_start(bucket: Bucket) -> 
 
 @pytest.fixture
 def signals(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> ChunkSignals:
-    monkeypatch.setattr(handler_module, "_SIGNAL_SECONDS", 0.02)
+    monkeypatch.setattr(signals_module, "_INTERVAL_SECONDS", 0.02)
     event = parse_event(chunk_event("0" * 64, 7))
     assert isinstance(event, RenderChunkEvent)
-    return ChunkSignals(Storage(bucket.s3, {BUCKET}), S3Location(BUCKET, "renders/r1/"), event, frames=10)
+    return ChunkSignals(RenderFolder(Storage(bucket.s3, {BUCKET}), S3Location(BUCKET, "renders/r1/")), event, frames=10)
 
 
 def test_a_cancel_marker_is_seen_while_rendering(bucket: Bucket, signals: ChunkSignals) -> None:
@@ -560,7 +568,7 @@ def test_a_cancel_marker_is_seen_while_rendering(bucket: Bucket, signals: ChunkS
 
 def test_progress_is_written_from_the_start_to_the_end(bucket: Bucket, signals: ChunkSignals, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[dict[str, Any]] = []
-    done = handler_module.threading.Event()
+    done = threading.Event()
     write = Storage.write
 
     def noted(self: Storage, location: S3Location, content: bytes, **options: Any) -> None:
@@ -581,7 +589,7 @@ def test_progress_is_written_from_the_start_to_the_end(bucket: Bucket, signals: 
 
 
 def test_signals_that_cannot_be_sent_do_not_end_the_render(signals: ChunkSignals, monkeypatch: pytest.MonkeyPatch) -> None:
-    tried = handler_module.threading.Event()
+    tried = threading.Event()
 
     def refuse(*_: object, **__: object) -> None:
         tried.set()

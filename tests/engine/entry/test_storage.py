@@ -66,8 +66,6 @@ def test_objects_come_and_go_whole(storage: Storage, tmp_path: Path) -> None:
     storage.upload_all([(tmp_path / "big", prefix / "deep/1", "text/plain"), (tmp_path / "big", prefix / "deep/2", "text/plain")])
     assert storage.read(prefix / "a.json") == b"{}"
     assert storage.keys(prefix) == {"a.json", "big", "deep/1", "deep/2"}
-    assert storage.exists(prefix / "big")
-    assert not storage.exists(prefix / "none")
     assert storage.read_if_exists(prefix / "none") is None
     storage.download(prefix / "big", tmp_path / "into" / "copy")
     storage.download_all([(prefix / "deep/1", tmp_path / "1"), (prefix / "deep/2", tmp_path / "2")])

@@ -16,7 +16,7 @@ from hyperframes_lambda.contract.chunks import plan_chunks
 from hyperframes_lambda.contract.config import RenderConfig
 from hyperframes_lambda.contract.formats import Kind
 from hyperframes_lambda.contract.media import AudioTrack
-from hyperframes_lambda.contract.plan import Build, Canvas, Manifest, PlannedChunk
+from hyperframes_lambda.contract.plan import Build, Canvas, Manifest
 from hyperframes_lambda.media.codecs import codec_of, sound_of
 from hyperframes_lambda.media.concat import concatenate
 from hyperframes_lambda.media.encode import RateControl, SegmentEncoder
@@ -77,7 +77,7 @@ def manifest_of(config: RenderConfig, audio: Sequence[AudioTrack] = ()) -> Manif
         width=WIDTH,
         height=HEIGHT,
         total_frames=FRAMES,
-        chunks=[PlannedChunk.of(chunk) for chunk in plan_chunks(FRAMES, CHUNK, 1000)],
+        chunks=plan_chunks(FRAMES, CHUNK, 1000),
         segment_frames=CHUNK,
         audio=list(audio),
     )

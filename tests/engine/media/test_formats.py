@@ -28,7 +28,7 @@ from hyperframes_lambda.contract.config import METADATA_NAMES, parse_config
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.formats import FRAME_RATES, GIF_RATES, Kind, OutputFormat
 from hyperframes_lambda.contract.media import AudioTrack, MediaSource
-from hyperframes_lambda.contract.plan import Canvas, Manifest, PlanFile, PlannedChunk, blob_path
+from hyperframes_lambda.contract.plan import Canvas, Manifest, PlanFile, blob_path
 from hyperframes_lambda.contract.segments import Segment
 from hyperframes_lambda.contract.sizing import FrameCost, Wishes, choose
 from hyperframes_lambda.contract.toolset import Toolset
@@ -146,7 +146,7 @@ def render(tmp_path: Path, tone: Path) -> Render:
             width=WIDTH,
             height=HEIGHT,
             total_frames=total,
-            chunks=[PlannedChunk.of(chunk) for chunk in sizing.chunks],
+            chunks=sizing.chunks,
             segment_frames=total,
             **extra,
         ).sealed()

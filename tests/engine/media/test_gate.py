@@ -15,7 +15,7 @@ from hyperframes_lambda.assemble import assemble
 from hyperframes_lambda.contract.config import Quality, RenderConfig
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.formats import OutputFormat
-from hyperframes_lambda.contract.segments import segment_name
+from hyperframes_lambda.contract.segments import Segment
 from hyperframes_lambda.contract.toolset import Toolset
 from hyperframes_lambda.machine.plan_folder import write_manifest
 from hyperframes_lambda.machine.tools import find_tools
@@ -169,7 +169,7 @@ def test_assemble_holds_segments_to_their_records_and_keeps_what_was_there(tmp_p
     made = render(ffmpeg_path, tmp_path, RenderConfig(quality=Quality.DRAFT))
     manifest = made.manifest.model_copy(update={"build": find_tools().build()}).sealed()
     write_manifest(tmp_path / "plan", manifest)
-    segments = [tmp_path / segment_name(chunk.index, chunk.first, chunk.last, ".mp4") for chunk in manifest.chunks]
+    segments = [tmp_path / Segment(chunk.index, chunk.first, chunk.last).name(".mp4") for chunk in manifest.chunks]
     for segment, source, record in zip(segments, made.segments, made.records, strict=True):
         shutil.copy(source, segment)
         record_path(segment).write_text(record.to_json())

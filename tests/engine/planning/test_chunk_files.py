@@ -40,11 +40,12 @@ def test_a_chunk_needs_what_its_frames_show_and_what_its_page_reads(tmp_path: Pa
     manifest = plan(project, parse_config({"fps": 24, "chunkSize": 12}), planned)
 
     media = {"early.mp4", "late.mp4", "heard.wav", "drawn.wav"}
-    assert [manifest.files_of(index) & media for index in (0, 1)] == [{"early.mp4", "drawn.wav"}, {"late.mp4", "drawn.wav"}]
-    assert manifest.files.keys() - manifest.files_of(0) == {"late.mp4", "heard.wav"}
+    needed = [manifest.files_shown([(chunk.first, chunk.last)]) for chunk in manifest.chunks]
+    assert [files & media for files in needed] == [{"early.mp4", "drawn.wav"}, {"late.mp4", "drawn.wav"}]
+    assert manifest.files.keys() - needed[0] == {"late.mp4", "heard.wav"}
     # The chunk renders with nothing else.
     brought = tmp_path / "brought"
-    for path in ("manifest.json", *(blob_path(manifest.files[name].sha256) for name in manifest.files_of(1))):
+    for path in ("manifest.json", *(blob_path(manifest.files[name].sha256) for name in needed[1])):
         (brought / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(planned / path, brought / path)
     assert render_chunk(brought, 1, tmp_path).frames == 12
