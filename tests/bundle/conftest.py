@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 from hyperframes_lambda.contract.bundle import Bundle
-from hyperframes_provider.bundle import ensure_bundle
 
 
 @pytest.fixture(scope="session")
-def bundle_zip() -> Path:
-    return ensure_bundle()
+def bundle_zip(full_zip: Path) -> Path:
+    return full_zip
 
 
 @pytest.fixture(scope="session")

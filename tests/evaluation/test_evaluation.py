@@ -1,4 +1,4 @@
-"""`smoke` and `eval` as a shell sees them, on the embedded endpoint; every figure of their reports computed again, by other means."""
+"""`smoke` and `eval` on the embedded endpoint, with every figure of their reports computed again by other means."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import shutil
 import signal
 import statistics
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
@@ -33,6 +32,7 @@ from hyperframes_provider.evaluation.local_render import LocalRender
 from hyperframes_provider.evaluation.own_stack import ForeignStack, OwnStack
 from hyperframes_provider.evaluation.quality import NotComparable, compare
 from hyperframes_provider.evaluation.smoke import SmokeOptions, run_smoke
+from tests.command_line import command, environment, runner
 
 FRAMES = 12
 PAGE = """<!doctype html>
@@ -60,24 +60,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def start(folder: Path) -> Callable[..., subprocess.Popen[str]]:
-    base = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    environment = base | {"HYPERFRAMES_STATE_DIR": str(folder / "state"), "AWS_EC2_METADATA_DISABLED": "true"}
-    script = "import sys; from hyperframes_provider.cli import main; sys.exit(main())"
+    """Start a verb as a shell does."""
 
     def call(*arguments: object) -> subprocess.Popen[str]:
-        line = [sys.executable, "-c", script, *map(str, arguments), "--json"]
-        return subprocess.Popen(line, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        environ = environment(folder) | {"HOME": os.environ["HOME"]}
+        line = command(*arguments, "--json")
+        return subprocess.Popen(line, env=environ, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     return call
 
 
 @pytest.fixture(scope="module")
-def run(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., tuple[int, dict[str, Any]]]:
+def run(folder: Path) -> Callable[..., tuple[int, dict[str, Any]]]:
+    """Run a verb; return its exit code and its document."""
+
     def call(*arguments: object) -> tuple[int, dict[str, Any]]:
-        process = start(*arguments)
-        out, errors = process.communicate(timeout=180)
-        assert out, errors
-        return process.returncode, json.loads(out)
+        done = runner(folder)(*arguments, "--json", HOME=os.environ["HOME"])
+        assert done.stdout, done.stderr
+        return done.returncode, json.loads(done.stdout)
 
     return call
 
