@@ -56,7 +56,7 @@ HEAVIEST = (
     "cfn/",
     "engine/media/",
 )
-"""Where the time goes, most of it first, so that the last files to run are short ones."""
+"""Files and folders by their share of the time, longest first, so that short files run last."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""The bundle of this installation, built once and kept in the user cache, and the same unpacked as Lambda unpacks it."""
+"""The bundle of this installation, and the same unpacked as Lambda unpacks it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def bundle(bundle_zip: Path) -> Bundle:
 
 @pytest.fixture(scope="session")
 def task_root(bundle_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `/var/task` is, and nothing in it can be written."""
+    """The function's `/var/task`, read-only."""
     root = tmp_path_factory.mktemp("task")
     with zipfile.ZipFile(bundle_zip) as archive:
         archive.extractall(root)

@@ -216,6 +216,7 @@ def test_a_stopped_render_is_continued_in_place_of_begun_anew(deployed: Path, sa
         assert any("planned" in line for line in process.stdout)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
+    assert process.returncode == 130
     stopped = said("list", "--status", "aborted", "--limit", "1")["renders"][0]
     again = said("redrive", stopped["execution_arn"])
     assert again["how"] in ("started", "redriven")

@@ -62,7 +62,7 @@ LIKELY = st.sampled_from(
 
 @given(st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=12), LIKELY | JSON, max_size=6))
 @example({"variables": {"": [math.inf]}})
-@settings(max_examples=600)
+@settings(max_examples=300)
 def test_a_configuration_is_accepted_and_survives_the_wire_or_names_its_field(data: dict[str, Any]) -> None:
     try:
         config = parse_config(data)
@@ -94,7 +94,7 @@ EVENTS = st.recursive(
 
 
 @given(EVENTS)
-@settings(max_examples=600)
+@settings(max_examples=300)
 def test_an_event_is_one_of_the_three_or_invalid(event: dict[str, Any]) -> None:
     try:
         found = parse_event(event)
@@ -111,7 +111,7 @@ def test_an_event_is_one_of_the_three_or_invalid(event: dict[str, Any]) -> None:
         st.sampled_from(["protocol", "planHash", "files", "chunks", "fps", "config"]), LIKELY | JSON | st.just(PROTOCOL), max_size=6
     ).map(lambda value: json.dumps(value).encode())
 )
-@settings(max_examples=400)
+@settings(max_examples=200)
 def test_a_manifest_that_nobody_sealed_is_refused(text: bytes) -> None:
     with pytest.raises(RenderError) as caught:
         parse_manifest(text)
@@ -158,7 +158,7 @@ def tar_gz(members: list[tuple[str, bytes, str, int]]) -> bytes:
     [(2245, 0)],
     177,
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_an_archive_stays_inside_its_folder_or_is_rejected(members, damage, cut: int | None) -> None:
     data = bytearray(tar_gz(members)[:cut])
     for position, value in damage:
@@ -228,7 +228,7 @@ MARKUP = st.lists(
 
 
 @given(MARKUP, MARKUP)
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_page_compiles_or_is_refused_by_code(entry: str, other: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder)

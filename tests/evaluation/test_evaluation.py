@@ -97,7 +97,7 @@ def nothing_is_left(connect: Connect) -> bool:
 
 
 def psnr(video: Path, reference: Path) -> float:
-    """Of all samples of both videos, by another decoder."""
+    """PSNR over all samples of both videos, by another decoder."""
     squares, samples = 0.0, 0
     with av.open(str(video)) as one, av.open(str(reference)) as other:
         for ours, theirs in zip(one.decode(video=0), other.decode(video=0), strict=True):
@@ -112,7 +112,7 @@ def seconds(history: dict[str, Any]) -> float:
 
 
 def dollars(history: dict[str, Any], memory_mb: int) -> float:
-    """Memory and scratch space by the time of the tasks, requests and state transitions; without the few objects that are written."""
+    """Price of memory and scratch space over the tasks' time, of requests and of state transitions, without the few S3 objects."""
     events = {event["id"]: event for event in history["events"]}
     spent = 0.0
     for event in events.values():
@@ -376,7 +376,7 @@ def test_a_run_that_leaves_something_behind_has_not_passed(tmp_path: Path, monke
 
 
 class Bucket:
-    """An S3 client whose bucket gets another object whenever it has been emptied, some times."""
+    """An S3 client whose bucket gets another object after being emptied, `late` times."""
 
     def __init__(self, late: int) -> None:
         self.late, self.deleted, self.objects = late, False, 1
@@ -411,7 +411,7 @@ def test_a_bucket_that_is_still_written_to_is_emptied_again(late: int, deleted: 
 
 
 class Client:
-    """A RenderClient whose render ends with `end`, and which cannot be cancelled."""
+    """A RenderClient whose render ends with `end` and cannot be cancelled."""
 
     def __init__(self, end: BaseException | None) -> None:
         self.end = end

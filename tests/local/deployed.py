@@ -1,4 +1,4 @@
-"""What the tests of the embedded endpoint say again and again."""
+"""Helpers of the embedded endpoint's tests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LAMBDA_INVOKE = "arn:aws:states:::lambda:invoke"
 
 
 def eventually(look: Callable[[], Any], seconds: float = 15.0) -> Any:
-    """The first truthy answer of `look`; fails after `seconds`."""
+    """Poll `look` and return its first truthy answer; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (answer := look()):
         assert time.monotonic() < deadline, f"not within {seconds} s"
@@ -36,7 +36,7 @@ def function_zip() -> bytes:
 
 @dataclass(frozen=True)
 class Deployed:
-    """The running endpoint and what the tests put into it."""
+    """The running endpoint and the tests' bucket in it."""
 
     info: EndpointInfo
     state_dir: Path
@@ -44,7 +44,7 @@ class Deployed:
     bucket: str
 
     def function(self, name: str, **options: Any) -> str:
-        """Make a function of its own for a test; `options` as CreateFunction has them. Returns its name."""
+        """Create a function for a test, with `options` of CreateFunction, and return its name."""
         reserved = options.pop("reserved", None)
         self.connect("lambda").create_function(
             FunctionName=name,
@@ -59,7 +59,7 @@ class Deployed:
         return name
 
     def invoke(self, function: str, **event: Any) -> tuple[Any, str | None]:
-        """The payload and the function error."""
+        """Return the payload and the function error."""
         answer = self.connect("lambda").invoke(FunctionName=function, Payload=json.dumps(event).encode())
         return json.loads(answer["Payload"].read()), answer.get("FunctionError")
 
