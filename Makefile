@@ -1,6 +1,6 @@
-.PHONY: setup demo test lint lock clean
+.PHONY: setup demo test lint lock docs clean
 
-# Everything is done by the scripts and the command line; here are only the names that one expects of a Makefile.
+# The scripts do the work; these are the names that a Makefile is expected to have.
 setup:
 	bash -c "set -euo pipefail; source scripts/environment.sh; .venv/bin/hyperframes-airflow setup"
 
@@ -15,6 +15,9 @@ lint:
 
 lock:
 	./scripts/lock
+
+docs:
+	bash -c "set -euo pipefail; source scripts/environment.sh; .venv/bin/python scripts/tables.py"
 
 clean:
 	rm -rf .venv .local renders dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -151,7 +151,8 @@ def _default(parameter: str) -> str:
 def _config(options: argparse.Namespace, code: Code, url: str, settings: Mapping[str, str]) -> FunctionConfig:
     from hyperframes_provider.client.aws.connect import LOCAL_REGION
     from hyperframes_provider.local.functions.environment import FunctionConfig
-    from hyperframes_provider.local.sandbox.enclosure import Isolation, code_variables, lambda_variables
+    from hyperframes_provider.local.sandbox.enclosure import Isolation
+    from hyperframes_provider.local.sandbox.variables import code_variables, lambda_variables
     from hyperframes_provider.toolset import toolset_path
 
     handler, runtime = "handler.handler", "python3.13"

@@ -18,7 +18,8 @@ from pathlib import Path
 import psutil
 
 from hyperframes_provider.local import processes
-from hyperframes_provider.local.requirements import EndpointError, require_moto
+from hyperframes_provider.local.errors import EndpointError
+from hyperframes_provider.local.patches import require_moto
 from hyperframes_provider.local.state import EndpointInfo, StateFolder, default_state_dir
 
 __all__ = ["EndpointError", "EndpointInfo", "down", "status", "up"]

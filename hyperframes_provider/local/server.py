@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
-import functools
 import json
 import logging
 import os
@@ -20,7 +19,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from hyperframes_provider.local import requirements  # noqa: F401  (refuses any other moto before its internals are touched)
+from hyperframes_provider.local import patches
+from hyperframes_provider.local.connections import Connections
 from hyperframes_provider.local.processes import start_ticks
 from hyperframes_provider.local.state import EndpointInfo, StateFolder
 
@@ -62,7 +62,7 @@ def serve(port: int, outputs: Path, state: StateFolder, ready_fd: int, stopping:
     os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
     with contextlib.ExitStack() as cleanup:
         cleanup.callback(state.empty_scratch)
-        server, pool = _make_server(port, outputs, state)
+        server, connections, pool = _make_server(port, outputs, state.scratch)
         cleanup.callback(pool.close)
         info = EndpointInfo(
             url=f"http://127.0.0.1:{server.server_port}",
@@ -78,82 +78,44 @@ def serve(port: int, outputs: Path, state: StateFolder, ready_fd: int, stopping:
             ready.write(json.dumps({"ready": True}) + "\n")
         _log.info("serving on %s, outputs in %s", info.url, outputs)
         # In the background: it takes more than a second, and nobody starts an execution before having deployed a stack.
-        threading.Thread(target=_load_interpreter, name="load-interpreter", daemon=True).start()
+        threading.Thread(target=patches.load_interpreter, args=(connections,), name="load-interpreter", daemon=True).start()
         stopping.wait()
         _log.info("stopping")
         server.shutdown()
 
 
-def _make_server(port: int, outputs: Path, state: StateFolder) -> tuple[Any, Any]:
+def _make_server(port: int, outputs: Path, scratch: Path) -> tuple[Any, Connections, Any]:
+    """Return the server, which listens but does not answer yet, the connections to it, and the pool of functions."""
+    from moto.moto_server.werkzeug_app import MotoRequestHandler
     from werkzeug.serving import make_server
-
-    from hyperframes_provider.local.connections import Connections
-    from hyperframes_provider.local.functions import service as lambda_backend
-    from hyperframes_provider.local.storage import service as s3_backend
-    from hyperframes_provider.local.storage.outputs import OutputsFolder
-    from hyperframes_provider.toolset import toolset_path
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     logging.getLogger("botocore.credentials").setLevel(logging.WARNING)
     gate = _Gate()
-    server = make_server("127.0.0.1", port, gate, threaded=True, request_handler=gate.request_handler)
-    connections = Connections(f"http://127.0.0.1:{server.server_port}")
+    server = make_server("127.0.0.1", port, gate, threaded=True, request_handler=MotoRequestHandler)
     os.environ["MOTO_PORT"] = str(server.server_port)
+    connections = Connections(f"http://127.0.0.1:{server.server_port}")
     outputs.mkdir(parents=True, exist_ok=True)
-    s3_backend.install(OutputsFolder(outputs))
-    code = state.scratch / "code"
+    code = scratch / "code"
     code.mkdir()
-    pool = lambda_backend.install(connections.url, code, toolset_path)
-    gate.open(connections)
-    return server, pool
+    gate.services, pool = patches.install(connections, outputs, code)
+    return server, connections, pool
 
 
 class _Gate:
-    """The WSGI application: refuses web pages, answers for health and CloudFormation, and hands the rest to moto."""
+    """The WSGI application: it refuses web pages, answers health checks, and passes everything else on to the services."""
 
-    def __init__(self) -> None:
-        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler
-
-        self.request_handler = MotoRequestHandler
-        self._services = DomainDispatcherApplication(self._application)
-        # Moto looks through its own folders for each request, and has the others wait meanwhile.
-        self._services.get_backend_for_host = functools.lru_cache(self._services.get_backend_for_host)  # type: ignore[method-assign]
-        self._connections: Any = None
-
-    def open(self, connections: Any) -> None:
-        """Everything is in place."""
-        self._connections = connections
+    services: Any
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         host = environ.get("HTTP_HOST", "").partition(":")[0]
-        # No SDK sends an Origin, and none calls this endpoint by another name; a page that found the port would do one or the other.
+        # SDKs send no Origin and use no other host name; a page that found the port would do one or the other.
         if "HTTP_ORIGIN" in environ or host not in ("127.0.0.1", "localhost"):
             return _answer(start_response, "403 Forbidden", {"error": "the embedded endpoint serves AWS SDKs on this machine only"})
         if environ.get("PATH_INFO") == HEALTH_PATH:
             return _answer(start_response, "200 OK", {"pid": os.getpid()})
-        answer: Iterable[bytes] = self._services(environ, start_response)
+        answer: Iterable[bytes] = self.services(environ, start_response)
         return answer
-
-    def _application(self, service: Any) -> Any:
-        from moto.moto_server.werkzeug_app import create_backend_app
-
-        if service == "cloudformation":
-            from hyperframes_provider.local.cloudformation import api as cloudformation_api
-
-            return cloudformation_api.application(self._connections)
-        if service == "stepfunctions":
-            from hyperframes_provider.local.stepfunctions import service as stepfunctions
-
-            stepfunctions.install(self._connections)
-        if service == "logs":
-            from hyperframes_provider.local.functions import logs as logs_backend
-
-            logs_backend.install()
-        return create_backend_app(service)
-
-
-def _load_interpreter() -> None:
-    from hyperframes_provider.local.stepfunctions import service as stepfunctions  # noqa: F401
 
 
 def _answer(start_response: StartResponse, status: str, content: dict[str, Any]) -> Iterable[bytes]:

@@ -19,7 +19,7 @@ from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.formats import FORMATS, OutputFormat, format_of
 from hyperframes_lambda.contract.plan import Manifest
 from hyperframes_lambda.contract.segments import on_grid, runs
-from hyperframes_lambda.drawing.draw import Events, FinishedSegment
+from hyperframes_lambda.drawing.job import Events, FinishedSegment, Job
 from hyperframes_lambda.drawing.workers import draw_in_workers
 from hyperframes_lambda.machine.tools import find_tools
 from hyperframes_lambda.machine.workspace import as_disk_full, workspace
@@ -206,7 +206,8 @@ def _draw(manifest: Manifest, plan_dir: Path, folder: Path, workers: int, work: 
 
     events = Events(show, keep, lambda: False)
     try:
-        draw_in_workers(plan_dir, manifest, shared_out, folder, workers=workers, tools=find_tools(), events=events, scratch=work)
+        job = Job(plan_dir=plan_dir, plan_hash=manifest.plan_hash, out_dir=folder, tools=find_tools(), scratch=work)
+        draw_in_workers(job, shared_out, workers, events)
     finally:
         display.close()
     return [one.path for one in sorted(finished, key=lambda one: one.segment)]

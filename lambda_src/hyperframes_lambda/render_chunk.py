@@ -1,4 +1,4 @@
-"""RenderChunk: draw what is missing of one chunk, segment by segment, in one process or several, as far as the time goes."""
+"""RenderChunk: draw the missing part of a chunk, segment by segment, in one process or several, as far as time allows."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from hyperframes_lambda.contract.plan import Manifest
 from hyperframes_lambda.contract.segments import Coverage, Segment, coverage, on_grid, runs
-from hyperframes_lambda.drawing.draw import Effort, Events, FinishedSegment, draw
-from hyperframes_lambda.drawing.pace import Pace
+from hyperframes_lambda.drawing.draw import draw
+from hyperframes_lambda.drawing.job import Effort, Events, FinishedSegment, Job
 from hyperframes_lambda.drawing.workers import draw_in_workers
 from hyperframes_lambda.machine.plan_folder import read_manifest, require_build
 from hyperframes_lambda.machine.tools import Tools, find_tools
@@ -17,19 +17,19 @@ from hyperframes_lambda.machine.tools import Tools, find_tools
 
 @dataclass(frozen=True)
 class ChunkOutcome:
-    """What one invocation did for its chunk, and how far that is now."""
+    """The result of one invocation, and the state of its chunk."""
 
     index: int
     finished: list[FinishedSegment]
-    """By this invocation, in order."""
+    """Segments finished by this invocation, in order."""
     frames: int
-    """Of the whole chunk, finished by whichever invocation."""
+    """Frames of the chunk finished so far, by any invocation."""
     next_frame: int | None
-    """The first that is missing; None when the chunk is complete."""
+    """First missing frame; None when the chunk is complete."""
     workers: int
-    """Processes that drew at the same time; 0 when there was nothing to draw."""
+    """Processes that drew at the same time; 0 when nothing was missing."""
     effort: Effort = field(default_factory=Effort)
-    """Of all workers together."""
+    """Sum over all workers."""
 
     @property
     def complete(self) -> bool:
@@ -52,17 +52,18 @@ def render_chunk(
     should_stop: Callable[[], bool] = lambda: False,
     scratch: Path | None = None,
 ) -> ChunkOutcome:
-    """Render what the segments `present` leave missing of chunk `index` of the plan in `plan_dir`, into `out_dir`.
+    """Render the frames of chunk `index` that the segments `present` do not cover, from the plan in `plan_dir` into `out_dir`.
 
-    Segments lie on the plan's grid, and appear complete or not at all, each with its record. `on_segment` gets each as soon as it is
-    finished, from another thread; `on_progress` is told the number of the chunk's frames that are finished or drawn, a few times per
-    second and at the end; `should_stop` is asked before every frame and ends the chunk with `RENDER_CANCELLED`.
+    Segments lie on the plan's grid and appear complete or not at all, each with its record. `on_segment` receives each one as soon as it
+    is finished, from another thread. `on_progress` receives the number of the chunk's frames finished or drawn, a few times a second and
+    at the end. `should_stop` is asked before every frame; a true answer raises `RENDER_CANCELLED`.
 
-    `deadline` is the moment (`time.monotonic`) at which the work must be done. What does not fit in is left for another call, which is
-    told what is present; at least one frame is finished whatever the deadline. `workers` processes draw a run of segments each.
+    `deadline` is the moment (`time.monotonic`) by which the work must be done. Frames that do not fit are left for another call, which
+    finds this call's segments in `present`; at least one frame is finished whatever the deadline. Each of `workers` processes draws a run
+    of segments.
 
-    Too little room in `scratch` is `DISK_FULL`, a worker that dies `Runtime.ExitError`. Also raises the plan's `…_MISMATCH` codes and
-    whatever opening, drawing and encoding raise.
+    Raise `DISK_FULL` for too little room in `scratch`, `Runtime.ExitError` for a worker that dies, a `…_MISMATCH` code for a plan of
+    another build, and the errors of opening, drawing and encoding.
     """
     tools = tools or find_tools()
     manifest = read_manifest(plan_dir, plan_hash)
@@ -77,14 +78,12 @@ def render_chunk(
         on_segment(segment)
 
     events = Events(lambda drawn: on_progress(before.frames + drawn), keep, should_stop)
+    job = Job(plan_dir=plan_dir, plan_hash=manifest.plan_hash, out_dir=out_dir, tools=tools, deadline=deadline, scratch=scratch)
     effort = Effort()
     if len(shared_out) == 1:
-        pace = Pace(deadline)
-        effort = draw(plan_dir, manifest, planned, out_dir, tools=tools, events=events, pace=pace, scratch=scratch)
+        effort = draw(job, manifest, planned, events)
     elif shared_out:
-        effort = draw_in_workers(
-            plan_dir, manifest, shared_out, out_dir, workers=workers, tools=tools, events=events, deadline=deadline, scratch=scratch
-        )
+        effort = draw_in_workers(job, shared_out, workers, events)
     now = missing_of(manifest, index, [*present, *(segment.segment for segment in finished)])
     on_progress(now.frames)
     finished.sort(key=lambda one: one.segment)
@@ -93,6 +92,6 @@ def render_chunk(
 
 
 def missing_of(manifest: Manifest, index: int, present: Sequence[Segment]) -> Coverage:
-    """Which segments of chunk `index` there are, and which runs of its frames are missing."""
+    """Return the segments of chunk `index` among `present`, and the runs of frames that they leave missing."""
     chunk = manifest.chunk(index)
     return coverage((segment for segment in present if segment.chunk == index), chunk.first, chunk.last)

@@ -22,7 +22,7 @@ from hyperframes_lambda.contract.events import (
 from hyperframes_provider.client.request.request import INPUT_LIMIT
 from hyperframes_provider.client.request.retry_policy import attempts, retriers
 from hyperframes_provider.client.stack.template import cfn_folder
-from hyperframes_provider.local.stepfunctions.state_machine import definition_problems
+from hyperframes_provider.local.stepfunctions.definition import definition_problems
 
 DEFINITION: dict[str, Any] = json.loads((cfn_folder() / "render.asl.json").read_text(encoding="utf-8"))
 MAPS = ("RenderChunks", "RenderChunksDistributed")

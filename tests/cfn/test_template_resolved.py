@@ -11,7 +11,9 @@ import pytest
 from cfnlint import ManualArgs, api
 
 from hyperframes_provider.client.stack.template import PLACED_BY_DEPLOY, load_template
-from hyperframes_provider.local.cloudformation.template import evaluate, parse_template, resolve_parameters, scope
+from hyperframes_provider.local.cloudformation.intrinsics import evaluate, scope
+from hyperframes_provider.local.cloudformation.parameters import resolve_parameters
+from hyperframes_provider.local.cloudformation.template import parse_template
 from tests.cfn.test_options import EVERYTHING, IMAGE, NETWORK, TOPIC, WEBHOOK
 
 PLACES = dict.fromkeys(PLACED_BY_DEPLOY, "a-bucket-or-key")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hyperframes_lambda.browser import BrowserSession, CompositionPage
+from hyperframes_lambda.browser import BrowserSession, CompositionPage, PageSpec
 from hyperframes_lambda.composition import compile_project, serve
 from hyperframes_lambda.composition.fonts import font_files
 from hyperframes_lambda.contract.toolset import Toolset
@@ -63,7 +63,9 @@ def opened(session: BrowserSession, site: Callable[..., AbstractContextManager[s
         folder: Path, *, variables: Mapping[str, Any] | None = None, width: int = 320, height: int = 180, **options: Any
     ) -> Iterator[CompositionPage]:
         fps = options.pop("fps", Fraction(30))
-        with site(folder, fps=fps) as url, session.open(url, variables=variables or {}, width=width, height=height, **options) as page:
-            yield page
+        with site(folder, fps=fps) as url:
+            spec = PageSpec(url, width=width, height=height, variables=variables or {}, **options)
+            with session.open(spec) as page:
+                yield page
 
     return open_project

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from hyperframes_lambda import plan as plan_module
 from hyperframes_lambda.assemble import assemble
 from hyperframes_lambda.composition import Declaration
 from hyperframes_lambda.contract.config import RenderConfig
@@ -20,7 +19,10 @@ from hyperframes_lambda.contract.toolset import Toolset
 from hyperframes_lambda.machine.plan_folder import read_manifest
 from hyperframes_lambda.machine.tools import find_tools
 from hyperframes_lambda.media.verify import verify_video
-from hyperframes_lambda.plan import output_size, plan, project_digest, reusable, sampled_frames
+from hyperframes_lambda.plan import plan
+from hyperframes_lambda.planning.look import sampled_frames
+from hyperframes_lambda.planning.reuse import project_digest, reusable
+from hyperframes_lambda.planning.size import output_size
 from hyperframes_lambda.render_chunk import render_chunk
 
 PAGE = """<!doctype html><html><body style="margin:0;background:#fff">
@@ -76,7 +78,7 @@ def test_the_same_request_is_not_looked_at_again(planned: tuple[Path, Path, Mani
     def launch(*_: object, **__: object) -> None:
         raise AssertionError("the browser was launched")
 
-    monkeypatch.setattr(plan_module, "launch", launch)
+    monkeypatch.setattr("hyperframes_lambda.planning.look.launch", launch)
     assert plan(source, config(), plan_dir) == manifest
     build = manifest.build
     for other in (

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from hyperframes_provider.client.aws.connect import connect_local
-from hyperframes_provider.local import endpoint, processes, requirements
+from hyperframes_provider.local import endpoint, patches, processes
 from hyperframes_provider.local.endpoint import ENDPOINT_MARK, EndpointError, EndpointInfo
 from hyperframes_provider.local.state import StateFolder
 from tests.local.deployed import ROLE, Deployed, eventually, function_zip
@@ -130,9 +130,9 @@ def test_another_moto_is_refused_with_what_to_type(
 ) -> None:
     def version(name: str) -> str:
         if found is None:
-            raise requirements.PackageNotFoundError(name)
+            raise patches.PackageNotFoundError(name)
         return found
 
-    monkeypatch.setattr(requirements, "version", version)
+    monkeypatch.setattr(patches, "version", version)
     with pytest.raises(EndpointError, match=r'5\.2\.5.*pip install "hyperframes-provider\[local\]"'):
         endpoint.up(outputs=tmp_path, state_dir=state_dir)

@@ -25,8 +25,8 @@ from hyperframes_provider.local.connections import ACCOUNT_ID
 from hyperframes_provider.local.functions import environment as lambda_environment
 from hyperframes_provider.local.functions.environment import Environment, FunctionConfig, InvocationResult, Usage
 from hyperframes_provider.local.functions.pool import LambdaPool
+from hyperframes_provider.local.functions.runner import log_to
 from hyperframes_provider.local.functions.runtime_api import RuntimeApi
-from hyperframes_provider.local.functions.service import log_to
 from hyperframes_provider.local.sandbox import code as lambda_code
 from hyperframes_provider.local.sandbox.code import Code, kept
 from hyperframes_provider.local.stepfunctions import events as execution_events

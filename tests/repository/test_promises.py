@@ -1,4 +1,4 @@
-"""What the repository promises to those who clone it: commands that exist, a lock that says everything, a wheel that has everything."""
+"""Promises of the repository to those who clone it: commands that exist, a complete lock, a complete wheel."""
 
 from __future__ import annotations
 
@@ -65,19 +65,22 @@ def test_the_lock_holds_what_the_project_asks_for() -> None:
     assert wanted - locked == set()
 
 
-def test_every_command_of_the_readme_exists() -> None:
-    readme = (ROOT / "README.md").read_text()
-    commands = set(re.findall(r"hyperframes-airflow ((?:local )?[a-z]+)", readme))
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_every_command_of_the_page_exists(name: str) -> None:
+    page = (ROOT / name).read_text()
     verbs = next(action for action in parser()._actions if hasattr(action, "choices") and action.choices)
-    assert commands
-    for command in commands:
+    for command in set(re.findall(r"hyperframes-airflow ((?:local )?[a-z]+)", page)):
         first, _, second = command.partition(" ")
         assert first in verbs.choices, command  # type: ignore[operator]
         assert not second or second in ("up", "status", "down")
-    for script in re.findall(r"\./(scripts/[a-z]+)", readme):
+    for script in re.findall(r"\./(scripts/[a-z]+)", page):
         assert (ROOT / script).stat().st_mode & 0o111, script
-    for target in re.findall(r"`make ([a-z]+)`", readme):
+    for target in re.findall(r"`make ([a-z]+)`", page):
         assert f"\n{target}:" in (ROOT / "Makefile").read_text()
+
+
+def test_the_readme_opens_with_the_two_commands() -> None:
+    readme = (ROOT / "README.md").read_text()
     assert readme.index("./scripts/demo") < readme.index("./scripts/test") < readme.index("## ")
 
 
@@ -88,7 +91,7 @@ def test_the_python_of_the_readme_is_a_dag() -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("script", ["demo", "test", "lint", "lock", "environment.sh", "../.ci/run"])
+@pytest.mark.parametrize("script", ["demo", "test", "lint", "lock", "house", "environment.sh", "../.ci/run"])
 def test_the_scripts_parse_and_stop_at_the_first_fault(script: str) -> None:
     path = ROOT / "scripts" / script
     assert subprocess.run(["bash", "-n", path], check=False).returncode == 0

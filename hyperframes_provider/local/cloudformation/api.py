@@ -1,4 +1,4 @@
-"""CloudFormation's HTTP operations over `CloudFormation`: requests in, answers out, nothing decided here.
+"""CloudFormation's HTTP operations over `CloudFormation`: requests in, answers out, no decisions.
 
 moto's base class parses requests and writes answers by botocore's own service model.
 """
@@ -6,7 +6,7 @@ moto's base class parses requests and writes answers by botocore's own service m
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
@@ -16,16 +16,23 @@ from moto.core.responses import ActionResult, BaseResponse, EmptyResult
 from moto.core.utils import convert_to_flask_response
 from moto.moto_server.werkzeug_app import BackendRequest
 
-from hyperframes_provider.local.cloudformation.service import (
+from hyperframes_provider.local.cloudformation.answers import (
+    describe_change_set,
+    describe_event,
+    describe_resource,
+    describe_stack,
+    summarize_template,
+)
+from hyperframes_provider.local.cloudformation.service import CloudFormation
+from hyperframes_provider.local.cloudformation.stacks import Event, Stack
+from hyperframes_provider.local.cloudformation.submission import (
     ChangeSet,
-    CloudFormation,
     StackRequestError,
     Submission,
+    check_submission,
     checked_template,
-    needed_capability,
 )
-from hyperframes_provider.local.cloudformation.stacks import Change, Event, Stack, StackResource
-from hyperframes_provider.local.cloudformation.template import Template, TemplateError
+from hyperframes_provider.local.cloudformation.template import TemplateError
 from hyperframes_provider.local.connections import Connections
 
 _BODY_LIMIT_BYTES = 51_200
@@ -92,7 +99,7 @@ class CloudFormationResponse(BaseResponse):
 
     def describe_change_set(self) -> ActionResult:
         """DescribeChangeSet."""
-        return ActionResult(_describe_change_set(self._change_set()))
+        return ActionResult(describe_change_set(self._change_set()))
 
     def execute_change_set(self) -> ActionResult:
         """ExecuteChangeSet."""
@@ -105,29 +112,18 @@ class CloudFormationResponse(BaseResponse):
         self.service.delete_change_set(self._change_set())
         return EmptyResult()
 
-    def list_change_sets(self) -> ActionResult:
-        """ListChangeSets."""
-        stack = self.service.stack(self._get_param("StackName"))
-        return ActionResult({"Summaries": [_describe_change_set(change_set) for change_set in self.service.change_sets(stack)]})
-
     def describe_stacks(self) -> ActionResult:
         """DescribeStacks: one, or all that are not deleted."""
         name = self._get_param("StackName")
         stacks = [self.service.stack(name)] if name else [s for s in self.service.stacks() if s.status != "DELETE_COMPLETE"]
-        return ActionResult({"Stacks": [_describe_stack(stack) for stack in stacks]})
-
-    def list_stacks(self) -> ActionResult:
-        """ListStacks, deleted ones included."""
-        wanted = self._get_param("StackStatusFilter", [])
-        stacks = [stack for stack in self.service.stacks() if not wanted or stack.status in wanted]
-        return ActionResult({"StackSummaries": [_summarize_stack(stack) for stack in stacks]})
+        return ActionResult({"Stacks": [describe_stack(stack) for stack in stacks]})
 
     def describe_stack_events(self) -> ActionResult:
         """DescribeStackEvents, newest first, in pages."""
         stack = self.service.stack(self._get_param("StackName"))
         events = list(reversed(stack.events))
         start = self._page_start(events)
-        answer: dict[str, Any] = {"StackEvents": [_describe_event(stack, event) for event in events[start : start + _PAGE]]}
+        answer: dict[str, Any] = {"StackEvents": [describe_event(stack, event) for event in events[start : start + _PAGE]]}
         if start + _PAGE < len(events):
             # The id of the last event shown: events that happen meanwhile do not shift the page.
             answer["NextToken"] = events[start + _PAGE - 1].event_id
@@ -137,20 +133,13 @@ class CloudFormationResponse(BaseResponse):
         """DescribeStackResources."""
         stack = self.service.stack(self._get_param("StackName"))
         wanted = self._get_param("LogicalResourceId")
-        found = [_describe_resource(stack, r) for r in stack.resources.values() if wanted in (None, r.logical_id)]
+        found = [describe_resource(stack, r) for r in stack.resources.values() if wanted in (None, r.logical_id)]
         return ActionResult({"StackResources": found})
-
-    def describe_stack_resource(self) -> ActionResult:
-        """DescribeStackResource."""
-        stack, name = self.service.stack(self._get_param("StackName")), self._get_param("LogicalResourceId")
-        if name not in stack.resources:
-            raise StackRequestError(f"Resource {name} does not exist for stack {stack.name}")
-        return ActionResult({"StackResourceDetail": _describe_resource(stack, stack.resources[name])})
 
     def list_stack_resources(self) -> ActionResult:
         """ListStackResources."""
         stack = self.service.stack(self._get_param("StackName"))
-        return ActionResult({"StackResourceSummaries": [_describe_resource(stack, r) for r in stack.resources.values()]})
+        return ActionResult({"StackResourceSummaries": [describe_resource(stack, r) for r in stack.resources.values()]})
 
     def get_template(self) -> ActionResult:
         """GetTemplate, as it was submitted."""
@@ -164,11 +153,11 @@ class CloudFormationResponse(BaseResponse):
             template = self.service.stack(name).template if name else checked_template(self._template_body() or "")
         except TemplateError as error:
             raise StackRequestError(str(error)) from error
-        return ActionResult(_summarize_template(template) if template else {})
+        return ActionResult(summarize_template(template) if template else {})
 
     def _submission(self, stack: Stack | None) -> Submission:
         tags = self._get_param("Tags")
-        return self.service.submission(
+        return check_submission(
             stack=stack,
             body=None if self._get_bool_param("UsePreviousTemplate", False) else self._template_body(),
             parameters={
@@ -234,119 +223,3 @@ def _bucket_and_key(url: str) -> tuple[str, str]:
         return host.split(".s3", 1)[0], path
     bucket, _, key = path.partition("/")
     return bucket, key
-
-
-def _key_values(pairs: Iterable[tuple[str, str]], key: str, value: str) -> list[dict[str, str]]:
-    return [{key: name, value: content} for name, content in pairs]
-
-
-def _parameters(submission_parameters: dict[str, str], stack_template: Any) -> list[dict[str, str]]:
-    hidden = (
-        {name for name, spec in stack_template.parameters.items() if str(spec.get("NoEcho", "")).lower() == "true"}
-        if stack_template
-        else set()
-    )
-    return _key_values(
-        ((name, "****" if name in hidden else value) for name, value in submission_parameters.items()), "ParameterKey", "ParameterValue"
-    )
-
-
-def _describe_stack(stack: Stack) -> dict[str, Any]:
-    return {
-        **_summarize_stack(stack),
-        "Description": stack.template.description if stack.template else None,
-        "Parameters": _parameters(stack.parameters, stack.template),
-        "Outputs": stack.outputs,
-        "Tags": _key_values(stack.tags.items(), "Key", "Value"),
-        "Capabilities": stack.capabilities,
-        "ChangeSetId": stack.change_set_id,
-        "DisableRollback": False,
-        "EnableTerminationProtection": False,
-        "NotificationARNs": [],
-    }
-
-
-def _summarize_stack(stack: Stack) -> dict[str, Any]:
-    return {
-        "StackId": stack.id,
-        "StackName": stack.name,
-        "StackStatus": stack.status,
-        "StackStatusReason": stack.reason,
-        "CreationTime": stack.created,
-        "LastUpdatedTime": stack.updated,
-        "DeletionTime": stack.deleted,
-    }
-
-
-def _summarize_template(template: Template) -> dict[str, Any]:
-    needed = needed_capability(template)
-    return {
-        "Description": template.description,
-        "Parameters": [
-            {
-                "ParameterKey": name,
-                "ParameterType": spec.get("Type"),
-                "DefaultValue": None if "Default" not in spec else str(spec["Default"]),
-                "NoEcho": str(spec.get("NoEcho", "")).lower() == "true",
-                "Description": spec.get("Description"),
-            }
-            for name, spec in template.parameters.items()
-        ],
-        "ResourceTypes": sorted({resource.type for resource in template.resources.values()}),
-        "Capabilities": [needed] if needed else [],
-    }
-
-
-def _describe_event(stack: Stack, event: Event) -> dict[str, Any]:
-    return {
-        "StackId": stack.id,
-        "StackName": stack.name,
-        "EventId": event.event_id,
-        "LogicalResourceId": event.logical_id,
-        "PhysicalResourceId": event.physical_id,
-        "ResourceType": event.type,
-        "ResourceStatus": event.status,
-        "ResourceStatusReason": event.reason,
-        "Timestamp": event.timestamp,
-    }
-
-
-def _describe_resource(stack: Stack, resource: StackResource) -> dict[str, Any]:
-    return {
-        "StackId": stack.id,
-        "StackName": stack.name,
-        "LogicalResourceId": resource.logical_id,
-        "PhysicalResourceId": resource.made.physical_id,
-        "ResourceType": resource.type,
-        "ResourceStatus": resource.status,
-        "Timestamp": resource.changed,
-        "LastUpdatedTimestamp": resource.changed,
-    }
-
-
-def _describe_change_set(change_set: ChangeSet) -> dict[str, Any]:
-    return {
-        "ChangeSetName": change_set.name,
-        "ChangeSetId": change_set.id,
-        "StackId": change_set.stack.id,
-        "StackName": change_set.stack.name,
-        "Description": change_set.description,
-        "Parameters": _parameters(change_set.submission.parameters, change_set.submission.template),
-        "Tags": _key_values(change_set.submission.tags.items(), "Key", "Value"),
-        "Capabilities": change_set.submission.capabilities,
-        "CreationTime": change_set.created,
-        "ExecutionStatus": change_set.execution_status,
-        "Status": change_set.status,
-        "StatusReason": change_set.reason,
-        "Changes": [{"Type": "Resource", "ResourceChange": _describe_change(change)} for change in change_set.changes],
-    }
-
-
-def _describe_change(change: Change) -> dict[str, Any]:
-    return {
-        "Action": change.action,
-        "LogicalResourceId": change.logical_id,
-        "PhysicalResourceId": change.physical_id,
-        "ResourceType": change.type,
-        "Replacement": None if change.replacement is None else str(change.replacement),
-    }

@@ -1,7 +1,6 @@
-"""CloudFormation for the stack's own template: change sets, stacks, rollback, and the refusals that a deployment must be able to meet.
+"""CloudFormation for the stack's own template: change sets, stacks, rollback, and the refusals that a deployment must handle.
 
-That of moto does everything at once and without a way back, skips what it does not know, and checks no parameter. Correcting it would have
-meant replacing most of it, and it takes more than a second to import. This one makes its resources over the endpoint's public API.
+Resources are created over the endpoint's public API.
 """
 
 from __future__ import annotations
@@ -10,11 +9,8 @@ import logging
 import re
 import threading
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import UTC, datetime
-
-from moto.core.exceptions import ServiceException
 
 from hyperframes_provider.local.cloudformation.resources import RESOURCE_TYPES, ResourceType
 from hyperframes_provider.local.cloudformation.stacks import (
@@ -28,7 +24,8 @@ from hyperframes_provider.local.cloudformation.stacks import (
     preview,
     transform,
 )
-from hyperframes_provider.local.cloudformation.template import Template, TemplateError, parse_template, resolve_parameters
+from hyperframes_provider.local.cloudformation.submission import ChangeSet, StackRequestError, Submission
+from hyperframes_provider.local.cloudformation.template import TemplateError
 from hyperframes_provider.local.connections import ACCOUNT_ID, Connections
 
 _NO_CHANGES = "The submitted information didn't contain changes. Submit different information to create a change set."
@@ -36,40 +33,6 @@ _STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}")
 _UPDATABLE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"})
 
 _log = logging.getLogger(__name__)
-
-
-class StackRequestError(ServiceException):
-    """A request that CloudFormation refuses; `code` as the service has it."""
-
-    code = "ValidationError"
-
-
-@dataclass(frozen=True)
-class Submission:
-    """What a caller wants a stack to be."""
-
-    template: Template
-    parameters: dict[str, str]
-    tags: dict[str, str]
-    capabilities: list[str]
-
-
-@dataclass
-class ChangeSet:
-    """A change that was worked out and may be carried out."""
-
-    id: str
-    name: str
-    kind: str
-    """CREATE or UPDATE."""
-    stack: Stack
-    submission: Submission
-    changes: list[Change]
-    status: str
-    execution_status: str
-    reason: str | None = None
-    description: str | None = None
-    created: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 class CloudFormation:
@@ -82,8 +45,6 @@ class CloudFormation:
         self._lock = threading.RLock()
         self._stacks: dict[str, Stack] = {}
         self._change_sets: dict[str, ChangeSet] = {}
-
-    # What there is
 
     def stacks(self) -> list[Stack]:
         """Newest first, deleted ones included."""
@@ -112,39 +73,6 @@ class CloudFormation:
                 if change_set.name == name_or_id and stack_name in (change_set.stack.name, change_set.stack.id):
                     return change_set
         raise StackRequestError("ChangeSetNotFound", f"ChangeSet [{name_or_id}] does not exist")
-
-    # What is asked for
-
-    def submission(
-        self,
-        *,
-        stack: Stack | None,
-        body: str | None,
-        parameters: Mapping[str, str | None],
-        tags: Mapping[str, str] | None,
-        capabilities: list[str],
-    ) -> Submission:
-        """Check a request. `body` None keeps the stack's template, a parameter None its value. Raises `StackRequestError`."""
-        try:
-            if body is None:
-                if stack is None or stack.template is None:
-                    raise StackRequestError("Either Template URL or Template Body must be specified.")
-                template = stack.template
-            else:
-                template = checked_template(body)
-            given = {}
-            for name, value in parameters.items():
-                if value is None and (stack is None or name not in stack.parameters):
-                    raise TemplateError(
-                        f"Invalid input for parameter key {name}. Cannot specify usePreviousValue as true for a new parameter"
-                    )
-                given[name] = stack.parameters[name] if value is None and stack is not None else str(value)
-            values = resolve_parameters(template, given)
-        except TemplateError as error:
-            raise StackRequestError(str(error)) from error
-        _check_capabilities(template, capabilities)
-        kept = stack.tags if stack is not None else {}
-        return Submission(template, values, dict(kept if tags is None else tags), capabilities)
 
     def create_stack(self, name: str, submission: Submission) -> Stack:
         """Start to create a stack. Raises `StackRequestError` when the name is taken."""
@@ -248,8 +176,6 @@ class CloudFormation:
                 raise StackRequestError(f"Stack [{stack.id}] cannot be deleted while in status {stack.status}")
             stack.set_status("DELETE_IN_PROGRESS", "User Initiated")
         self._work(stack, lambda: self._delete(stack))
-
-    # How it is done
 
     def _create(self, stack: Stack, submission: Submission) -> bool:
         try:
@@ -389,25 +315,3 @@ def _failures(verb: str, names: list[str]) -> str | None:
 def _check_updatable(stack: Stack) -> None:
     if stack.status not in _UPDATABLE:
         raise StackRequestError(f"Stack:{stack.id} is in {stack.status} state and can not be updated.")
-
-
-def checked_template(body: str) -> Template:
-    """Parse a template and refuse what the endpoint cannot make; raises `TemplateError`."""
-    template = parse_template(body)
-    if unknown := sorted({resource.type for resource in template.resources.values()} - set(RESOURCE_TYPES)):
-        raise TemplateError(f"Template format error: Unrecognized resource types: [{', '.join(unknown)}]")
-    return template
-
-
-def needed_capability(template: Template) -> str | None:
-    """What the caller has to acknowledge: roles, or roles with names of their own."""
-    roles = [resource for resource in template.resources.values() if resource.type == "AWS::IAM::Role"]
-    if not roles:
-        return None
-    return "CAPABILITY_NAMED_IAM" if any("RoleName" in role.properties for role in roles) else "CAPABILITY_IAM"
-
-
-def _check_capabilities(template: Template, given: list[str]) -> None:
-    needed = needed_capability(template)
-    if needed is not None and needed not in given and "CAPABILITY_NAMED_IAM" not in given:
-        raise StackRequestError("InsufficientCapabilitiesException", f"Requires capabilities : [{needed}]")

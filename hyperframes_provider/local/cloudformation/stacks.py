@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from hyperframes_provider.local.cloudformation.intrinsics import Scope, evaluate, scope
 from hyperframes_provider.local.cloudformation.resources import Made, ResourceError, ResourceType
-from hyperframes_provider.local.cloudformation.template import Scope, Template, TemplateError, creation_order, evaluate, scope
+from hyperframes_provider.local.cloudformation.template import Template, TemplateError, creation_order
 from hyperframes_provider.local.connections import ACCOUNT_ID
 
 KNOWN_AFTER_APPLY = "{{changeSet:KNOWN_AFTER_APPLY}}"

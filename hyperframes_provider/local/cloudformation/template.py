@@ -1,24 +1,22 @@
-"""CloudFormation templates: parsing, parameters, conditions and intrinsic functions, as far as the stack's own template goes.
+"""CloudFormation templates: parsing, references, and the order of creation, as far as the stack's own template needs them.
 
-What lies beyond is refused by name, never skipped. Nothing here knows about stacks or makes resources.
+Anything beyond is refused by name, never skipped. Nothing here knows about stacks or creates resources.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 _SECTIONS = frozenset({"AWSTemplateFormatVersion", "Description", "Metadata", "Parameters", "Rules", "Conditions", "Resources", "Outputs"})
 _RESOURCE_KEYS = frozenset({"Type", "Properties", "DependsOn", "Condition", "DeletionPolicy", "UpdateReplacePolicy", "Metadata"})
-_FUNCTIONS = frozenset({"Fn::GetAtt", "Fn::Sub", "Fn::Join", "Fn::Split", "Fn::Select", "Fn::If"})
-_SUBSTITUTION = re.compile(r"\$\{(!?)([^}]*)\}")
 
-NO_VALUE = object()
-"""What `AWS::NoValue` stands for: the property is not there."""
+SUBSTITUTION = re.compile(r"\$\{(!?)([^}]*)\}")
+"""A variable of `Fn::Sub`: `!` for a literal, and the name."""
 
 
 class TemplateError(Exception):
@@ -49,33 +47,6 @@ class Template:
     conditions: dict[str, Any]
     resources: dict[str, Resource]
     outputs: dict[str, dict[str, Any]]
-
-    def content(self) -> tuple[object, ...]:
-        """What decides whether two templates differ: layout and comments do not."""
-        return self.description, self.parameters, self.rules, self.conditions, self.resources, self.outputs
-
-
-@dataclass(frozen=True)
-class Scope:
-    """Everything that a value of a template can refer to.
-
-    `resource` gives a resource's `Ref` value (attribute None) or one of its attributes; it raises `TemplateError` for an unknown attribute.
-    """
-
-    parameters: Mapping[str, str | list[str]]
-    pseudo: Mapping[str, str]
-    resource: Callable[[str, str | None], Any]
-    conditions: dict[str, bool] = field(default_factory=dict)
-
-    def ref(self, name: str) -> Any:
-        """The value of `Ref: name`."""
-        if name == "AWS::NoValue":
-            return NO_VALUE
-        if name in self.pseudo:
-            return self.pseudo[name]
-        if name in self.parameters:
-            return self.parameters[name]
-        return self.resource(name, None)
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # yaml ships no type information
@@ -175,8 +146,8 @@ def references(value: Any) -> Iterator[str]:
         elif set(value) == {"Fn::GetAtt"}:
             yield value["Fn::GetAtt"][0]
         elif set(value) == {"Fn::Sub"}:
-            text, own = _sub_arguments(value["Fn::Sub"])
-            yield from (name.split(".")[0] for literal, name in _SUBSTITUTION.findall(text) if not literal and name not in own)
+            text, own = sub_arguments(value["Fn::Sub"])
+            yield from (name.split(".")[0] for literal, name in SUBSTITUTION.findall(text) if not literal and name not in own)
             yield from references(list(own.values()))
         else:
             yield from references(list(value.values()))
@@ -205,163 +176,10 @@ def creation_order(template: Template, active: set[str]) -> list[str]:
     return order
 
 
-def resolve_parameters(template: Template, given: Mapping[str, str]) -> dict[str, str]:
-    """The value of every declared parameter. Raises `TemplateError` naming the parameter that is unknown, missing or out of its bounds."""
-    if unknown := [name for name in given if name not in template.parameters]:
-        raise TemplateError(f"Parameters: [{', '.join(unknown)}] do not exist in the template")
-    if missing := [name for name, spec in template.parameters.items() if name not in given and "Default" not in spec]:
-        raise TemplateError(f"Parameters: [{', '.join(missing)}] must have values")
-    values = {name: given[name] if name in given else _text(spec["Default"]) for name, spec in template.parameters.items()}
-    for name, value in values.items():
-        problem = _parameter_problem(template.parameters[name], value)
-        if problem is not None:
-            constraint = template.parameters[name].get("ConstraintDescription")
-            raise TemplateError(
-                f"Parameter {name} failed to satisfy constraint: {constraint}" if constraint else f"Parameter '{name}' {problem}"
-            )
-    _check_rules(template, values)
-    return values
-
-
-def _check_rules(template: Template, values: Mapping[str, str]) -> None:
-    """Raise `TemplateError` with the description of the first assertion about parameters that does not hold."""
-
-    def nothing(name: str, attribute: str | None) -> Any:  # noqa: ARG001
-        raise TemplateError(f"Template format error: {name} in the Rules block is not a parameter")
-
-    within = Scope(values, {}, nothing)
-    for name, rule in template.rules.items():
-        if "RuleCondition" in rule and not _test(template, rule["RuleCondition"], within):
-            continue
-        for assertion in rule["Assertions"]:
-            if not _test(template, assertion["Assert"], within):
-                raise TemplateError(f"Template error: Rule {name} failed: {assertion.get('AssertDescription', 'an assertion is false')}")
-
-
-def _parameter_problem(spec: Mapping[str, Any], value: str) -> str | None:
-    if "AllowedValues" in spec and value not in map(_text, spec["AllowedValues"]):
-        return f"must be one of AllowedValues [{', '.join(map(_text, spec['AllowedValues']))}]"
-    if "AllowedPattern" in spec and not re.fullmatch(spec["AllowedPattern"], value):
-        return f"must match pattern {spec['AllowedPattern']}"
-    if len(value) < int(spec.get("MinLength", 0)):
-        return f"must contain at least {spec['MinLength']} characters"
-    if "MaxLength" in spec and len(value) > int(spec["MaxLength"]):
-        return f"must contain at most {spec['MaxLength']} characters"
-    kind = spec.get("Type")
-    if kind == "Number":
-        try:
-            number = float(value)
-        except ValueError:
-            return "must be a number"
-        if "MinValue" in spec and number < float(spec["MinValue"]):
-            return f"must be a number not less than {spec['MinValue']}"
-        if "MaxValue" in spec and number > float(spec["MaxValue"]):
-            return f"must be a number not greater than {spec['MaxValue']}"
-    elif kind not in ("String", "CommaDelimitedList"):
-        return f"has type {kind}, which the embedded endpoint does not know"
-    return None
-
-
-def scope(
-    template: Template, parameters: Mapping[str, str], pseudo: Mapping[str, str], resource: Callable[[str, str | None], Any]
-) -> Scope:
-    """A scope with the template's conditions decided. `parameters` are those of `resolve_parameters`."""
-    values: dict[str, str | list[str]] = {
-        name: value.split(",") if template.parameters[name].get("Type") == "CommaDelimitedList" else value
-        for name, value in parameters.items()
-    }
-    made = Scope(values, pseudo, resource)
-    for name in template.conditions:
-        _condition(template, name, made)
-    return made
-
-
-def _condition(template: Template, name: str, within: Scope) -> bool:
-    if name not in within.conditions:
-        if name not in template.conditions:
-            raise TemplateError(f"Template format error: Unresolved condition dependency {name}")
-        within.conditions[name] = _test(template, template.conditions[name], within)
-    return within.conditions[name]
-
-
-def _test(template: Template, expression: Any, within: Scope) -> bool:
-    match expression:
-        case {"Condition": str(name)}:
-            return _condition(template, name, within)
-        case {"Fn::Equals": [left, right]}:
-            return bool(_text(evaluate(left, within)) == _text(evaluate(right, within)))
-        case {"Fn::Not": [inner]}:
-            return not _test(template, inner, within)
-        case {"Fn::And": [*inner]}:
-            return all(_test(template, one, within) for one in inner)
-        case {"Fn::Or": [*inner]}:
-            return any(_test(template, one, within) for one in inner)
-    raise TemplateError(f"Template format error: {expression} is not a condition that the embedded endpoint knows")
-
-
-def evaluate(value: Any, within: Scope) -> Any:
-    """`value` with all intrinsic functions replaced by what they give."""
-    if isinstance(value, list):
-        return [item for item in (evaluate(item, within) for item in value) if item is not NO_VALUE]
-    if not isinstance(value, dict):
-        return value
-    if len(value) == 1:
-        (name, argument) = next(iter(value.items()))
-        if name == "Ref":
-            return within.ref(argument)
-        if name in _FUNCTIONS:
-            return _call(name, argument, within)
-        if name.startswith("Fn::"):
-            raise TemplateError(f"Template error: the embedded endpoint does not know {name}")
-    resolved = {key: evaluate(item, within) for key, item in value.items()}
-    return {key: item for key, item in resolved.items() if item is not NO_VALUE}
-
-
-def _call(name: str, argument: Any, within: Scope) -> Any:
-    match name, argument:
-        case "Fn::GetAtt", [str(resource), str(attribute)]:
-            return within.resource(resource, attribute)
-        case "Fn::Sub", _:
-            return _substitute(argument, within)
-        case "Fn::Join", [delimiter, items]:
-            return _text(evaluate(delimiter, within)).join(map(_text, evaluate(items, within)))
-        case "Fn::Split", [delimiter, text]:
-            return _text(evaluate(text, within)).split(_text(evaluate(delimiter, within)))
-        case "Fn::Select", [index, items]:
-            return evaluate(items, within)[int(evaluate(index, within))]
-        case "Fn::If", [str(condition), yes, no]:
-            if condition not in within.conditions:
-                raise TemplateError(f"Template format error: Unresolved condition dependency {condition}")
-            return evaluate(yes if within.conditions[condition] else no, within)
-    raise TemplateError(f"Template error: {name} cannot take {argument}")
-
-
-def _substitute(argument: Any, within: Scope) -> str:
-    text, own = _sub_arguments(argument)
-
-    def replacement(match: re.Match[str]) -> str:
-        literal, name = match.groups()
-        if literal:
-            return f"${{{name}}}"
-        if name in own:
-            return _text(evaluate(own[name], within))
-        resource, _, attribute = name.partition(".")
-        return _text(within.resource(resource, attribute) if attribute else within.ref(resource))
-
-    return _SUBSTITUTION.sub(replacement, text)
-
-
-def _sub_arguments(argument: Any) -> tuple[str, dict[str, Any]]:
+def sub_arguments(argument: Any) -> tuple[str, dict[str, Any]]:
     match argument:
         case str(text):
             return text, {}
         case [str(text), dict(own)]:
             return text, own
     raise TemplateError(f"Template error: Fn::Sub cannot take {argument}")
-
-
-def _text(value: Any) -> str:
-    """A value as CloudFormation turns it into a string."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)

@@ -18,7 +18,8 @@ from pathlib import Path
 from hyperframes_provider.local import processes
 from hyperframes_provider.local.functions.runtime_api import Invocation, Report, RuntimeApi, Told
 from hyperframes_provider.local.sandbox.code import Code
-from hyperframes_provider.local.sandbox.enclosure import ENVIRONMENT_MARK, Isolation, Wanted, start
+from hyperframes_provider.local.sandbox.enclosure import Isolation
+from hyperframes_provider.local.sandbox.start import ENVIRONMENT_MARK, Wanted, start
 
 _INIT_SECONDS = 10.0
 """Time that Lambda gives the initialisation for free; what it takes beyond that counts as the invocation's."""

@@ -17,7 +17,7 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
-from hyperframes_provider.local.requirements import EndpointError
+from hyperframes_provider.local.errors import EndpointError
 from hyperframes_provider.toolset.errors import ToolsetError
 from hyperframes_provider.toolset.runtime_client import RUNTIME_CLIENT
 from hyperframes_provider.toolset.setup import ensure_part

@@ -15,25 +15,20 @@ Standard library only, started with `-I -S`: up in milliseconds.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
-import fcntl
 import json
 import os
 import resource
 import select
 import signal
 import socket
-import struct
 import traceback
 from pathlib import Path
 from typing import Any, NoReturn, TypedDict
 
-from hyperframes_provider.local.sandbox import program as sandbox
-from hyperframes_provider.local.sandbox import relay
-
-USER, GROUP = 993, 990
-"""Lambda's `sbx_user1051` and its group."""
+from hyperframes_provider.local.sandbox import kernel, relay, supervisor
+from hyperframes_provider.local.sandbox.kernel import GROUP, USER
+from hyperframes_provider.local.sandbox.root import make_root
 
 LONGEST_MESSAGE = 1 << 17
 
@@ -69,41 +64,12 @@ class Message(TypedDict, total=False):
 HALT, START = b"halt", b"start"
 """What can be asked for: kill everything that runs inside, and start the function anew."""
 
-
-_SYSTEM = (
-    *("/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libx32", "/usr/share/zoneinfo"),
-    *("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/ld.so.cache"),
-)
-"""What programs need of the machine; links are made anew, what is missing is left out."""
-
-_DEVICES = ("null", "zero", "full", "random", "urandom")
-_FILES = {
-    "etc/passwd": f"root:x:0:0:root:/root:/bin/bash\nsbx_user1051:x:{USER}:{GROUP}::/home/sbx_user1051:/sbin/nologin\n",
-    "etc/group": f"root:x:0:\nsbx_user1051:x:{GROUP}:\n",
-    "etc/hosts": "127.0.0.1 localhost\n",
-    "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
-}
-_EMPTY = ("proc", "tmp", "opt", "dev", "var/runtime")
 _HOST_NAME = "169.254.100.1"
 """Lambda calls its machines by a link-local address."""
 
-_OLD_ROOT = "/.machine"
 _OPEN_FILES = _THREADS = 1024
 """Lambda's quotas for one environment."""
 _KERNEL_THAT_COUNTS_THREADS_INSIDE = (5, 14)
-
-_CLONE_NEWNS, _CLONE_NEWUTS, _CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
-_CLONE_NEWUSER, _CLONE_NEWPID, _CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
-_MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_BIND, _MS_REC, _MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
-_MNT_DETACH = 2
-_SYS_MOUNT_SETATTR = 442
-_AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
-_MOUNT_ATTR_RDONLY, _MOUNT_ATTR_NOSUID = 1, 2
-_PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 4, 24, 36, 38
-_CAPABILITY_VERSION_3 = 0x20080522
-_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Refused(Exception):
@@ -116,7 +82,7 @@ def main() -> None:
     spec: Spec = json.loads(link.recv(LONGEST_MESSAGE))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Process 1 becomes a child of this one when the one between them ends.
-    _call("prctl", _PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    supervisor.adopt_orphans()
     outside, inside = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     maker = os.fork()
     if maker == 0:
@@ -220,7 +186,7 @@ def _leave_namespaces(spec: Spec, inside: socket.socket) -> NoReturn:
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, 0)
         os.setsid()
-        _call("unshare", _CLONE_NEWUSER | _CLONE_NEWNS | _CLONE_NEWPID | _CLONE_NEWNET | _CLONE_NEWIPC | _CLONE_NEWUTS)
+        kernel.leave_namespaces()
         inside.send(b'{"left": true}')
         inside.recv(LONGEST_MESSAGE)
         child = os.fork()
@@ -237,9 +203,9 @@ def _be_process_1(spec: Spec, inside: socket.socket) -> NoReturn:
     try:
         try:
             doors = _make_inside(spec)
-            _give_up_privileges()
-            child_ended = sandbox.wake_on_child()
-            child = sandbox.spawn(spec["command"], spec["variables"])
+            kernel.give_up_privileges()
+            child_ended = supervisor.wake_on_child()
+            child = supervisor.spawn(spec["command"], spec["variables"])
         except (OSError, ValueError) as error:
             inside.send(json.dumps({"refused": _words(error)}).encode())
             os._exit(0)
@@ -260,7 +226,7 @@ def _obey(spec: Spec, inside: socket.socket, child: int | None, child_ended: int
         readable, _, _ = select.select([inside.fileno(), child_ended], [], [])
         if child_ended in readable:
             os.read(child_ended, 512)
-            status = sandbox.reap(child)
+            status = supervisor.reap(child)
             if status is not None:
                 child = None
                 inside.send(json.dumps(Message(ended=status)).encode())
@@ -271,7 +237,7 @@ def _obey(spec: Spec, inside: socket.socket, child: int | None, child_ended: int
                     _kill_all()
                     inside.send(json.dumps(Message(halted=True)).encode())
                 case b"start":
-                    child = sandbox.spawn(spec["command"], spec["variables"])
+                    child = supervisor.spawn(spec["command"], spec["variables"])
                 case _:
                     return
 
@@ -286,9 +252,9 @@ def _kill_all() -> None:
 
 def _make_inside(spec: Spec) -> list[socket.socket]:
     socket.sethostname(_HOST_NAME)
-    _raise_loopback()
+    kernel.raise_loopback()
     doors = [socket.create_server(("127.0.0.1", port), backlog=512) for port in spec["doors"]]
-    _make_root(spec)
+    make_root(spec["code"], spec["mounts"], spec["tmp_bytes"])
     os.chdir("/var/task")
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
     release = tuple(int(part) for part in os.uname().release.split("-")[0].split(".")[:2])
@@ -297,126 +263,8 @@ def _make_inside(spec: Spec) -> list[socket.socket]:
     return doors
 
 
-def _raise_loopback() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        request = struct.pack("16sH22x", b"lo", 0)
-        (flags,) = struct.unpack_from("H", fcntl.ioctl(probe, _SIOCGIFFLAGS, request), 16)
-        fcntl.ioctl(probe, _SIOCSIFFLAGS, struct.pack("16sH22x", b"lo", flags | _IFF_UP))
-
-
-def _make_root(spec: Spec) -> None:
-    """Put the new root together, next to the old one until all is mounted that comes from there; then the old one is gone."""
-    os.umask(0o022)
-    _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
-    # Any folder will do to mount it on: in the old root, this one is itself again as soon as the new one is the root.
-    _mount("tmpfs", spec["code"], "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=755,size=4m")
-    os.chdir(spec["code"])
-    Path(_OLD_ROOT.lstrip("/")).mkdir()
-    _call("pivot_root", b".", _OLD_ROOT.lstrip("/").encode())
-    os.chdir("/")
-    for folder in _EMPTY:
-        Path("/", folder).mkdir(parents=True)
-    for source in _SYSTEM:
-        _show(source, source)
-    for name, text in _FILES.items():
-        Path("/", name).write_text(text)
-    for source, target in [(spec["code"], "/var/task"), *spec["mounts"]]:
-        if source:
-            _show(source, target, needed=True)
-        else:
-            _mount("tmpfs", _mount_point(target, folder=True), "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=755,size=4m")
-    _make_devices()
-    # Allowed only while another one is seen.
-    _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
-    _call("umount2", _OLD_ROOT.encode(), _MNT_DETACH)
-    Path(_OLD_ROOT).rmdir()
-    _make_read_only("/")
-    _mount("tmpfs", "/tmp", "tmpfs", _MS_NOSUID | _MS_NODEV, f"mode=700,uid={USER},gid={GROUP},size={spec['tmp_bytes']}")
-
-
-def _show(source: str, target: str, *, needed: bool = False) -> None:
-    """Bind what is at `source` of this machine; a link of the system (/lib) is made anew."""
-    old = Path(_OLD_ROOT + source)
-    if old.is_symlink() and not needed:
-        if not Path(target).exists():
-            Path(target).symlink_to(old.readlink())
-        return
-    if not old.exists() and not needed:
-        return
-    _mount(str(old), _mount_point(target, folder=old.is_dir()), None, _MS_BIND | _MS_REC)
-    # At once: a mount point that is missing in it must not be made in a folder of this machine.
-    _make_read_only(target)
-
-
-def _mount_point(target: str, *, folder: bool) -> str:
-    path = Path(target)
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.mkdir() if folder else path.touch()
-    return target
-
-
-def _make_devices() -> None:
-    """The few that Lambda has: above all no shared memory."""
-    for name in _DEVICES:
-        _show(f"/dev/{name}", f"/dev/{name}", needed=True)
-    for name, target in (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")):
-        Path("/dev", name).symlink_to(f"/proc/self/fd{target}")
-
-
-def _make_read_only(target: str) -> None:
-    attributes = struct.pack("QQQQ", _MOUNT_ATTR_RDONLY | _MOUNT_ATTR_NOSUID, 0, 0, 0)
-    _call(
-        "syscall",
-        _SYS_MOUNT_SETATTR,
-        _AT_FDCWD,
-        target.encode(),
-        _AT_RECURSIVE,
-        attributes,
-        len(attributes),
-        what=f"mount_setattr {target}",
-    )
-
-
-def _give_up_privileges() -> None:
-    if os.getuid() == 0:
-        os.setgroups([])
-        os.setresgid(GROUP, GROUP, GROUP)
-    capability = 0
-    while _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) == 0:
-        capability += 1
-    if os.getuid() == 0:
-        os.setresuid(USER, USER, USER)
-    _call("capset", struct.pack("Ii", _CAPABILITY_VERSION_3, 0), struct.pack("6I", *[0] * 6))
-    _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    # The function has this process's user: it must not be able to hold it up.
-    _call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
-
-
-def _mount(source: str | None, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
-    _call(
-        "mount",
-        source.encode() if source else None,
-        target.encode(),
-        kind.encode() if kind else None,
-        ctypes.c_ulong(flags),
-        data.encode() if data else None,
-        what=f"mount {target}",
-    )
-
-
-def _call(function: str, *arguments: Any, what: str = "") -> None:
-    if getattr(_libc, function)(*arguments) == -1:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), what or function)
-
-
 def _words(error: Exception) -> str:
     if not isinstance(error, OSError):
         return str(error)
     hint = " (user namespaces are forbidden here)" if error.filename == "unshare" and error.errno in (errno.EPERM, errno.ENOSPC) else ""
     return f"{error.filename}: {error.strerror}{hint}"
-
-
-if __name__ == "__main__":
-    main()

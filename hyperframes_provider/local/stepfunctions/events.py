@@ -21,7 +21,6 @@ from botocore.exceptions import ClientError
 from moto.events.models import events_backends
 from moto.events.utils import EventMessageType
 
-from hyperframes_provider.local import requirements  # noqa: F401  (refuses any other moto before its internals are touched)
 from hyperframes_provider.local.connections import ACCOUNT_ID, Connections
 
 _RETRY_PAUSES = (1.0, 2.0)

@@ -1,4 +1,4 @@
-"""`check`: will the project render, and will it look as it does in a browser? An answer within seconds, before anything is paid for."""
+"""`check`: find out within seconds, and before paying for it, whether a project renders and looks as it does in a browser."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import hashlib
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hyperframes_lambda.authoring.info import project_files
 from hyperframes_lambda.browser import PageReport
+from hyperframes_lambda.composition.source import files_of
 from hyperframes_lambda.contract.authoring import CheckReport, Finding, Severity
 from hyperframes_lambda.contract.config import RenderConfig
 from hyperframes_lambda.contract.errors import RenderError
@@ -19,54 +19,54 @@ from hyperframes_lambda.contract.plan import Manifest
 from hyperframes_lambda.drawing.page import PlannedBrowser, planned_browser
 from hyperframes_lambda.machine.archive import MAX_FILE_BYTES, MAX_TOTAL_BYTES
 from hyperframes_lambda.machine.tools import Tools, find_tools
-from hyperframes_lambda.plan import plan, sampled_frames
+from hyperframes_lambda.plan import plan
+from hyperframes_lambda.planning.look import sampled_frames
 
 _USES = {
     "random": (
         "unseeded-random",
         "chance (Math.random or crypto)",
-        "Each frame gets its own stream, the same in every render but not the one of a browser. Use a generator with a seed of your own.",
+        "Each frame gets a stream of its own, the same in every render but not the same as in a browser. Use a seeded generator.",
     ),
     "clock": (
         "wall-clock",
         "the clock (Date or performance.now)",
-        "In a render the clock begins in 1970 and follows the timeline. Pass dates in as variables, and take times from the timeline.",
+        "In a render the clock starts in 1970 and follows the timeline. Pass dates in as variables, and take times from the timeline.",
     ),
     "timer": (
         "timer",
         "setInterval",
-        "A timer follows the machine's time, not the timeline. Animate with a timeline, or in requestAnimationFrame by its argument.",
+        "A timer follows the machine's time, not the timeline. Animate with a timeline, or use the argument of requestAnimationFrame.",
     ),
 }
 _NAMED_PLACES = 3
 _NAMING = frozenset({".html", ".htm", ".css", ".js", ".mjs"})
-"""Files in which a picture's name may stand."""
+"""Endings of files that may name a picture."""
 _DOCUMENTS = re.compile(r"<(?:object|iframe|embed)\b[^>]*>", re.IGNORECASE)
-"""What shows an SVG file as a document of its own, which is driven."""
+"""Elements that show an SVG file as a document, whose animations follow the timeline."""
 _ANIMATED = re.compile(r"<(?:animate|animateTransform|animateMotion|set)\b|@keyframes\b")
 
 
 def check(project: Path, config: RenderConfig, work: Path) -> CheckReport:
-    """Look at `project`, with `work` to work in. What is wrong with the project is a finding; only missing tools raise."""
+    """Check `project`, with the scratch folder `work`. Faults of the project become findings; only missing tools raise."""
     started = time.monotonic()
     tools = find_tools()
-    findings = list(_sizes(project))
-    if not findings:
-        try:
-            findings += _looked(project, config, work, tools)
-        except RenderError as error:
-            findings.append(Finding(severity=Severity.ERROR, code=error.code, message=error.message, hint=error.hint))
+    try:
+        files = files_of(project)
+        findings = list(_sizes(files)) or _looked(project, files, config, work, tools)
+    except RenderError as error:
+        findings = [Finding(severity=Severity.ERROR, code=error.code, message=error.message, hint=error.hint)]
     return CheckReport(findings=findings, seconds=round(time.monotonic() - started, 3))
 
 
-def _sizes(project: Path) -> Iterator[Finding]:
-    """What an upload would be refused for."""
+def _sizes(files: Mapping[str, Path]) -> Iterator[Finding]:
+    """Yield the sizes for which an upload would be refused."""
     total = 0
-    for file in project_files(project):
+    for name, file in files.items():
         size = file.stat().st_size
         total += size
         if size > MAX_FILE_BYTES:
-            yield _too_large(f"{file.relative_to(project)} has {size:,} bytes; accepted are {MAX_FILE_BYTES:,}")
+            yield _too_large(f"{name} has {size:,} bytes; accepted are {MAX_FILE_BYTES:,}")
     if total > MAX_TOTAL_BYTES:
         yield _too_large(f"the project has {total:,} bytes; accepted are {MAX_TOTAL_BYTES:,}")
 
@@ -75,7 +75,7 @@ def _too_large(message: str) -> Finding:
     return Finding(severity=Severity.ERROR, code="asset-too-large", message=message, hint="Shrink it, or serve it by URL.")
 
 
-def _looked(project: Path, config: RenderConfig, work: Path, tools: Tools) -> list[Finding]:
+def _looked(project: Path, files: Mapping[str, Path], config: RenderConfig, work: Path, tools: Tools) -> list[Finding]:
     manifest = plan(project, config, work / "plan", tools=tools, scratch=work)
     frames = sampled_frames(manifest.total_frames)
     with planned_browser(work / "plan", manifest, tools, work, probe_in=work) as browser:
@@ -83,12 +83,11 @@ def _looked(project: Path, config: RenderConfig, work: Path, tools: Tools) -> li
             reached = {frame: _digest(page.capture(frame)) for frame in frames}
             uses, report = page.uses(), page.report
         differing = [frame for frame in _chunk_starts(frames) if _digest_of_first(browser, frame) != reached[frame]]
-    pictures = _animated_pictures(project)
-    return [*_history(differing, manifest), *_fonts(manifest), *pictures, *_uses(uses), *_requests(report)]
+    return [*_history(differing, manifest), *_fonts(manifest), *_animated_pictures(files), *_uses(uses), *_requests(report)]
 
 
 def _chunk_starts(frames: list[int]) -> list[int]:
-    """Frames to look at as a chunk's first: one in the middle, and the last."""
+    """Return the frames to capture as a chunk's first: one in the middle, and the last."""
     return sorted({frames[len(frames) // 2], frames[-1]} - {0})
 
 
@@ -103,8 +102,8 @@ def _history(differing: list[int], manifest: Manifest) -> Iterator[Finding]:
         yield Finding(
             severity=Severity.ERROR,
             code="history-dependent",
-            message=f"what is shown at {at:.3f} s depends on which moments were shown before it",
-            hint="Chunks begin anywhere. Compute each moment from its time alone, instead of adding to what the last frame left.",
+            message=f"the picture at {at:.3f} s depends on the moments shown before it",
+            hint="Chunks begin anywhere. Compute each moment from its time alone instead of adding to the state that the last frame left.",
         )
 
 
@@ -113,23 +112,22 @@ def _fonts(manifest: Manifest) -> Iterator[Finding]:
         yield Finding(
             severity=Severity.WARNING,
             code="font-substituted",
-            message=f"the font family {family!r} is neither in the project, bundled nor at Google Fonts: the next one of its list is drawn",
-            hint="Add an @font-face rule with a font file of the project, or name a bundled family.",
+            message=f"the font family {family!r} is neither bundled nor in the project or on Google Fonts; the next one listed is used",
+            hint="Add an @font-face rule with a font file in the project, or use a bundled family.",
         )
 
 
-def _animated_pictures(project: Path) -> Iterator[Finding]:
-    """SVG files with animations of their own that a page shows as pictures: Chromium moves those by the machine's clock and by no other."""
-    files = list(project_files(project))
-    texts = [file.read_text(errors="replace") for file in files if file.suffix.lower() in _NAMING]
+def _animated_pictures(files: Mapping[str, Path]) -> Iterator[Finding]:
+    """Report animated SVG files that a page shows as pictures: Chromium moves those by the machine's clock, not by the timeline."""
+    texts = [file.read_text(errors="replace") for file in files.values() if file.suffix.lower() in _NAMING]
     shown = "\n".join(_DOCUMENTS.sub("", text) for text in texts)
-    for file in files:
+    for name, file in files.items():
         if file.suffix.lower() == ".svg" and file.name in shown and _ANIMATED.search(file.read_text(errors="replace")):
             yield Finding(
                 severity=Severity.WARNING,
                 code="animated-picture",
-                message=f"{file.relative_to(project)}: a picture with an animation of its own moves by the machine's clock",
-                hint="Write the <svg> into the page, or show the file with <object> or <iframe>: there its animations follow the timeline.",
+                message=f"{name}: the animation inside this picture follows the machine's clock",
+                hint="Put the <svg> into the page, or show the file with <object> or <iframe>: its animations then follow the timeline.",
             )
 
 
@@ -145,7 +143,7 @@ def _uses(uses: Iterable[dict[str, Any]]) -> Iterator[Finding]:
 
 
 def _requests(report: PageReport) -> Iterator[Finding]:
-    """Requests that a script may do without; what the picture needs has failed the plan."""
+    """Report failed requests that a script may do without. A failed request that the picture needs fails the plan."""
     for request in report.failed_requests:
         wanted = f", wanted by {request.wanted_by}" if request.wanted_by else ""
         yield Finding(

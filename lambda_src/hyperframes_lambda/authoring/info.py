@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hyperframes_lambda.composition import declared
+from hyperframes_lambda.composition.source import files_of
 from hyperframes_lambda.contract.authoring import DeclaredVariable, ProjectInfo, RemoteAsset
 from hyperframes_lambda.contract.config import RenderConfig
 from hyperframes_lambda.contract.plan import Manifest
@@ -15,7 +16,7 @@ def info(project: Path, config: RenderConfig, work: Path) -> ProjectInfo:
     """Plan `project` in the folder `work` and say what there is; raises what planning raises."""
     declaration = declared(project, config.entry_file)
     manifest = plan(project, config, work / "plan", scratch=work)
-    files = project_files(project)
+    files = files_of(project).values()
     return ProjectInfo(
         entry=manifest.entry,
         composition_id=declaration.composition_id,
@@ -37,12 +38,6 @@ def info(project: Path, config: RenderConfig, work: Path) -> ProjectInfo:
         sources=manifest.sources,
         remote=_remote(manifest),
     )
-
-
-def project_files(project: Path) -> list[Path]:
-    """The files that travel with a project: all but hidden ones."""
-    found = (path for path in project.rglob("*") if path.is_file())
-    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(project).parts))
 
 
 def _remote(manifest: Manifest) -> list[RemoteAsset]:

@@ -1,7 +1,7 @@
 """Chromium under frame control: launch it, open a composition, take its pixels.
 
     with launch(tools.browser, scratch=Path) as session:                      # CHROME_UNAVAILABLE, BROWSER_GPU_NOT_SOFTWARE
-        with session.open(base_url + "index.html", variables={}, width=1920, height=1080, scale=1.0, transparent=False) as page:
+        with session.open(PageSpec(base_url + "index.html", width=1920, height=1080)) as page:
             page.duration                                                       # seconds, > 0
             page.report                                                         # PageReport: console_errors, failed_requests, …
             page.media                                                          # its <video> and <audio> elements, MediaElement
@@ -23,5 +23,6 @@ from hyperframes_lambda.browser.driver import kept_driver, release_driver
 from hyperframes_lambda.browser.launch import BrowserSession, launch
 from hyperframes_lambda.browser.page import CompositionPage
 from hyperframes_lambda.browser.report import FailedRequest, PageReport
+from hyperframes_lambda.browser.spec import PageSpec
 
-__all__ = ["BrowserSession", "CompositionPage", "FailedRequest", "PageReport", "kept_driver", "launch", "release_driver"]
+__all__ = ["BrowserSession", "CompositionPage", "FailedRequest", "PageReport", "PageSpec", "kept_driver", "launch", "release_driver"]

@@ -6,19 +6,17 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser as PlaywrightBrowser
 from playwright.sync_api import CDPSession, Error, Playwright
 
 from hyperframes_lambda.browser.driver import driver
-from hyperframes_lambda.browser.interception import RemoteFiles
-from hyperframes_lambda.browser.media_elements import LookUp
 from hyperframes_lambda.browser.page import CompositionPage, open_page
+from hyperframes_lambda.browser.spec import PageSpec
 from hyperframes_lambda.browser.watchdog import Watchdog
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.toolset import Browser
@@ -67,41 +65,9 @@ class BrowserSession:
         self._cdp = cdp
         self._watchdog = Watchdog(self._kill)
 
-    def open(
-        self,
-        url: str,
-        *,
-        variables: Mapping[str, Any],
-        width: int,
-        height: int,
-        scale: float = 1.0,
-        transparent: bool = False,
-        ready_seconds: float = 45.0,
-        remote: RemoteFiles | None = None,
-        media: LookUp | None = None,
-    ) -> CompositionPage:
-        """Open the composition at `url` and return when it can be seeked; raises one of the codes that the package's docstring lists.
-
-        `remote` answers for the network; without it every remote request is an `ASSET_UNAVAILABLE`. `media` looks into the files of
-        `<video>` and `<audio>`; without it a composition that has any is `COMPOSITION_UNSUPPORTED`.
-        `ready_seconds` is the last resort: a page that has nothing more to wait for is judged at once.
-        """
-        parts = urlsplit(url)
-        return open_page(
-            self._browser,
-            self._cdp,
-            self._watchdog,
-            url=url,
-            base_url=f"{parts.scheme}://{parts.netloc}/",
-            variables=variables,
-            width=width,
-            height=height,
-            scale=scale,
-            transparent=transparent,
-            ready_seconds=ready_seconds,
-            remote=remote,
-            media=media,
-        )
+    def open(self, spec: PageSpec) -> CompositionPage:
+        """Open a composition and return when it can be seeked; raises one of the codes that the package's docstring lists."""
+        return open_page(self._browser, self._cdp, self._watchdog, spec)
 
     def close(self) -> None:
         """End the browser; one that is already gone is fine."""

@@ -12,11 +12,12 @@ from typing import Any, Self
 
 from playwright.sync_api import Browser, BrowserContext, CDPSession, Error, Page
 
-from hyperframes_lambda.browser.interception import Interception, RemoteFiles
-from hyperframes_lambda.browser.media_elements import LookUp, MediaElement, MediaReference, read_elements
+from hyperframes_lambda.browser.interception import Interception
+from hyperframes_lambda.browser.media_elements import MediaElement, MediaReference, read_elements
 from hyperframes_lambda.browser.media_sounds import Volume, read_volumes
 from hyperframes_lambda.browser.readiness import asset_error, script_error, wait_until_ready
 from hyperframes_lambda.browser.report import PageReport, Reporter
+from hyperframes_lambda.browser.spec import PageSpec
 from hyperframes_lambda.browser.watchdog import Watchdog
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 
@@ -46,9 +47,7 @@ class CompositionPage:
         cdp: CDPSession,
         watchdog: Watchdog,
         reporter: Reporter,
-        *,
-        transparent: bool,
-        media: LookUp | None = None,
+        spec: PageSpec,
     ) -> None:
         self.duration = 0.0
         self.media: list[MediaElement] = []
@@ -59,9 +58,9 @@ class CompositionPage:
         self._watchdog = watchdog
         self._reporter = reporter
         self._ticks = _ORIGIN
-        self._look_up = media
+        self._look_up = spec.media
         # The fast PNG path rounds partly transparent pixels.
-        self._screenshot = {"format": "png", "optimizeForSpeed": not transparent}
+        self._screenshot = {"format": "png", "optimizeForSpeed": not spec.transparent}
 
     @property
     def report(self) -> PageReport:
@@ -212,50 +211,35 @@ def _lost(watchdog: Watchdog, reporter: Reporter | None, what: str) -> Iterator[
         raise RenderError(ErrorCode.COMPOSITION_ERROR, f"{what} failed: {text}") from error
 
 
-def open_page(
-    browser: Browser,
-    browser_cdp: CDPSession,
-    watchdog: Watchdog,
-    *,
-    url: str,
-    base_url: str,
-    variables: Mapping[str, Any],
-    width: int,
-    height: int,
-    scale: float,
-    transparent: bool,
-    ready_seconds: float,
-    remote: RemoteFiles | None = None,
-    media: LookUp | None = None,
-) -> CompositionPage:
+def open_page(browser: Browser, browser_cdp: CDPSession, watchdog: Watchdog, spec: PageSpec) -> CompositionPage:
     """See `BrowserSession.open`."""
     with _lost(watchdog, None, "the opening of a page"), watchdog.guard(SEEK_SECONDS):
-        context, page = _controlled_page(browser, browser_cdp, width=round(width * scale), height=round(height * scale))
+        context, page = _controlled_page(browser, browser_cdp, width=round(spec.width * spec.scale), height=round(spec.height * spec.scale))
         cdp = context.new_cdp_session(page)
         # `scale` is what enlarges the picture; the device scale factor tells the page, which may choose its images by it. The window keeps
         # the picture's size: Playwright's own emulation would make it the page's size in CSS pixels.
         metrics = {
-            "width": width,
-            "height": height,
-            "deviceScaleFactor": scale,
-            "scale": scale,
+            "width": spec.width,
+            "height": spec.height,
+            "deviceScaleFactor": spec.scale,
+            "scale": spec.scale,
             "mobile": False,
             "dontSetVisibleSize": True,
         }
         cdp.send("Emulation.setDeviceMetricsOverride", metrics)
         cdp.send("Network.enable")
         cdp.send("Runtime.enable")
-        if transparent:
+        if spec.transparent:
             cdp.send("Emulation.setDefaultBackgroundColorOverride", {"color": {"r": 0, "g": 0, "b": 0, "a": 0}})
-        page.add_init_script(f"if (window === window.top) window.__hfVariables = {json.dumps(dict(variables))};")
-    reporter = Reporter(page, cdp, base_url, watchdog.bite)
-    composition = CompositionPage(context, page, cdp, watchdog, reporter, transparent=transparent, media=media)
+        page.add_init_script(f"if (window === window.top) window.__hfVariables = {json.dumps(dict(spec.variables))};")
+    reporter = Reporter(page, cdp, spec.base_url, watchdog.bite)
+    composition = CompositionPage(context, page, cdp, watchdog, reporter, spec)
     try:
-        if remote is not None:
-            Interception(page, cdp, reporter, remote, base_url)
-        with composition._lost("the page's loading"), watchdog.guard(ready_seconds + 15):
-            page.goto(url, wait_until="commit", timeout=ready_seconds * 1000)
-            composition.duration = wait_until_ready(composition, composition._reporter, ready_seconds)
+        if spec.remote is not None:
+            Interception(page, cdp, reporter, spec.remote, spec.base_url)
+        with composition._lost("the page's loading"), watchdog.guard(spec.ready_seconds + 15):
+            page.goto(spec.url, wait_until="commit", timeout=spec.ready_seconds * 1000)
+            composition.duration = wait_until_ready(composition, composition._reporter, spec.ready_seconds)
             composition.media = read_elements(composition.ask("window.__HF_ENGINE__.media()"))
         composition.warm_up()
     except BaseException:

@@ -41,17 +41,14 @@ along, from loading the same rules once more for each."""
 CANVAS_SCRIPT = "__hyperframes/fonts.js"
 """URL path of `ProjectFonts.canvas_script`."""
 
-_CANVAS_SCRIPT = """(function () {
+_CANVAS_SCRIPT = """((files, faces) => {
   if (window.__HF_FONTS__) return;
   window.__HF_FONTS__ = true;
-  var files = %s, faces = %s;
-  Object.keys(files).forEach(function (name) {
-    files[name] = Uint8Array.from(atob(files[name]), function (character) { return character.charCodeAt(0); });
-  });
-  faces.forEach(function (face) {
-    document.fonts.add(new FontFace(face[0], files[face[1]], { weight: face[2], unicodeRange: face[3], display: "block" }));
-  });
-})();
+  for (const file in files) files[file] = Uint8Array.from(atob(files[file]), (character) => character.charCodeAt(0));
+  for (const [family, file, weight, unicodeRange] of faces) {
+    document.fonts.add(new FontFace(family, files[file], { weight, unicodeRange, display: "block" }));
+  }
+})(%s, %s);
 """
 """A sub-composition that is mounted would run it again."""
 

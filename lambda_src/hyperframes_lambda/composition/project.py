@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from importlib import resources
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from hyperframes_lambda.composition.files import ServedFile, content_type, is_html
 from hyperframes_lambda.composition.flatten import flatten_project
 from hyperframes_lambda.composition.fonts import CANVAS_SCRIPT, STYLESHEET, STYLESHEET_LINK, TEXT_RENDERING, FindFamily, ProjectFonts
 from hyperframes_lambda.composition.html import tokenize
 from hyperframes_lambda.composition.rewrite import insert_into_frames, insert_scripts, script_tag
-from hyperframes_lambda.composition.source import SourcePage, read_page
+from hyperframes_lambda.composition.source import SourcePage, files_of, read_page
 from hyperframes_lambda.contract.toolset import Tool
 
 OWN_PATHS = "__hyperframes/"
@@ -37,17 +37,18 @@ def compile_project(
     """Every file of `project_dir` by its URL path, pages with the page scripts, the entry page with the HyperFrames runtime as well.
 
     Pages may use the families of `fonts` (without: what `fonts.conf` has and what they bring) and those that `find_family` finds. The
-    result depends on the arguments alone, down to the byte. Hidden files are left out, and so is what a symbolic link would bring in from
-    outside. `INVALID_CONFIG` when there is no `entry`, `ASSET_UNAVAILABLE` for a sub-composition that cannot be found, `FONT_UNAVAILABLE`
-    for text that would be in a font that nobody chose.
+    result depends on the arguments alone, down to the byte. `INVALID_CONFIG` when there is no `entry`
+    and for what `files_of` refuses, `ASSET_UNAVAILABLE` for a sub-composition that cannot be found, `FONT_UNAVAILABLE` for text that would
+    be in a font that nobody chose.
     """
-    pages = {path: read_page(project_dir, path) for path in _paths(project_dir) if is_html(path)}
+    files = files_of(project_dir)
+    pages = {path: read_page(project_dir, path) for path in files if is_html(path)}
     pages[entry] = read_page(project_dir, entry)
     pages = flatten_project(pages, entry, exists=lambda path: (project_dir / path).is_file())
     served: dict[str, ServedFile] = {}
-    for path in _paths(project_dir):
+    for path, file in files.items():
         if path not in pages and not path.startswith(OWN_PATHS):
-            served[path] = ServedFile(content_type(path), path=project_dir / path)
+            served[path] = ServedFile(content_type(path), path=file)
     head = ""
     if fonts is not None:
         known = ProjectFonts(fonts, {path: page.text for path, page in pages.items()} | _texts(served))
@@ -66,20 +67,13 @@ def compile_project(
         _MEDIA: _script(_package_script("media.js")),
         _SCOPE: _script(_package_script("scope.js")),
         _RUNTIME: _script(runtime_js),
-        _BRIDGE: _script(_seek_config(fps) + _package_script("bridge.js")),
+        _BRIDGE: _script(_seek_config(fps) + _bridge()),
     }
     return dict(sorted(served.items()))
 
 
+_BRIDGE_PARTS = ("timing", "views", "animations", "layers", "player", "media", "engine")
 _LARGEST_TEXT = 4 << 20
-
-
-def _paths(project_dir: Path) -> Iterator[str]:
-    root = project_dir.resolve()
-    for file in sorted(project_dir.rglob("*")):
-        path = PurePosixPath(file.relative_to(project_dir))
-        if file.is_file() and not any(part.startswith(".") for part in path.parts) and file.resolve().is_relative_to(root):
-            yield str(path)
 
 
 def _texts(served: Mapping[str, ServedFile]) -> dict[str, str]:
@@ -117,6 +111,12 @@ def _page(page: SourcePage, *, is_entry: bool, fonts: str) -> ServedFile:
 
 def _package_script(name: str) -> bytes:
     return resources.files("hyperframes_lambda.composition").joinpath("scripts", name).read_bytes()
+
+
+def _bridge() -> bytes:
+    """The parts of the bridge in one function scope: each is one constant there, and those further down use the ones above."""
+    parts = (_package_script(f"bridge/{part}.js") for part in _BRIDGE_PARTS)
+    return b"".join([b'(() => {\n"use strict";\n', *parts, b"})();\n"])
 
 
 def _script(content: bytes) -> ServedFile:

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
+from hyperframes_lambda.contract.project_files import ProjectFileError, project_files
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,14 @@ class SourcePage:
     def encode(self, text: str) -> bytes:
         """Bytes of a changed text."""
         return text.encode(self.encoding)
+
+
+def files_of(project_dir: Path) -> dict[str, Path]:
+    """Return the project's files by their paths below it, in order; `INVALID_CONFIG` for a file or link that a project cannot contain."""
+    try:
+        return dict(project_files(project_dir))
+    except ProjectFileError as error:
+        raise RenderError(ErrorCode.INVALID_CONFIG, str(error), hint=error.hint) from error
 
 
 def read_page(project_dir: Path, path: str) -> SourcePage:

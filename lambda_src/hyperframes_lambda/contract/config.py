@@ -130,63 +130,72 @@ TagText = Annotated[str, Field(min_length=1, max_length=_LONGEST_TAG), AfterVali
 
 
 class RenderConfig(WireModel):
-    """What a user may ask of one render. Sizes in pixels, rates in frames per second, chunk sizes in frames.
+    """The options of one render. Sizes are in pixels, rates in frames per second, chunk sizes in frames.
 
     Build one from outside data with `parse_config`, which turns every fault into one `INVALID_CONFIG` that names the field. A field that
-    the format has no use for is a fault, not a word in the wind.
+    the format cannot use is a fault.
     """
 
-    # What a field may be depends on those before it: validators see no later ones.
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    # A validator sees only the fields above its own, so the order matters.
     format: OutputFormat = OutputFormat.MP4
+    """The output format."""
     fps: Fps | None = None
-    """Default: the root's `data-fps`, else 30."""
+    """Frame rate. Default: the root element's `data-fps`, else 30."""
     cfr: Annotated[bool, Field(strict=True)] = False
-    """Demand that every frame lasts equally long. Videos always are so, by construction; a gif can only at some rates."""
+    """Require every frame to last equally long. Videos always do; a gif can only at some rates."""
     width: Annotated[int, Field(strict=True, ge=16, le=7680)] | None = None
+    """Width of the output. Default: the composition's own, or the one that keeps its shape when only `height` is given. Another size of the
+    same shape scales the page's device pixels."""
     height: Annotated[int, Field(strict=True, ge=16, le=7680)] | None = None
-    """Default: the composition's own size. Another size of the same aspect renders by device scale factor."""
+    """Height of the output. Default: the composition's own, or the one that keeps its shape when only `width` is given."""
     codec: VideoCodec | None = None
-    """Default: the format's first. mp4 is h264 or h265, hls h264, webm vp9, mov prores (4444)."""
+    """Video codec. Default: the format's first. mp4 takes h264 or h265, hls h264, webm vp9, mov prores (4444)."""
     quality: Quality = Quality.STANDARD
+    """Encoder effort and loss."""
     crf: Annotated[int, Field(strict=True, ge=0, le=63)] | None = None
-    """Constant rate factor in place of that of `quality`: 0 to 51 for h264 and h265, 0 to 63 for vp9."""
+    """Constant rate factor, in place of the one that `quality` sets: 0 to 51 for h264 and h265, 0 to 63 for vp9."""
     bitrate: Annotated[str, Field(pattern=_BITRATE)] | None = None
-    """Target bit rate of the pictures, such as `8M` or `900k`, instead of a constant rate factor."""
+    """Target bit rate of the pictures, such as `8M` or `900k`, in place of a constant rate factor."""
     audio: Annotated[bool, Field(strict=True)] = True
-    """False leaves out the sound that the composition has."""
+    """Keep the composition's sound; false makes the output silent."""
     audio_codec: AudioCodec | None = None
-    """Default: the format's first. mp4 is aac or opus, mov pcm or aac, webm opus, hls and m4a aac, wav pcm."""
+    """Audio codec. Default: the format's first. mp4 takes aac or opus, mov pcm or aac, webm opus, hls and m4a aac, wav pcm."""
     audio_bitrate: Annotated[str, Field(pattern=_BITRATE)] | None = None
-    """Target bit rate of aac and opus, 32k to 512k. Default: 192k for aac, 160k for opus."""
+    """Target bit rate of aac or opus, 32k to 512k. Default: 192k for aac, 160k for opus."""
     metadata: dict[TagName, TagText] = Field(default_factory=dict)
-    """Tags of the file: title, author, album, comment, copyright, date, genre; up to 1000 characters each."""
+    """Tags to write into the file: title, author, album, comment, copyright, date, genre; up to 1000 characters each."""
     frame: Annotated[int, Field(strict=True, ge=0)] | None = None
-    """Of a still: the number of the frame. Default: 0."""
+    """Frame number of a still. Default: 0."""
     at: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    """Of a still: the moment in seconds, instead of a number; the frame that is shown then."""
+    """Moment of a still in seconds, in place of `frame`; the still is the frame shown at that moment."""
     gif_loop: Annotated[int, Field(strict=True, ge=0, le=65_535)] | None = None
-    """How often a gif repeats; 0, the default, is without end."""
+    """Number of times that a gif repeats. Default: 0, endlessly."""
     hls_segment_seconds: Annotated[int, Field(strict=True, ge=1, le=60)] | None = None
-    """Length of an HLS segment, to the nearest frame. Default: 4."""
+    """Length of an HLS segment in seconds, rounded to a whole frame. Default: 4."""
     sidecars: list[Sidecar] = Field(default_factory=list)
-    """Made beside the output: poster, contact-sheet, captions, report."""
+    """Files to make beside the output: poster, contact-sheet, captions, report."""
     poster_at: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    """The poster's moment in seconds. Default: after a tenth of the render, or the first frame from there that is not of one colour."""
+    """Moment of the poster in seconds. Default: the first frame after a tenth of the render that is not a single colour."""
     chunk_size: Annotated[int, Field(strict=True, ge=1, le=3600)] | None = None
-    """Frames in a chunk. Default: `ceil(total / maxParallelChunks)`, at least 10, or chosen if neither is given."""
+    """Frames in a chunk. Default: `ceil(total / maxParallelChunks)`, at least 10; chosen by measured cost when neither is given."""
     target_chunk_frames: Annotated[int, Field(strict=True, ge=1, le=3600)] | None = None
-    """Frames that a chunk should have, about: a wish for the choice by measured cost, in the place of its own."""
+    """Approximate number of frames in a chunk, in place of the size chosen by measured cost."""
     max_parallel_chunks: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = None
-    """Most chunks, all rendered at once as far as the account lets them. Default: chosen by the measured cost; 8 with a chunkSize."""
+    """Maximum number of chunks, all rendered at once as far as the account allows. Default: chosen by measured cost; 8 when `chunkSize` is
+    given."""
     runtime_cap: Literal["lambda", "none"] = "lambda"
-    """`lambda`: a chunk that nears the end of its invocation's time keeps what it has and goes on in another. `none`: it goes on anyway."""
+    """`lambda`: a chunk that runs short of time keeps its finished segments and continues in another invocation. `none`: a chunk never
+    stops early."""
     variables: dict[str, Any] = Field(default_factory=dict)
+    """Values for the composition's variables."""
     strict_variables: Annotated[bool, Field(strict=True)] = False
-    """Refuse variables that the composition does not declare, and values of another type than declared."""
+    """Refuse variables that the composition does not declare and values of another type than declared."""
     entry_file: Annotated[str, Field(min_length=1, max_length=512)] = "index.html"
-    """The page to open, relative to the project's root."""
+    """Page to open, relative to the project's root."""
     allowed_hosts: list[Annotated[str, Field(max_length=260, pattern=r"^[A-Za-z0-9_.\-\[\]:]+$")]] = Field(default_factory=list)
-    """Hosts (`assets.internal`, `10.0.0.7:8080`) whose files a composition may use although their addresses are not public."""
+    """Hosts, such as `assets.internal` or `10.0.0.7:8080`, whose files the composition may use although their addresses are not public."""
 
     check_even = field_validator("width", "height")(_even_size)
 

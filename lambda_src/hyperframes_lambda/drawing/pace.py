@@ -1,4 +1,4 @@
-"""Whether what is left of an invocation's time is enough: decided from how long frames took so far."""
+"""Decide, from the time that frames have taken so far, whether the rest of an invocation's time is enough."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from enum import Enum
 
 _CLOSING_SECONDS = 1.0
 _CLOSING_PART = 0.03
-"""Of an invocation's time, what is kept for ending the encoder and verifying before it is known how long that takes; a second at least."""
+"""Share of an invocation's time reserved for ending the encoder and verifying, at least a second, until a measurement replaces it."""
 
 _CLOSING_MARGIN = 1.5
-"""Times the longest that closing a segment took."""
+"""Factor on the longest measured closing time."""
 
 
 class Verdict(Enum):
-    """What to do with the segment that is being drawn."""
+    """What to do with the segment being drawn."""
 
     GO_ON = "go on"
     DROP = "drop"
-    """It cannot be finished in time, and others were: it is drawn in the next invocation, as a whole."""
+    """It cannot be finished in time and others were finished: the next invocation draws it as a whole."""
     CLOSE = "close"
-    """Time is up and nothing has been finished: it ends here, so that the next invocation begins further on."""
+    """Time is up and nothing has been finished: end it here, so that the next invocation begins further on."""
 
 
 class Pace:
-    """Measures one run of segments against the moment (`time.monotonic`) at which the invocation must be done; None: there is none.
+    """Measures a run of segments against a deadline on the monotonic clock; None means no deadline.
 
-    `progressed` says that a segment was finished in this invocation, by whichever process.
+    `progressed` is set once any process of the invocation has finished a segment.
     """
 
     def __init__(
@@ -44,24 +44,24 @@ class Pace:
         self._frames = 0
 
     def start(self) -> None:
-        """The first frame is about to be drawn."""
+        """Start the clock, just before the first frame."""
         self._started = self._latest = self._clock()
 
     def drew(self) -> None:
-        """One more frame is drawn."""
+        """Count a drawn frame."""
         self._frames += 1
         self._latest = self._clock()
 
     def closed(self, seconds: float) -> None:
-        """Closing a segment took so long."""
+        """Record how long closing a segment took."""
         self._closing = max(self._closing, _CLOSING_MARGIN * seconds)
 
     def may_begin(self, frames: int) -> bool:
-        """Whether a segment of so many frames can be finished; the first of an invocation is begun in any case."""
+        """Whether a segment of `frames` frames can be finished in time. The first segment of an invocation always begins."""
         return self._deadline is None or not self.progressed.is_set() or self._expected(frames) <= self._left()
 
     def verdict(self, frames: int) -> Verdict:
-        """What to do with a segment of which so many frames are left to draw and at least one is drawn."""
+        """Decide on a segment with at least one frame drawn and `frames` frames left."""
         if self._deadline is None:
             return Verdict.GO_ON
         if self.progressed.is_set():

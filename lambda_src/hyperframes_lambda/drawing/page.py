@@ -12,17 +12,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from hyperframes_lambda.browser import BrowserSession, CompositionPage, PageReport, launch
+from hyperframes_lambda.browser import BrowserSession, CompositionPage, PageReport, PageSpec, launch
+from hyperframes_lambda.browser.interception import RemoteFiles
+from hyperframes_lambda.browser.media_elements import LookUp
 from hyperframes_lambda.composition import serve
 from hyperframes_lambda.composition.fonts import font_files
 from hyperframes_lambda.composition.probe import with_probe
 from hyperframes_lambda.contract.chunks import frame_time
-from hyperframes_lambda.contract.plan import Manifest
+from hyperframes_lambda.contract.config import RenderConfig
+from hyperframes_lambda.contract.plan import Canvas, Manifest
+from hyperframes_lambda.drawing.planned_media import PlannedMedia, planned_frames
 from hyperframes_lambda.machine.plan_folder import verified_files
 from hyperframes_lambda.machine.tools import Tools
 from hyperframes_lambda.media.source_frames import SourceFrames
-from hyperframes_lambda.plan import page_options
-from hyperframes_lambda.planning.media_inventory import PlannedMedia, planned_frames
 from hyperframes_lambda.remote import Replay
 
 _USES = "[window, ...Array.from(window.frames)].flatMap(view => Object.values(view.__HF_PROBE__ || {}))"
@@ -65,15 +67,28 @@ class PlannedBrowser:
     @contextmanager
     def open(self, frames: Sequence[int]) -> Iterator[PlannedPage]:
         """A fresh page, which will be asked for `frames` in this order."""
-        answers: dict[str, Any] = {
-            "remote": Replay(self.manifest.remote, self.files),
-            "media": PlannedMedia(self.manifest, self.base_url).look_up,
-        }
+        manifest = self.manifest
+        replay = Replay(manifest.remote, self.files)
+        spec = page_spec(self.base_url, manifest.config, manifest.canvas, replay, PlannedMedia(manifest, self.base_url).look_up)
         with (
-            self.session.open(self.base_url + quote(self.manifest.entry), **page_options(self.manifest), **answers) as page,
-            planned_frames(self.ffmpeg, self.manifest, self.files, frames, self.pictures) as video,
+            self.session.open(spec) as page,
+            planned_frames(self.ffmpeg, manifest, self.files, frames, self.pictures) as video,
         ):
-            yield PlannedPage(page, self.manifest, video)
+            yield PlannedPage(page, manifest, video)
+
+
+def page_spec(base_url: str, config: RenderConfig, canvas: Canvas, remote: RemoteFiles, media: LookUp) -> PageSpec:
+    """Describe a page of a render, the same in Plan and in RenderChunk but for what answers its requests."""
+    return PageSpec(
+        base_url + quote(config.entry_file),
+        canvas.width,
+        canvas.height,
+        canvas.scale,
+        transparent=config.format.spec.alpha,
+        variables=config.variables,
+        remote=remote,
+        media=media,
+    )
 
 
 @contextmanager
@@ -91,7 +106,7 @@ def planned_browser(
     With a folder `probe_in` to work in, the pages note what `check` wants to know. Raises `PLAN_ARTIFACT_DIGEST_MISMATCH` and whatever
     launching raises.
     """
-    files = verified_files(plan_dir, manifest, needed)
+    files = verified_files(plan_dir, manifest.files, needed)
     served = with_probe(files, probe_in) if probe_in else files
     pictures: dict[str, bytes] = {}
     with (

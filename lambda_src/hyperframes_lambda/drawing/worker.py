@@ -15,17 +15,13 @@ import threading
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import IO, Any
-
-from pydantic import BaseModel, ConfigDict
 
 from hyperframes_lambda.contract.errors import RenderError
 from hyperframes_lambda.contract.segments import Segment
-from hyperframes_lambda.drawing.draw import Events, FinishedSegment, draw
-from hyperframes_lambda.drawing.pace import Pace
+from hyperframes_lambda.drawing.draw import draw
+from hyperframes_lambda.drawing.job import Events, FinishedSegment, Job
 from hyperframes_lambda.machine.plan_folder import read_manifest
-from hyperframes_lambda.machine.tools import Tools
 from hyperframes_lambda.machine.workspace import as_disk_full
 
 _GRACE_SECONDS = 2.0
@@ -33,23 +29,6 @@ _GRACE_SECONDS = 2.0
 
 _ABANDONED = 70
 """Exit code of a worker that did not end within that time."""
-
-
-class Job(BaseModel):
-    """What all runs of a worker have in common."""
-
-    model_config = ConfigDict(frozen=True)
-    plan_dir: Path
-    plan_hash: str
-    out_dir: Path
-    tools: Tools
-    deadline: float | None
-    """By the machine's monotonic clock, which all of its processes share."""
-    scratch: Path | None
-
-    def to_wire(self) -> dict[str, Any]:
-        """The first line."""
-        return self.model_dump(mode="json")
 
 
 def main() -> int:
@@ -113,16 +92,8 @@ class _Worker:
     def _draw(self, run: Sequence[Segment]) -> None:
         job = self._job
         self._drawn = 0
-        effort = draw(
-            job.plan_dir,
-            read_manifest(job.plan_dir, job.plan_hash),
-            run,
-            job.out_dir,
-            tools=job.tools,
-            events=Events(self._note, self._finished, self._stopped.is_set),
-            pace=Pace(job.deadline, self._progressed),
-            scratch=job.scratch,
-        )
+        events = Events(self._note, self._finished, self._stopped.is_set)
+        effort = draw(job, read_manifest(job.plan_dir, job.plan_hash), run, events, self._progressed)
         self._report({"ended": {"drawn": self._drawn, "capture": effort.capture, "encode": effort.encode}})
 
     def _note(self, frames: int) -> None:

@@ -20,12 +20,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError, named_error
-from hyperframes_lambda.contract.plan import Manifest
 from hyperframes_lambda.contract.segments import Segment
-from hyperframes_lambda.drawing.draw import Effort, Events, FinishedSegment
-from hyperframes_lambda.drawing.worker import Job, read_segment
+from hyperframes_lambda.drawing.job import Effort, Events, FinishedSegment, Job
+from hyperframes_lambda.drawing.worker import read_segment
 from hyperframes_lambda.machine.redaction import redactor
-from hyperframes_lambda.machine.tools import Tools
 
 _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 2.0
@@ -37,25 +35,13 @@ _KEPT_LINES = 8
 _MEMORY_HINT = "A process that is killed without a word was mostly short of memory: fewer workers, or more memory for the function."
 
 
-def draw_in_workers(
-    plan_dir: Path,
-    manifest: Manifest,
-    runs: Sequence[Sequence[Segment]],
-    out_dir: Path,
-    *,
-    workers: int,
-    tools: Tools,
-    events: Events,
-    deadline: float | None = None,
-    scratch: Path | None = None,
-) -> Effort:
+def draw_in_workers(job: Job, runs: Sequence[Sequence[Segment]], workers: int, events: Events) -> Effort:
     """Draw `runs`, several at a time, each in one page, as `drawing.draw` does it, and return the effort of all of them.
 
     The first failure, and `events.should_stop`, stops the others before it is raised; what was finished until then has been reported.
     A worker that dies is `Runtime.ExitError`; an exception in one that is no `RenderError` is raised as one of the same name and text.
     `events` are called from this thread alone; while `events.finished` waits, each worker finishes one segment more at most.
     """
-    job = Job(plan_dir=plan_dir, plan_hash=manifest.plan_hash, out_dir=out_dir, tools=tools, deadline=deadline, scratch=scratch)
     return _Crew(job, runs, events).work(min(workers, len(runs)))
 
 
@@ -163,7 +149,7 @@ class _Worker:
         ]
         for reader in self._readers:
             reader.start()
-        self.say(job.to_wire())
+        self.say(job.model_dump(mode="json"))
 
     def draw(self, run: Sequence[Segment]) -> None:
         """Hand over the next run."""

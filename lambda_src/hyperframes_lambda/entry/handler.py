@@ -46,7 +46,7 @@ from hyperframes_lambda.contract.formats import SEGMENT_CONTENT_TYPES, OutputFor
 from hyperframes_lambda.contract.plan import MANIFEST_NAME, Manifest, blob_path, parse_manifest
 from hyperframes_lambda.contract.segments import Segment, parse_segment
 from hyperframes_lambda.contract.sizing import Machine
-from hyperframes_lambda.drawing.draw import FinishedSegment
+from hyperframes_lambda.drawing.job import FinishedSegment
 from hyperframes_lambda.entry import telemetry
 from hyperframes_lambda.entry.storage import S3Location, Storage, Wanted
 from hyperframes_lambda.machine import workspace
@@ -57,7 +57,9 @@ from hyperframes_lambda.machine.tools import discard_unpacked, find_tools
 from hyperframes_lambda.media.gate_record import ChunkRecord, record_name
 from hyperframes_lambda.media.hls import CONTENT_TYPES as HLS_CONTENT_TYPES
 from hyperframes_lambda.media.sidecars import CONTENT_TYPES as SIDECAR_TYPES
-from hyperframes_lambda.plan import here, plan, reusable
+from hyperframes_lambda.plan import plan
+from hyperframes_lambda.planning.reuse import reusable
+from hyperframes_lambda.planning.sizing import here
 from hyperframes_lambda.render_chunk import ChunkOutcome, missing_of, render_chunk
 
 logger = Logger(json_serializer=redacted_json)

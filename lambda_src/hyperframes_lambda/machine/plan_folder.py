@@ -78,12 +78,12 @@ def require_build(manifest: Manifest, build: Build) -> None:
             raise RenderError(code, message, hint="The deployment changed since the plan was made. Start a new render.")
 
 
-def verified_files(plan_dir: Path, manifest: Manifest, needed: Collection[str] | None = None) -> dict[str, tuple[Path, str]]:
+def verified_files(plan_dir: Path, files: Mapping[str, PlanFile], needed: Collection[str] | None = None) -> dict[str, tuple[Path, str]]:
     """What the loopback server serves: path → blob and media type. `PLAN_ARTIFACT_DIGEST_MISMATCH` for a blob that is not its name.
 
     Of files that are not `needed` (default: all are) the blobs need not be there.
     """
-    for path, file in manifest.files.items():
+    for path, file in files.items():
         if needed is not None and path not in needed:
             continue
         blob = plan_dir / blob_path(file.sha256)
@@ -91,7 +91,7 @@ def verified_files(plan_dir: Path, manifest: Manifest, needed: Collection[str] |
             what = "is missing" if not blob.is_file() else "is not what its name says"
             message = f"the plan's copy of {path!r} (blob {file.sha256[:12]}…) {what}"
             raise RenderError(ErrorCode.PLAN_ARTIFACT_DIGEST_MISMATCH, message, hint=_PLAN_AGAIN)
-    return {path: (plan_dir / blob_path(file.sha256), file.content_type) for path, file in manifest.files.items()}
+    return {path: (plan_dir / blob_path(file.sha256), file.content_type) for path, file in files.items()}
 
 
 def matches(path: Path, sha256: str) -> bool:

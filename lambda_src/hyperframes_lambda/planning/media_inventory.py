@@ -5,28 +5,24 @@ Plan looks into the files; a chunk tells its page what Plan saw. What is heard i
 
 from __future__ import annotations
 
-import hashlib
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from urllib.parse import unquote, unquote_to_bytes, urljoin, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from hyperframes_lambda.browser.media_elements import MediaElement, MediaFacts, MediaReference
 from hyperframes_lambda.composition import ServedFile
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
-from hyperframes_lambda.contract.media import MediaSource, RemoteResponse, SpeedPoint, VideoClip
-from hyperframes_lambda.contract.plan import Manifest, PlanFile, blob_path
+from hyperframes_lambda.contract.media import MediaSource, SpeedPoint, VideoClip
+from hyperframes_lambda.contract.plan import PlanFile, blob_path
+from hyperframes_lambda.drawing.planned_media import data_key, facts, local_key
 from hyperframes_lambda.machine.plan_folder import write_blobs
 from hyperframes_lambda.media.audio_automation import speed_points
 from hyperframes_lambda.media.probe import probe
-from hyperframes_lambda.media.source_frames import SourceFrames
 from hyperframes_lambda.media.time_map import TimeMap
 from hyperframes_lambda.remote import Recorder
-
-_DATA_PATHS = "__hyperframes/media/"
-"""Prefix, among `Manifest.files`, of files that a page carries in a data: URL."""
 
 
 @dataclass(frozen=True)
@@ -132,36 +128,6 @@ class MediaSearch:
         return key
 
 
-class PlannedMedia:
-    """A chunk's page is told what Plan found in the files."""
-
-    def __init__(self, manifest: Manifest, base_url: str) -> None:
-        self._manifest = manifest
-        self._base_url = base_url
-
-    def look_up(self, wanted: MediaReference) -> MediaFacts:
-        """What Plan saw in the file; `ASSET_UNAVAILABLE` for one that no element wanted then."""
-        source = self._manifest.sources.get(self._key(wanted.url) or "")
-        if source is None:
-            raise RenderError(
-                ErrorCode.ASSET_UNAVAILABLE,
-                f"{wanted.name} plays {wanted.url[:200]}, which it did not when the render was planned",
-                hint="A script must choose the same file every time the page is opened.",
-            )
-        return facts(source)
-
-    def _key(self, url: str) -> str | None:
-        if url.startswith(self._base_url):
-            return local_key(url)
-        return data_key(url) if urlsplit(url).scheme == "data" else _redirected(url, self._manifest.remote)
-
-
-def facts(source: MediaSource) -> MediaFacts:
-    """What a page is told."""
-    video = source.video
-    return MediaFacts(source.duration, video.width if video else 0, video.height if video else 0)
-
-
 def video_clips(found: Sequence[FoundMedia]) -> list[VideoClip]:
     """The clips of the `<video>` elements that show pictures."""
     return [
@@ -179,17 +145,6 @@ def video_clips(found: Sequence[FoundMedia]) -> list[VideoClip]:
         for media in found
         if media.element.tag == "video" and media.source.video is not None and not media.element.hidden
     ]
-
-
-def planned_frames(
-    ffmpeg: Path, manifest: Manifest, files: Mapping[str, tuple[Path, str]], frames: Sequence[int], pictures: dict[str, bytes]
-) -> SourceFrames:
-    """The pictures of the plan's source videos for `frames`; `files` are the plan's, and `pictures` is what the server serves."""
-
-    def file(key: str) -> Path:
-        return files[key][0]
-
-    return SourceFrames(ffmpeg, manifest.clips, manifest.sources, file, frames=frames, fps=manifest.fps, pictures=pictures)
 
 
 def require_settled(strays: Sequence[MediaReference]) -> None:
@@ -211,29 +166,8 @@ def _found(element: MediaElement, key: str, source: MediaSource) -> FoundMedia:
     return FoundMedia(element, key, source, element.start, element.start, element.media_start + float(before), speed)
 
 
-def local_key(url: str) -> str:
-    """Key of `Manifest.files` of a URL of the loopback server."""
-    return unquote(urlsplit(url).path).removeprefix("/")
-
-
-def data_key(url: str) -> str:
-    """Key of `Manifest.files` of what a data: URL carries."""
-    return f"{_DATA_PATHS}{hashlib.sha256(url.encode()).hexdigest()}"
-
-
 def _data_file(url: str) -> ServedFile:
     head, _, body = url.removeprefix("data:").partition(",")
     kind, *parameters = head.split(";")
     raw = unquote_to_bytes(body)
     return ServedFile(kind or "application/octet-stream", content=b64decode(raw) if "base64" in parameters else raw)
-
-
-def _redirected(url: str, responses: Mapping[str, RemoteResponse]) -> str | None:
-    seen: set[str] = set()
-    while url in responses and url not in seen:
-        seen.add(url)
-        response = responses[url]
-        if response.file is not None:
-            return response.file
-        url = urljoin(url, response.headers.get("location", url))
-    return None

@@ -54,6 +54,11 @@ def test_the_archive_follows_from_paths_and_contents_alone(tmp_path: Path) -> No
     assert folder_digest(first) != folder_digest(second)
 
 
+def test_the_site_id_of_a_project_without_hidden_files_is_that_of_earlier_versions(tmp_path: Path) -> None:
+    folder = make(tmp_path, {"index.html": "<p>", "a/b.css": "b", "a.css": "a"})
+    assert folder_digest(folder) == "80a589f3a516e61e8e4cc18bac680f2daac2e6a6c10940dd79a20c4842907161"
+
+
 def test_members_are_sorted_files_without_owner_or_time(tmp_path: Path) -> None:
     _, members = packed(make(tmp_path, FILES))
 
@@ -64,7 +69,8 @@ def test_members_are_sorted_files_without_owner_or_time(tmp_path: Path) -> None:
 
 
 def test_what_is_no_part_of_a_project_stays_behind_unless_a_link_leads_to_it(tmp_path: Path) -> None:
-    make(tmp_path, FILES | {".git/HEAD": "x", "assets/__pycache__/x.pyc": "x", "node_modules/gsap/gsap.js": "gsap"})
+    hidden = {".env": "KEY=secret", "assets/.env": "KEY=secret", ".git/HEAD": "x", "assets/.cache/x": "x"}
+    make(tmp_path, FILES | hidden | {"assets/__pycache__/x.pyc": "x", "node_modules/gsap/gsap.js": "gsap"})
     (tmp_path / "assets" / "gsap.js").symlink_to(tmp_path / "node_modules" / "gsap" / "gsap.js")
 
     _, members = packed(tmp_path)

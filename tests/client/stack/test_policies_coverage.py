@@ -14,6 +14,7 @@ from hyperframes_provider.client.stack.stack import delete_stack, deploy_stack
 from hyperframes_provider.client.stack.template import PLACED_BY_DEPLOY, load_template
 from hyperframes_provider.local.cloudformation.service import CloudFormation
 from hyperframes_provider.local.cloudformation.stacks import Stack
+from hyperframes_provider.local.cloudformation.submission import check_submission
 from hyperframes_provider.local.connections import Connections
 from tests.cfn.test_options import EVERYTHING, eventually
 from tests.recorded import recorded, refused
@@ -30,7 +31,7 @@ def test_what_cloudformation_does_is_covered(endpoint: str, connect: Connect) ->
 
     def submission(**options: Any) -> Any:
         parameters = {"ProjectName": NAME, **places, **{key: str(value) for key, value in options.items()}}
-        return cloudformation.submission(
+        return check_submission(
             stack=None, body=load_template().body, parameters=parameters, tags=None, capabilities=["CAPABILITY_IAM"]
         )
 

@@ -47,7 +47,7 @@ BROKEN = {
     "a picture that counts its frames": (
         page("<script>let n=0;requestAnimationFrame(function f(){box.style.top=(n+=7)+'px';requestAnimationFrame(f)})</script>"),
         "history-dependent",
-        ["s depends on which moments"],
+        ["s depends on the moments"],
     ),
     "an asset from nowhere": (page('<img src="https://nowhere.invalid/x.png">'), "ASSET_UNAVAILABLE", ["https://nowhere.invalid/x.png"]),
 }

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hyperframes_lambda.browser import CompositionPage, launch
+from hyperframes_lambda.browser import CompositionPage, PageSpec, launch
 from hyperframes_lambda.contract.toolset import Browser
 
 Project = Callable[..., Path]
@@ -80,7 +80,7 @@ requestAnimationFrame(function draw(time) { p.textContent = time.toFixed(3); req
 
 def captured(chromium: Browser, url: str, frames: Iterable[int]) -> dict[int, bytes]:
     """The frames in that order, from a browser of their own."""
-    with launch(chromium) as session, session.open(url, variables={}, width=320, height=180) as page:
+    with launch(chromium) as session, session.open(PageSpec(url, width=320, height=180)) as page:
         return {frame: page.capture(frame / FPS) for frame in frames}
 
 

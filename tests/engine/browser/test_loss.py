@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hyperframes_lambda.browser import launch
+from hyperframes_lambda.browser import PageSpec, launch
 from hyperframes_lambda.browser import page as page_module
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.toolset import Browser
@@ -70,14 +70,14 @@ def test_it_runs_without_a_writable_home_and_leaves_the_environment_alone(
     with site(project({"index.html": PAGE.format(code="0")})) as url, launch(chromium, scratch=tmp_path / "scratch") as session:
         assert "TMPDIR" not in os.environ
         assert list((tmp_path / "scratch").iterdir())
-        with session.open(url, variables={}, width=320, height=180) as page:
+        with session.open(PageSpec(url, width=320, height=180)) as page:
             assert page.capture(1.0).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("victim", ["browser", "renderer"])
 def test_a_killed_process_ends_the_capture(chromium: Browser, tmp_path: Path, project: Project, site: Site, victim: str) -> None:
     with site(project({"index.html": PAGE.format(code="0")})) as url, launch(chromium, scratch=tmp_path / "scratch") as session:
-        page = session.open(url, variables={}, width=320, height=180)
+        page = session.open(PageSpec(url, width=320, height=180))
         page.capture(1.0)
         processes = session._cdp.send("SystemInfo.getProcessInfo")["processInfo"]
         started = time.monotonic()
@@ -104,7 +104,7 @@ def test_a_frame_that_never_ends_is_stalled(
         site(project({"index.html": PAGE.format(code="while (t > 500) ;")})) as url,
         launch(chromium, scratch=tmp_path / "scratch") as session,
     ):
-        page = session.open(url, variables={}, width=320, height=180)
+        page = session.open(PageSpec(url, width=320, height=180))
         page.capture(0.4)
 
         with pytest.raises(RenderError, match=r"did not answer within 1 s during the frame at 0\.600 s") as caught:
@@ -121,6 +121,6 @@ def test_a_page_that_never_gets_ready_ends_with_the_last_resort(chromium: Browse
         launch(chromium, scratch=tmp_path / "scratch") as session,
         pytest.raises(RenderError, match='"c" never registered') as caught,
     ):
-        session.open(url, variables={}, width=320, height=180, ready_seconds=1.5)
+        session.open(PageSpec(url, width=320, height=180, ready_seconds=1.5))
 
     assert caught.value.code is ErrorCode.COMPOSITION_NOT_READY

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperframes_lambda.browser import launch
+from hyperframes_lambda.browser import PageSpec, launch
 from hyperframes_lambda.contract.toolset import Browser
 
 PAGE = """<!doctype html><html><body>
@@ -50,7 +50,7 @@ def test_a_font_of_the_host_is_never_used(
         with (
             site(folder) as url,
             launch(browser) as session,
-            session.open(url, variables={}, width=320, height=180) as page,
+            session.open(PageSpec(url, width=320, height=180)) as page,
         ):
             return [float(page.ask(f"width({name!r})")) for name in ("host", "same", "inter")]
 

@@ -55,12 +55,15 @@ def test_compiling_twice_gives_the_same_bytes(project: Callable[..., Path]) -> N
     assert {path: file.read() for path, file in first.items()} == {path: file.read() for path, file in second.items()}
 
 
-def test_hidden_files_and_links_out_of_the_project_are_not_served(project: Callable[..., Path], tmp_path: Path) -> None:
+def test_hidden_files_are_not_served_and_links_out_of_the_project_are_refused(project: Callable[..., Path], tmp_path: Path) -> None:
     (tmp_path / "secret.txt").write_text("secret")
     folder = project({"index.html": "x", ".env": "KEY", ".git/config": "x"})
-    (folder / "out.txt").symlink_to(tmp_path / "secret.txt")
-
     assert {path for path in compiled(folder) if not path.startswith("__hyperframes/")} == {"index.html", "gsap.min.js"}
+
+    (folder / "out.txt").symlink_to(tmp_path / "secret.txt")
+    with pytest.raises(RenderError, match=r"out\.txt leads out of the project") as caught:
+        compiled(folder)
+    assert caught.value.code is ErrorCode.INVALID_CONFIG
 
 
 def test_a_page_that_is_not_utf8_keeps_its_bytes(project: Callable[..., Path]) -> None:

@@ -12,7 +12,7 @@ from hyperframes_lambda.contract.config import METADATA_NAMES, parse_config
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.formats import FORMATS, FRAME_RATES, SEGMENT_CONTENT_TYPES, Kind, OutputFormat, format_of
 from hyperframes_lambda.contract.sizing import FrameCost, Machine, Sizing, Wishes, choose
-from hyperframes_lambda.plan import planned_sizing
+from hyperframes_lambda.planning.sizing import planned_sizing
 
 
 @pytest.mark.parametrize(

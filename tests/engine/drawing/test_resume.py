@@ -16,14 +16,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hyperframes_lambda import render_chunk as render_chunk_module
 from hyperframes_lambda.assemble import assemble
 from hyperframes_lambda.browser import BrowserSession
 from hyperframes_lambda.contract.config import RenderConfig
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.plan import Manifest
 from hyperframes_lambda.contract.segments import Segment
-from hyperframes_lambda.drawing.draw import FinishedSegment
+from hyperframes_lambda.drawing.job import FinishedSegment
 from hyperframes_lambda.drawing.pace import Pace, Verdict
 from hyperframes_lambda.machine.plan_folder import write_manifest
 from hyperframes_lambda.media.gate_record import ChunkRecord
@@ -102,7 +101,7 @@ def test_deadlines_at_any_moment_make_the_same_frames(
         ticks += 1
         return False
 
-    monkeypatch.setattr(render_chunk_module, "Pace", functools.partial(Steady, clock=lambda: ticks))
+    monkeypatch.setattr("hyperframes_lambda.drawing.draw.Pace", functools.partial(Steady, clock=lambda: ticks))
 
     def once(present: list[Segment]) -> ChunkOutcome:
         return render_chunk(chunk.dir, 0, tmp_path, present=present, deadline=ticks + most, should_stop=should_stop)

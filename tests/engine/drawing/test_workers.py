@@ -15,18 +15,16 @@ from typing import Any
 
 import pytest
 
-from hyperframes_lambda.contract.config import RenderConfig
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.segments import Segment
 from hyperframes_lambda.contract.toolset import Browser, ChromeSource, Tool
 from hyperframes_lambda.drawing import worker as worker_module
 from hyperframes_lambda.drawing import workers as workers_module
-from hyperframes_lambda.drawing.draw import Events, FinishedSegment
-from hyperframes_lambda.drawing.worker import Job, _Worker
+from hyperframes_lambda.drawing.job import Events, FinishedSegment, Job
+from hyperframes_lambda.drawing.worker import _Worker
 from hyperframes_lambda.drawing.workers import draw_in_workers
 from hyperframes_lambda.machine.redaction import redactor
 from hyperframes_lambda.machine.tools import Tools
-from tests.engine.media.drawn_render import manifest_of
 
 Drawn = Callable[..., list[FinishedSegment]]
 TOOL = Tool(path=Path("tool"), version="0")
@@ -59,8 +57,8 @@ def draw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Drawn:
             taken.append(segment)
 
         events = Events(drawn=lambda _: None, finished=keep, should_stop=lambda: False)
-        manifest = manifest_of(RenderConfig()).sealed()
-        draw_in_workers(tmp_path, manifest, [[Segment(0, 0, 0)]], tmp_path, workers=1, tools=TOOLS, events=events)
+        job = Job(plan_dir=tmp_path, plan_hash="0" * 64, out_dir=tmp_path, tools=TOOLS)
+        draw_in_workers(job, [[Segment(0, 0, 0)]], 1, events)
         return taken
 
     return work
@@ -150,7 +148,7 @@ class Lines:
 @pytest.fixture
 def worker(tmp_path: Path) -> Iterator[tuple[_Worker, Lines]]:
     lines = Lines()
-    job = Job(plan_dir=tmp_path, plan_hash="0" * 64, out_dir=tmp_path, tools=TOOLS, deadline=None, scratch=None)
+    job = Job(plan_dir=tmp_path, plan_hash="0" * 64, out_dir=tmp_path, tools=TOOLS)
     yield _Worker(job, lines), lines  # type: ignore[arg-type]  # no whole file
 
 

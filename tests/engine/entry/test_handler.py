@@ -33,7 +33,7 @@ from hyperframes_lambda.contract.events import RenderChunkEvent, parse_event
 from hyperframes_lambda.contract.formats import OutputFormat
 from hyperframes_lambda.contract.plan import PlannedChunk, parse_manifest
 from hyperframes_lambda.contract.segments import Segment
-from hyperframes_lambda.drawing.draw import FinishedSegment
+from hyperframes_lambda.drawing.job import FinishedSegment
 from hyperframes_lambda.entry import handler as handler_module
 from hyperframes_lambda.entry.handler import ChunkSignals, SegmentUpload, handler
 from hyperframes_lambda.entry.storage import S3Location, Storage

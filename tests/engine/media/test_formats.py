@@ -32,12 +32,12 @@ from hyperframes_lambda.contract.plan import Canvas, Manifest, PlanFile, Planned
 from hyperframes_lambda.contract.segments import Segment
 from hyperframes_lambda.contract.sizing import FrameCost, Wishes, choose
 from hyperframes_lambda.contract.toolset import Toolset
-from hyperframes_lambda.drawing.segments import segment_writer
+from hyperframes_lambda.drawing.segments import SegmentFormat
 from hyperframes_lambda.machine.plan_folder import file_sha256, write_manifest
 from hyperframes_lambda.machine.tools import find_tools
 from hyperframes_lambda.media.gate_record import ChunkRecord, digest, packets_of, record_path
 from hyperframes_lambda.media.png import tagged_srgb
-from hyperframes_lambda.plan import here, planned_sizing
+from hyperframes_lambda.planning.sizing import here, planned_sizing
 from hyperframes_provider.toolset.pins import FFPROBE
 from hyperframes_provider.toolset.setup import ensure_part
 
@@ -157,7 +157,7 @@ def render(tmp_path: Path, tone: Path) -> Render:
             segment = tmp_path / f"segments-{name}" / planned.name(settings.format.spec.segment_suffix)
             segment.parent.mkdir(exist_ok=True)
             captured = [png(picture(frame)) for frame in range(chunk.first, chunk.last + 1)]
-            with segment_writer(manifest, planned, segment, tools) as writer:
+            with SegmentFormat.of(manifest, tools.ffmpeg.path).writer(planned, segment) as writer:
                 for capture in captured:
                     writer.write(capture)
             packets = packets_of(tools.ffmpeg.path, segment) if settings.format.spec.kind is Kind.VIDEO else []

@@ -163,11 +163,11 @@ def test_update_unchanged_and_a_conditional_resource(local_aws: Deployed, stacks
     assert stacks.outputs("updated") == before
     function = local_aws.connect("lambda").get_function(FunctionName=before["Function"])["Configuration"]
     assert (function["MemorySize"], function["Environment"]["Variables"]["MODE"]) == (512, "mode-b")
-    group = stacks.cfn.describe_stack_resource(StackName="updated", LogicalResourceId="OnlyB")["StackResourceDetail"]["PhysicalResourceId"]
+    (made,) = stacks.cfn.describe_stack_resources(StackName="updated", LogicalResourceId="OnlyB")["StackResources"]
 
     assert stacks.deploy("updated", template(), "UPDATE", Memory="512", Mode="a") == "UPDATE_COMPLETE"
     assert ("OnlyB", "DELETE_COMPLETE") in stacks.events("updated")
-    assert local_aws.connect("logs").describe_log_groups(logGroupNamePrefix=group)["logGroups"] == []
+    assert local_aws.connect("logs").describe_log_groups(logGroupNamePrefix=made["PhysicalResourceId"])["logGroups"] == []
 
 
 def test_a_change_of_name_replaces(local_aws: Deployed, stacks: Stacks) -> None:

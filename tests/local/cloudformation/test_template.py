@@ -6,16 +6,9 @@ from typing import Any
 
 import pytest
 
-from hyperframes_provider.local.cloudformation.template import (
-    NO_VALUE,
-    Scope,
-    TemplateError,
-    creation_order,
-    evaluate,
-    parse_template,
-    resolve_parameters,
-    scope,
-)
+from hyperframes_provider.local.cloudformation.intrinsics import NO_VALUE, Scope, evaluate, scope
+from hyperframes_provider.local.cloudformation.parameters import resolve_parameters
+from hyperframes_provider.local.cloudformation.template import TemplateError, creation_order, parse_template
 
 SCOPE = Scope(
     parameters={"Name": "demo", "Empty": "", "Names": "a,b"},

@@ -15,7 +15,7 @@ import psutil
 from hyperframes_provider.local import processes
 from hyperframes_provider.local.functions.environment import Environment, FunctionConfig, InvocationResult
 from hyperframes_provider.local.sandbox.code import BUNDLE_RECORD, unpack
-from hyperframes_provider.local.sandbox.enclosure import JAIL_VARIABLES, lambda_variables
+from hyperframes_provider.local.sandbox.variables import JAIL_VARIABLES, lambda_variables
 
 
 def probe_zip(**files: bytes) -> bytes:

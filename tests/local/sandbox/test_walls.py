@@ -18,7 +18,7 @@ import pytest
 
 from hyperframes_provider.local.sandbox.enclosure import Isolation
 from hyperframes_provider.local.sandbox.interpreter import find_interpreter
-from hyperframes_provider.local.sandbox.jail import GROUP, USER
+from hyperframes_provider.local.sandbox.kernel import GROUP, USER
 from tests.local.sandbox.jailed import Running, probe_config
 
 TMP_MB = 24

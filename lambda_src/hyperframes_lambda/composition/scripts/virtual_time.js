@@ -1,75 +1,52 @@
 /*
- * Virtual time: first in the <head> of every HTML file, child frames included.
+ * Virtual time. Runs first in the <head> of every HTML file, child frames included.
  *
- * Date, performance.now, requestAnimationFrame and randomness follow the seek instead of the wall clock, so that a moment of the composition
- * is a function of its time alone. Until the first seek every clock reads zero and no animation frame runs.
+ * Date, performance.now, requestAnimationFrame and randomness follow the seek instead of the wall clock, so that a frame depends on its time
+ * alone. Until the first seek every clock reads zero and no animation frame runs.
  *
- * setTimeout and setInterval stay real: loaders, promises' polyfills and the HyperFrames runtime itself boot with them, before there is any
- * seek that could advance a virtual timer.
+ * setTimeout and setInterval stay real: loaders, promise polyfills and the HyperFrames runtime boot with them before the first seek.
  */
-(function () {
+(() => {
   "use strict";
   if (window.__HF_VIRTUAL_TIME__) return;
   window.__HF_RENDER_CAPTURE_MODE = true;
 
-  var now = 0;
-  var RealDate = window.Date;
-  var real = {
-    setTimeout: window.setTimeout.bind(window),
-    clearTimeout: window.clearTimeout.bind(window),
-    setInterval: window.setInterval.bind(window),
-    clearInterval: window.clearInterval.bind(window),
-    requestAnimationFrame: window.requestAnimationFrame.bind(window),
-    cancelAnimationFrame: window.cancelAnimationFrame.bind(window),
-    performanceNow: window.performance.now.bind(window.performance),
+  let now = 0;
+  const RealDate = window.Date;
+  const originals = {
+    originalSetTimeout: window.setTimeout.bind(window),
+    originalClearTimeout: window.clearTimeout.bind(window),
+    originalSetInterval: window.setInterval.bind(window),
+    originalClearInterval: window.clearInterval.bind(window),
+    originalRequestAnimationFrame: window.requestAnimationFrame.bind(window),
+    originalCancelAnimationFrame: window.cancelAnimationFrame.bind(window),
+    originalPerformanceNow: window.performance.now.bind(window.performance),
   };
 
   /* Clocks. The constructor is wrapped, not subclassed: Date() without `new` must keep working and instances must stay plain dates. */
-  RealDate.now = function now_() {
-    return Math.floor(now);
-  };
-  var VirtualDate = new Proxy(RealDate, {
-    construct: function (target, args, newTarget) {
-      return Reflect.construct(target, args.length ? args : [RealDate.now()], newTarget);
-    },
-    apply: function () {
-      return new RealDate(RealDate.now()).toString();
-    },
+  RealDate.now = () => Math.floor(now);
+  const VirtualDate = new Proxy(RealDate, {
+    construct: (target, args, newTarget) => Reflect.construct(target, args.length ? args : [RealDate.now()], newTarget),
+    apply: () => new RealDate(RealDate.now()).toString(),
   });
   RealDate.prototype.constructor = VirtualDate;
   Object.defineProperty(window, "Date", { configurable: true, writable: true, value: VirtualDate });
-  Object.defineProperty(window.performance, "now", {
-    configurable: true,
-    writable: true,
-    value: function () {
-      return now;
-    },
-  });
+  Object.defineProperty(window.performance, "now", { configurable: true, writable: true, value: () => now });
   if (typeof window.Temporal === "object") {
-    var clock = window.Temporal.Now;
-    var instant = function () {
-      return window.Temporal.Instant.fromEpochMilliseconds(RealDate.now());
-    };
-    var zoned = function (zone) {
-      return instant().toZonedDateTimeISO(zone === undefined ? clock.timeZoneId() : zone);
-    };
+    const clock = window.Temporal.Now;
+    const instant = () => window.Temporal.Instant.fromEpochMilliseconds(RealDate.now());
+    const zonedDateTimeISO = (zone = clock.timeZoneId()) => instant().toZonedDateTimeISO(zone);
     Object.assign(clock, {
-      instant: instant,
-      zonedDateTimeISO: zoned,
-      plainDateTimeISO: function (zone) {
-        return zoned(zone).toPlainDateTime();
-      },
-      plainDateISO: function (zone) {
-        return zoned(zone).toPlainDate();
-      },
-      plainTimeISO: function (zone) {
-        return zoned(zone).toPlainTime();
-      },
+      instant,
+      zonedDateTimeISO,
+      plainDateTimeISO: (zone) => zonedDateTimeISO(zone).toPlainDateTime(),
+      plainDateISO: (zone) => zonedDateTimeISO(zone).toPlainDate(),
+      plainTimeISO: (zone) => zonedDateTimeISO(zone).toPlainTime(),
     });
   }
 
-  /* Randomness: one 32-bit xorshift-multiply stream, seeded anew from the time of every seek, so that it does not know which frame came before. */
-  var state = 1;
+  /* Randomness: one 32-bit xorshift-multiply stream, reseeded from the time of every seek, so that it is independent of earlier frames. */
+  let state = 1;
   function seed() {
     state = (Math.imul(Math.round(now * 1000) | 0, 0x9e3779b1) ^ 0x5bd1e995) | 0 || 1;
   }
@@ -77,7 +54,7 @@
     state ^= state << 13;
     state ^= state >>> 17;
     state ^= state << 5;
-    var mixed = Math.imul(state ^ (state >>> 16), 0x45d9f3b);
+    const mixed = Math.imul(state ^ (state >>> 16), 0x45d9f3b);
     return (mixed ^ (mixed >>> 16)) >>> 0;
   }
   Math.random = function random() {
@@ -85,27 +62,25 @@
   };
   if (window.crypto) {
     window.crypto.getRandomValues = function getRandomValues(array) {
-      var bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
-      for (var i = 0; i < bytes.length; i++) bytes[i] = word() >>> 24;
+      const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+      for (let i = 0; i < bytes.length; i++) bytes[i] = word() >>> 24;
       return array;
     };
     window.crypto.randomUUID = function randomUUID() {
-      var bytes = window.crypto.getRandomValues(new Uint8Array(16));
+      const bytes = window.crypto.getRandomValues(new Uint8Array(16));
       bytes[6] = (bytes[6] & 0x0f) | 0x40;
       bytes[8] = (bytes[8] & 0x3f) | 0x80;
-      var hex = Array.from(bytes, function (byte) {
-        return byte.toString(16).padStart(2, "0");
-      }).join("");
+      const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
       return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
     };
   }
   seed();
 
-  /* Animation frames: what is queued runs once at the next flush, with the time of the seek. What it queues waits for the flush after that. */
-  var lastHandle = 0;
-  var queue = new Map();
-  var running = null;
-  var errors = [];
+  /* Animation frames. A flush runs every queued callback once, with the time of the seek; callbacks queued meanwhile wait for the next flush. */
+  let lastHandle = 0;
+  let queue = new Map();
+  let running = null;
+  const errors = [];
   window.requestAnimationFrame = function requestAnimationFrame(callback) {
     if (typeof callback !== "function") throw new TypeError("requestAnimationFrame: the argument is not a function");
     lastHandle += 1;
@@ -114,18 +89,18 @@
   };
   window.cancelAnimationFrame = function cancelAnimationFrame(handle) {
     queue.delete(handle);
-    if (running) running.delete(handle);
+    running?.delete(handle);
   };
   function flush() {
     running = queue;
     queue = new Map();
-    running.forEach(function (callback) {
+    for (const callback of running.values()) {
       try {
         callback.call(window, now);
       } catch (error) {
-        errors.push(error && error.stack ? String(error.stack) : String(error));
+        errors.push(String(error?.stack || error));
       }
-    });
+    }
     running = null;
   }
 
@@ -136,12 +111,12 @@
   }
 
   /*
-   * GSAP, where the page uses it: a jump in time is a seek, not a stutter to be smoothed over, and a movement in the plane is written as one
-   * (see "one layer" in bridge.js). Listening to the script's load event reaches it before the next script can build a timeline.
+   * GSAP smooths jumps in time as if they were stutter, and writes planar movement as 3D transforms (see bridge/layers.js). Both are turned
+   * off. The script's load event comes before the next script can build a timeline.
    */
-  var tuned;
+  let tuned;
   function tuneGsap() {
-    var gsap = window.gsap;
+    const gsap = window.gsap;
     if (!gsap || gsap === tuned || typeof gsap.config !== "function" || !gsap.ticker) return;
     tuned = gsap;
     gsap.config({ force3D: false });
@@ -149,47 +124,31 @@
   }
   document.addEventListener("load", tuneGsap, true);
 
-  /* Shadow trees, closed ones included: whoever drives the animations of a page has no other way to reach those inside. */
-  var shadowTrees = new Set();
-  var attachShadow = Element.prototype.attachShadow;
-  Element.prototype.attachShadow = function () {
-    var tree = attachShadow.apply(this, arguments);
+  /* Shadow trees, closed ones included. The bridge has no other way to reach the animations inside them. */
+  const shadowTrees = new Set();
+  const attachShadow = Element.prototype.attachShadow;
+  Element.prototype.attachShadow = function (...args) {
+    const tree = attachShadow.apply(this, args);
     shadowTrees.add(tree);
     return tree;
   };
-  /* Those written as <template shadowrootmode> are made by the parser. */
-  document.addEventListener("DOMContentLoaded", function () {
-    document.querySelectorAll("*").forEach(function (element) {
-      if (element.shadowRoot) shadowTrees.add(element.shadowRoot);
-    });
+  /* The parser creates those written as <template shadowrootmode>. */
+  document.addEventListener("DOMContentLoaded", () => {
+    for (const element of document.querySelectorAll("*")) if (element.shadowRoot) shadowTrees.add(element.shadowRoot);
   });
 
   window.__HF_VIRTUAL_TIME__ = {
-    originalSetTimeout: real.setTimeout,
-    originalClearTimeout: real.clearTimeout,
-    originalSetInterval: real.setInterval,
-    originalClearInterval: real.clearInterval,
-    originalRequestAnimationFrame: real.requestAnimationFrame,
-    originalCancelAnimationFrame: real.cancelAnimationFrame,
-    originalPerformanceNow: real.performanceNow,
-    /* The clocks alone: what a timeline's callbacks read while it is being seeked is already the new time. */
-    setTime: setTime,
-    flush: flush,
-    seekToTime: function (milliseconds) {
+    ...originals,
+    /* Sets the clocks without running animation frames: the callbacks of a timeline that is being seeked already read the new time. */
+    setTime,
+    flush,
+    seekToTime(milliseconds) {
       setTime(milliseconds);
       flush();
       return now;
     },
-    getTime: function () {
-      return now;
-    },
-    takeErrors: function () {
-      return errors.splice(0);
-    },
-    shadowTrees: function () {
-      return Array.from(shadowTrees).filter(function (tree) {
-        return tree.isConnected;
-      });
-    },
+    getTime: () => now,
+    takeErrors: () => errors.splice(0),
+    shadowTrees: () => Array.from(shadowTrees).filter((tree) => tree.isConnected),
   };
 })();

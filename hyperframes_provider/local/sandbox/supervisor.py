@@ -25,8 +25,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 def main(command: list[str]) -> None:
     """Run `command` until it ends or standard input closes; then kill all descendants and end the same way."""
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+    adopt_orphans()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     child_ended = wake_on_child()
     child = spawn(command, os.environ)
@@ -39,6 +38,12 @@ def main(command: list[str]) -> None:
         status = reap(child)
     _kill_descendants()
     _end_like(status)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent ends."""
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
 def wake_on_child() -> int:
