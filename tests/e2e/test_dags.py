@@ -104,15 +104,17 @@ def test_a_worker_killed_while_it_waits_is_retried_into_the_same_execution(
     before = {execution["executionArn"] for execution in executions(stack)}
     attempt = ("dags", "test", "of_a_box", "2026-02-01")
 
+    def new() -> list[dict[str, object]]:
+        return [execution for execution in executions(stack) if execution["executionArn"] not in before]
+
     first = airflow(OF_A_BOX, *attempt, **environment)
-    started = stack.wait_for(lambda: [execution for execution in executions(stack) if execution["executionArn"] not in before])
+    started = stack.wait_for(new, timeout=240)
     first.send_signal(signal.SIGKILL)
     first.wait()
     assert started[0]["status"] == "RUNNING"
     output = finished(airflow(OF_A_BOX, *attempt, **environment))
 
-    new = [execution for execution in executions(stack) if execution["executionArn"] not in before]
-    assert [(execution["executionArn"], execution["status"]) for execution in new] == [(started[0]["executionArn"], "SUCCEEDED")]
+    assert [(execution["executionArn"], execution["status"]) for execution in new()] == [(started[0]["executionArn"], "SUCCEEDED")]
     assert "adopt" in output
     assert "2/2 chunks" in output
     render = str(started[0]["name"]).rpartition("-g")[0]
