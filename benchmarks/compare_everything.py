@@ -1,10 +1,9 @@
 """Compare every composition of this repository with the reference renderer, and write the table of docs/reference.md.
 
-    python benchmarks/compare_everything.py [-o REPORT_DIR] [NAME…]
+python benchmarks/compare_everything.py [-o REPORT_DIR] [NAME…]
 
-Its rows are the acceptance compositions, the conformance cases, the projects of `media_projects.py` and the demo. Where a row is outside
-the thresholds and the suites have a closed form for it, both renderers draw it once more as PNG frames: the distance of each from the
-formula says which of the two is right.
+The rows are the acceptance compositions, the conformance cases, the projects of `media_projects.py` and the demo. If a row is outside the
+thresholds and has a closed form, both renderers draw it again as PNG frames: their distances from the formula show which one is right.
 """
 
 from __future__ import annotations
@@ -40,17 +39,17 @@ from tests.conformance.materialise import write_projects as write_conformance_pr
 Formula = Callable[[NDArray[np.uint8], float], float]
 
 _CONFORMANCE_FPS = 25
-"""The frame rate for which the suite's compositions were made."""
+"""The frame rate of the suite's compositions."""
 
 _DEFAULT_FPS = 30
 
 _LARGEST = "landscape"
-"""Stands for the output sizes that cases ask for: the reference has only names for sizes, of which this is the smallest."""
+"""Stands for custom output sizes: the reference has only named sizes, and this is the smallest."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A job, its closed form if there is one, and the frames a second at which that is measured."""
+    """A job and its closed form, if there is one."""
 
     job: Job
     formula: Formula | None = None
@@ -58,7 +57,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Distance:
-    """Of the worst PNG frame from its formula, in the formula's unit; the number of that frame."""
+    """Distance of the worst PNG frame from its formula, in the formula's unit, and the number of that frame."""
 
     ours: float
     our_frame: int
@@ -66,16 +65,16 @@ class Distance:
     their_frame: int
 
     def __str__(self) -> str:
-        """For a cell of the table."""
+        """Return a cell of the table."""
         return f"{self.ours:.2f} ({self.our_frame}), {self.theirs:.2f} ({self.their_frame})"
 
 
 def rows(folder: Path, toolset: Toolset) -> Iterator[Row]:
-    """Everything that is compared; the projects that are made for it are written below `folder`."""
+    """Yield everything to compare; generated projects are written below `folder`."""
     compositions = ROOT / "tests" / "compositions"
     for composition in formulas.CASES:
         yield Row(Job(composition.name, compositions / composition.name, variables=composition.variables), composition.error)
-    # Where the reference cannot render a page at all, the nearest one that it can.
+    # The reference cannot render this page, so the nearest one that it can render stands in.
     nested = next(composition for composition in formulas.CASES if composition.name == "nested-variables")
     project = _edited(compositions / nested.name, folder / "nested-from-root", "parts/row.html", '"leaf.html"', '"parts/leaf.html"')
     yield Row(Job(project.name, project, variables=nested.variables), nested.error)
@@ -104,7 +103,7 @@ def rows(folder: Path, toolset: Toolset) -> Iterator[Row]:
 
 
 def _with_font(demo: Path, copy: Path, toolset: Toolset) -> Path:
-    """The demo with its family as a file of its own: without a network the reference has no more of it than 400 and 700."""
+    """Copy the demo with its font as a file: without a network the reference has only the weights 400 and 700."""
     fonts = toolset.fonts
     if fonts is None:
         raise FileNotFoundError("the toolset has no fonts")
@@ -127,13 +126,13 @@ def _edited(project: Path, copy: Path, page: str, old: str, new: str) -> Path:
 
 
 def distance(row: Row, folder: Path, reference: Reference, toolset: Toolset) -> Distance | None:
-    """Draw the row as PNG frames and measure both against its formula; None where there is none, or a renderer failed."""
+    """Draw the row as PNG frames and measure both against its formula; return None without one, or if a renderer fails."""
     ours, theirs = folder / "ours", folder / "reference"
     if row.formula is None or render_both(replace(row.job, suffix=""), ours, theirs, reference, toolset) is not None:
         return None
     our, their = _pictures(ours), _pictures(theirs)
     if (our[0][..., 3] == 255).all():
-        # In formats with alpha the reference removes the page's own background, which is white in every page with a formula.
+        # In formats with alpha, the reference removes the page's background, which is white in every page with a formula.
         their = [_over_white(picture) for picture in their]
     fps = Fraction(row.job.fps or _DEFAULT_FPS)
     return Distance(*_worst(our, row.formula, fps), *_worst(their, row.formula, fps))
@@ -155,7 +154,7 @@ def _worst(pictures: list[NDArray[np.uint8]], formula: Formula, fps: Fraction) -
 
 
 def markdown(comparison: Comparison, found: Distance | None) -> str:
-    """A row of the table of results."""
+    """Return a row of the table of results."""
     verdict = "alike" if comparison.alike else "see below"
     if comparison.failure is not None:
         return f"| {comparison.name} | | | | | | {comparison.failure.partition(':')[0]}: see below | |"
@@ -172,7 +171,7 @@ HEAD = """| composition | frames | PSNR mean | worst frame | SSIM mean | sound: 
 
 
 def main() -> int:
-    """Compare, and write `report.json`, `report.txt` and `results.md`; returns the exit code."""
+    """Compare, write `report.json`, `report.txt` and `results.md`, and return the exit code."""
     parser = argparse.ArgumentParser(prog="compare_everything.py", description="Compare every composition of this repository.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these")
     parser.add_argument(

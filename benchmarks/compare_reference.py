@@ -1,9 +1,9 @@
-"""Render projects with the reference renderer and with ours, and say how far pictures, sound and streams differ.
+"""Render projects with the reference renderer and with ours, and measure the differences in pictures, sound and streams.
 
-    python benchmarks/compare_reference.py PROJECT… [-o REPORT_DIR] [--fps 30] [--variables JSON] [--resolution landscape] [--format webm]
+python benchmarks/compare_reference.py PROJECT… [-o REPORT_DIR] [--fps 30] [--variables JSON] [--resolution landscape] [--format webm]
 
-Both get the same browser, the same ffmpeg, H.264 at a quantiser that costs less than the differences that are looked for, and one worker;
-what remains is the renderers' own. Ends with 1 when a project is outside the thresholds, with 2 when nothing could be compared.
+Both use the same browser, the same ffmpeg, one worker, and H.264 at a quantiser finer than the differences in question, so what remains is
+due to the renderers. Exit with 1 if a project is outside the thresholds, with 2 if nothing could be compared.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from hyperframes_provider.toolset import toolset_path
 EXIT_ALIKE, EXIT_DIFFERENT, EXIT_NOTHING = 0, 1, 2
 
 CRF = 4
-"""Visually lossless: above 48 dB on every composition tried, so that 40 dB is a difference of the pictures and not of two encoders."""
+"""Visually lossless: above 48 dB on every composition tried, so below 40 dB the pictures differ and not just the encoders."""
 
 _RENDER_SECONDS = 900.0
 
 RESOLUTIONS = {"landscape": 1920, "portrait": 1080, "square": 1080, "landscape-4k": 3840, "portrait-4k": 2160, "square-4k": 2160}
-"""Widths of the sizes that the reference has names for."""
+"""Widths of the reference's named sizes."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One project and what both renderers are to make of it; `name` is that of its reports."""
+    """One project with its settings for both renderers; `name` names its reports."""
 
     name: str
     project: Path
@@ -49,7 +49,7 @@ class Job:
     suffix: str = ".mp4"
 
     def options(self, size: str, value: str | None) -> list[str]:
-        """What both command lines call alike, and the size as the one calls it that is asked."""
+        """Return the options that both command lines share, and the output size under the given option name."""
         named = {"--fps": self.fps, "--variables": json.dumps(self.variables) if self.variables else None, size: value}
         return [word for name, given in named.items() if given is not None for word in (name, given)]
 
@@ -66,13 +66,13 @@ class _Scripts(HTMLParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Compare the projects named on the command line and print the table; returns the exit code."""
+    """Compare the projects named on the command line, print the table, and return the exit code."""
     parser = _parser()
     options = parser.parse_args(arguments)
     names = [project.resolve().name for project in options.projects]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        parser.error(f"two projects are called {', '.join(twice)}: their reports would have one folder")
+        parser.error(f"several projects are named {', '.join(twice)}: their reports would share a folder")
     try:
         toolset = Toolset.model_validate_json(toolset_path().read_text())
         variables = json.loads(options.variables) if options.variables else {}
@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def compare_job(job: Job, reports: Path, reference: Reference, toolset: Toolset) -> Comparison:
-    """Render with both and measure; both outputs and the worst frames are in `reports / job.name` afterwards."""
+    """Render with both and measure; both outputs and the worst frames stay in `reports / job.name`."""
     folder = reports / job.name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -121,12 +121,12 @@ def compare_job(job: Job, reports: Path, reference: Reference, toolset: Toolset)
 
 
 def render_both(job: Job, ours: Path, theirs: Path, reference: Reference, toolset: Toolset) -> str | None:
-    """Render with both; returns what the first one that failed said. A name without an ending becomes a folder of PNG frames."""
+    """Render with both; return the first failure's message. A name without a suffix becomes a folder of PNG frames."""
     with tempfile.TemporaryDirectory(prefix="hyperframes-compare-") as scratch:
         copy = complete_copy(job.project, Path(scratch) / job.name, toolset)
-        said = _render_ours(copy, ours, job)
-        if said is not None:
-            return f"ours failed: {said}"
+        failure = _render_ours(copy, ours, job)
+        if failure is not None:
+            return f"ours failed: {failure}"
         try:
             reference.render(copy, theirs.resolve(), crf=CRF, options=job.options("--resolution", job.resolution))
         except ReferenceError as error:
@@ -135,14 +135,14 @@ def render_both(job: Job, ours: Path, theirs: Path, reference: Reference, toolse
 
 
 def complete_copy(project: Path, folder: Path, toolset: Toolset) -> Path:
-    """Copy the project, and put the toolset's script libraries where its pages expect them and the checkout does not have them."""
+    """Copy the project, and add the script libraries that its pages expect and the checkout lacks."""
     shutil.copytree(project, folder)
     libraries = {tool.path.name: tool.path for tool in toolset.libraries.values()}
     for page in sorted(folder.rglob("*.html")):
         scripts = _Scripts()
         scripts.feed(page.read_text(encoding="utf-8", errors="replace"))
         for source in scripts.sources:
-            # A sub-composition's paths count from its own page or from the project's root.
+            # A sub-composition's paths are relative to its own page or to the project's root.
             places = [page.parent / source, folder / source]
             library = libraries.get(Path(source).name)
             if library is None or "://" in source or any(place.is_file() for place in places):
@@ -154,7 +154,7 @@ def complete_copy(project: Path, folder: Path, toolset: Toolset) -> Path:
 
 
 def _render_ours(project: Path, output: Path, job: Job) -> str | None:
-    """Render with this checkout; returns what it said when it failed."""
+    """Render with this checkout; return the message of a failure."""
     command = [sys.executable, "-m", "hyperframes_lambda", "render", str(project), "-o", str(output)]
     command += ["--quality", "high", "--workers", "1"]
     command += ["--crf", str(CRF)] if output.suffix in (".mp4", ".webm") else []

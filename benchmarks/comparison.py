@@ -1,4 +1,4 @@
-"""One project rendered twice: everything that was measured, whether it is within the thresholds, and the table to read."""
+"""The comparison of a project's two renders: measurements, thresholds, and the table to read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CORRELATION = 0.98
 
 @dataclass(frozen=True)
 class Comparison:
-    """The two renders of one project. `failure` says why there are not two."""
+    """The two renders of one project; `failure` explains why one is missing."""
 
     name: str
     failure: str | None = None
@@ -32,7 +32,7 @@ class Comparison:
 
     @property
     def complaints(self) -> list[str]:
-        """What is outside the thresholds, in words."""
+        """The measurements outside the thresholds, in words."""
         if self.failure is not None:
             return [self.failure]
         picture, sound = self.picture, self.sound
@@ -40,11 +40,11 @@ class Comparison:
             return [f"ours is {picture.sizes[0][0]}x{picture.sizes[0][1]}, the reference {picture.sizes[1][0]}x{picture.sizes[1][1]}"]
         found = []
         if picture.our_frames != picture.their_frames:
-            found.append(f"{picture.our_frames} frames against {picture.their_frames}")
+            found.append(f"{picture.our_frames} frames, the reference has {picture.their_frames}")
         frame = self.durations[0] / max(1, picture.our_frames)
-        # Time bases differ; half a frame does not come from rounding to one.
+        # Rounding to different time bases never amounts to half a frame.
         if abs(self.durations[0] - self.durations[1]) > frame / 2:
-            found.append(f"{float(self.durations[0]):.4f} s against {float(self.durations[1]):.4f} s")
+            found.append(f"{float(self.durations[0]):.4f} s, the reference has {float(self.durations[1]):.4f} s")
         if picture.psnr_mean < PSNR_MEAN:
             found.append(f"mean PSNR {picture.psnr_mean:.1f} dB is under {PSNR_MEAN:.0f}")
         if picture.psnr_min < PSNR_MIN:
@@ -52,7 +52,7 @@ class Comparison:
         if sound.ours != sound.theirs:
             found.append("only ours has sound" if sound.ours else "only the reference has sound")
         elif sound.correlation < CORRELATION:
-            found.append(f"the sounds' correlation is {sound.correlation:.3f}, under {CORRELATION}")
+            found.append(f"the sound's correlation is {sound.correlation:.3f}, under {CORRELATION}")
         if abs(sound.lag) >= float(frame):
             found.append(f"the sound is {sound.lag * 1000:+.1f} ms off")
         return found
@@ -63,7 +63,7 @@ class Comparison:
         return not self.complaints
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, for machines. Durations and lag in seconds, PSNR and gain in dB."""
+        """Return everything for machines. Durations and lag are in seconds, PSNR and gain in dB."""
         if self.failure is not None:
             return {"name": self.name, "alike": False, "complaints": self.complaints}
         picture, sound = self.picture, self.sound
@@ -110,12 +110,12 @@ def compare(name: str, ours: Path, theirs: Path, folder: Path) -> Comparison:
 
 
 def failed(name: str, why: str) -> Comparison:
-    """A project of which there are not two videos."""
+    """Return the comparison of a project with fewer than two videos."""
     return Comparison(name, failure=why)
 
 
 def table(found: Sequence[Comparison]) -> str:
-    """A row per project, then what is outside the thresholds, then the stream facts that differ."""
+    """Return a row per project, then the complaints, then the facts of the streams."""
     head = ["project", "frames", "seconds", "PSNR mean", "min (frame)", "SSIM mean", "min", "sound", "lag ms", "gain dB", "verdict"]
     lines = _aligned([head, *(_row(comparison) for comparison in found)])
     for comparison in found:
@@ -152,7 +152,7 @@ def _row(comparison: Comparison) -> list[str]:
 
 
 def decibel_text(value: float) -> str:
-    """A PSNR as a cell of a table."""
+    """Return a PSNR as a cell of a table."""
     return "equal" if value >= EQUAL_DB else f"{value:.1f}"
 
 
@@ -161,9 +161,9 @@ def _facts(streams: dict[str, dict[str, Any]]) -> list[list[str]]:
     return [[name, ours.get(name, "-"), theirs.get(name, "-")] for name in dict.fromkeys([*ours, *theirs])]
 
 
-def _flat(said: dict[str, Any]) -> dict[str, str]:
-    flat = {name: str(value) for name, value in said.items() if name != "streams"}
-    for stream in said["streams"]:
+def _flat(facts_of: dict[str, Any]) -> dict[str, str]:
+    flat = {name: str(value) for name, value in facts_of.items() if name != "streams"}
+    for stream in facts_of["streams"]:
         flat |= {f"{stream['type']} {name}": str(value) for name, value in stream.items() if name != "type"}
     return flat
 

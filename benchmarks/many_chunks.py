@@ -1,9 +1,9 @@
-"""Render a composition of small frames as very many chunks on the embedded endpoint, and say what that took.
+"""Render a composition of small frames as very many chunks on the embedded endpoint, and measure it.
 
-    python benchmarks/many_chunks.py [--chunks 1000] [--frames-per-chunk 1] [--json]
+python benchmarks/many_chunks.py [--chunks 1000] [--frames-per-chunk 1] [--json]
 
-Everything is real: the state machine, an execution of its own for each chunk, the function's processes, browser, encoder and the
-verification of the output. Ends with 1 when the render is not complete, or when an attempt failed.
+Everything is real: the state machine, an execution for each chunk, the function's processes, browser, encoder, and the verification of the
+output. Exit with 1 if the render is incomplete or an attempt failed.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ import psutil
 from hyperframes_lambda.contract.config import parse_config
 from hyperframes_provider.client.aws.connect import connect_local
 from hyperframes_provider.client.renders import RenderClient
+from hyperframes_provider.client.stack.deploy import deploy_stack
 from hyperframes_provider.client.stack.slim_zip import build_slim_zip
-from hyperframes_provider.client.stack.stack import deploy_stack
 from hyperframes_provider.local import endpoint
 
 FPS = 25
@@ -38,7 +38,7 @@ document.getElementById("box").animate([{{transform:"none"}},{{transform:"transl
 
 
 def main() -> int:
-    """Render, report, and judge."""
+    """Render, report, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--chunks", type=int, default=1000)
     parser.add_argument("--frames-per-chunk", type=int, default=1)
@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def measure(info: endpoint.EndpointInfo, state: Path, chunks: int, size: int, *, quiet: bool) -> dict[str, Any]:
-    """The render's result with the endpoint's memory and the number of states that its parent's history holds."""
+    """Return the render's result with the endpoint's memory and the length of the parent's history."""
     connect = connect_local(info.url)
     code = state / "handler.zip"
     build_slim_zip(code)
@@ -84,7 +84,7 @@ def measure(info: endpoint.EndpointInfo, state: Path, chunks: int, size: int, *,
 
 
 def archive(frames: int) -> bytes:
-    """The project."""
+    """Return the project's archive."""
     buffer, page = io.BytesIO(), PAGE.format(seconds=frames / FPS).encode()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         member = tarfile.TarInfo("index.html")
@@ -94,7 +94,7 @@ def archive(frames: int) -> bytes:
 
 
 def summary(report: dict[str, Any]) -> str:
-    """One line."""
+    """Return the report as one line."""
     return (
         f"{report['chunks']} chunks · {report['frames']} frames · {report['seconds']:.0f} s · {report['chunks_per_second']} a second · "
         f"{report['invocations']} invocations · {report['retries']} retries · {report['parent_events']} events in the parent's history · "

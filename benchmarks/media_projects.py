@@ -1,9 +1,9 @@
 """Write projects with video, sound and text for the comparison with the reference.
 
-    python benchmarks/media_projects.py FOLDER
+python benchmarks/media_projects.py FOLDER
 
-Their media are made by the toolset's ffmpeg from formulas: a test picture that counts its frames, and tones that rise, so that a wrong
-frame and a wrong moment are both measurable. The projects' closed forms are tested elsewhere; here they are only rendered twice.
+The toolset's ffmpeg makes their media from formulas: a test picture that counts its frames, and rising tones, so that a wrong frame and a
+wrong moment are both measurable. The projects' closed forms are tested elsewhere; here they are only rendered twice.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ _RISING = "aevalsrc=exprs={level}*sin(2*PI*({low}*t+150*t*t)):sample_rate=48000:
 _H264 = ["-c:v", "libx264", "-crf", "12", "-pix_fmt", "yuv420p", "-colorspace", "bt709", "-color_range", "tv"]
 _AAC = ["-c:a", "aac", "-b:a", "192k"]
 _VARIABLE = "setpts='if(lt(N,12),N/12,1+(N-12)/48)/TB'"
-"""A second at 12 frames, then the rest at 48."""
+"""One second at 12 frames per second, then the rest at 48."""
 
 Media = dict[str, list[str]]
-"""Arguments of ffmpeg that make a file, by its name."""
+"""ffmpeg arguments for each file, by its name."""
 
 
 @dataclass(frozen=True)
 class Project:
-    """One composition: what stands in its stage, its style and script, the files it needs, its other pages."""
+    """One composition: the content of its stage, its style and script, its media files, and its other pages."""
 
     stage: str
     media: Media
@@ -41,7 +41,7 @@ class Project:
 
 
 def counter(seconds: float, rate: str = "30", *, sound: bool = False, filters: str = "null") -> list[str]:
-    """A test picture that counts its frames, with a rising tone if asked for."""
+    """Return arguments for a test picture that counts its frames, optionally with a rising tone."""
     video = ["-f", "lavfi", "-i", _COUNTER.format(rate=rate, seconds=seconds)]
     if not sound:
         return [*video, "-vf", filters, "-fps_mode", "passthrough", *_H264]
@@ -49,12 +49,12 @@ def counter(seconds: float, rate: str = "30", *, sound: bool = False, filters: s
 
 
 def tone(seconds: float, low: int = 300, level: float = 0.3) -> list[str]:
-    """A rising tone from `low` Hz."""
+    """Return arguments for a rising tone from `low` Hz."""
     return ["-f", "lavfi", "-i", _RISING.format(low=low, level=level, seconds=seconds), "-c:a", "pcm_s16le"]
 
 
 def alpha(codec: list[str]) -> list[str]:
-    """A test picture that is transparent on the right."""
+    """Return arguments for a test picture that is transparent on the right."""
     half = "format=rgba,geq=r='r(X,Y)':g='g(X,Y)':b='b(X,Y)':a='if(lt(X,160),255,64)'"
     return ["-f", "lavfi", "-i", _COUNTER.format(rate=30, seconds=1), "-vf", half, *codec]
 
@@ -186,7 +186,7 @@ PROJECTS: dict[str, Project] = {
 
 
 def write(project: Project, folder: Path, make: Callable[[Path, list[str]], None]) -> None:
-    """Write one project and have `make` produce its media."""
+    """Write one project; `make` produces its media."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, arguments in project.media.items():
         make(folder / name, arguments)

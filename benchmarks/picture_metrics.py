@@ -1,6 +1,6 @@
-"""How far two videos differ in their pictures, frame by frame: PSNR of the decoded planes, SSIM of the luma, and the worst frames.
+"""Differences between two videos' pictures: PSNR of the decoded planes, SSIM of the luma, and the worst frames.
 
-A video with alpha is measured laid over white, with its alpha as one more plane: the colour of what nobody sees is no difference.
+A video with alpha is measured over white, with its alpha as one more plane: colours that are invisible do not count.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 EQUAL_DB = 100.0
-"""What equal pictures get in place of an infinite PSNR, which JSON does not know."""
+"""Value for equal pictures, since JSON has no infinity."""
 
 _WINDOW = 8
-"""Side of the square that SSIM is computed over, in pixels."""
+"""Side of SSIM's square windows, in pixels."""
 
 _AMPLIFIED = 8
-"""The third picture of a comparison shows the difference this many times as strong."""
+"""Factor by which the third picture of a comparison amplifies the difference."""
 
 Plane = NDArray[np.uint8]
 Samples = NDArray[np.float64]
@@ -31,7 +31,7 @@ Samples = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Picture:
-    """One decoded frame: its three 8-bit planes (4:2:0), with the alpha if it has one as a fourth, and as RGB."""
+    """One decoded frame: its 8-bit planes (4:2:0, then alpha if it has one), and the same as RGB."""
 
     planes: tuple[Plane, ...]
     rgb: NDArray[np.uint8]
@@ -62,29 +62,29 @@ class PictureDifference:
     psnr: list[float] = field(default_factory=list)
     ssim: list[float] = field(default_factory=list)
     psnr_mean: float = EQUAL_DB
-    """Of the mean squared error of all frames: equal frames do not outweigh a wrong one."""
+    """PSNR of the mean squared error of all frames: equal frames do not outweigh a wrong one."""
     worst: list[WorstFrame] = field(default_factory=list)
     sizes: tuple[tuple[int, int], tuple[int, int]] | None = None
-    """Ours and theirs (width, height), when they differ: then nothing was compared."""
+    """Sizes (width, height) of ours and theirs if they differ; then nothing was compared."""
 
     @property
     def psnr_min(self) -> float:
-        """Of the worst frame."""
+        """PSNR of the worst frame."""
         return min(self.psnr, default=EQUAL_DB)
 
     @property
     def ssim_mean(self) -> float:
-        """Over the frames."""
+        """Mean SSIM over the frames."""
         return float(np.mean(self.ssim)) if self.ssim else 1.0
 
     @property
     def ssim_min(self) -> float:
-        """Of the worst frame."""
+        """SSIM of the worst frame."""
         return min(self.ssim, default=1.0)
 
 
 def compare_pictures(ours: Path, theirs: Path, *, worst: int = 3) -> PictureDifference:
-    """Compare frame with frame by number, not by time: timing is read from the streams themselves."""
+    """Compare frames by number, not by time: the streams' own facts show their timing."""
     psnr: list[float] = []
     ssim: list[float] = []
     errors: list[float] = []
@@ -113,7 +113,7 @@ def compare_pictures(ours: Path, theirs: Path, *, worst: int = 3) -> PictureDiff
 
 
 def pictures(video: Path) -> Iterator[Picture]:
-    """The frames of the first video stream as 8-bit 4:2:0 and as RGB."""
+    """Yield the frames of the first video stream as 8-bit 4:2:0 and as RGB."""
     for frame in _frames(video):
         alpha: tuple[Plane, ...] = ()
         if any(component.is_alpha for component in frame.format.components):
@@ -132,7 +132,7 @@ def _frames(video: Path) -> Iterator[av.VideoFrame]:
         if "1" not in (stream.metadata.get("alpha_mode"), stream.metadata.get("ALPHA_MODE")):
             yield from container.decode(video=0)
             return
-        # FFmpeg's own decoder of VP9 knows nothing of the alpha beside it.
+        # FFmpeg's own VP9 decoder ignores the separate alpha.
         decoder = av.CodecContext.create("libvpx-vp9", "r")
         for packet in container.demux(stream):
             yield from decoder.decode(packet if packet.size else None)
@@ -148,18 +148,18 @@ def _planes(stacked: Plane, width: int, height: int) -> tuple[Plane, Plane, Plan
 
 
 def mean_squared_error(ours: tuple[Plane, ...], theirs: tuple[Plane, ...]) -> float:
-    """Over all samples of all planes, as ffmpeg's psnr filter weighs them: 4:2:0 counts luma four times as much as a chroma plane."""
+    """Return the error over all samples of all planes, weighted as in ffmpeg's psnr filter: luma counts four times a 4:2:0 chroma plane."""
     total = sum(float(np.square(our.astype(np.float64) - their).sum()) for our, their in zip(ours, theirs, strict=True))
     return total / sum(plane.size for plane in ours)
 
 
 def decibels(error: float) -> float:
-    """PSNR of a mean squared error of 8-bit samples; `EQUAL_DB` for none."""
+    """Return the PSNR of a mean squared error of 8-bit samples; `EQUAL_DB` for none."""
     return EQUAL_DB if error <= 0 else min(EQUAL_DB, float(10 * np.log10(255.0**2 / error)))
 
 
 def structural_similarity(ours: Plane, theirs: Plane) -> float:
-    """Mean SSIM (Wang et al. 2004) over square windows with the customary constants; 1 for equal planes."""
+    """Return the mean SSIM (Wang et al. 2004) over square windows with the usual constants; 1 for equal planes."""
     first, second = ours.astype(np.float64), theirs.astype(np.float64)
     mean_1, mean_2 = _windowed(first), _windowed(second)
     variance_1 = _windowed(first * first) - mean_1 * mean_1
@@ -171,7 +171,7 @@ def structural_similarity(ours: Plane, theirs: Plane) -> float:
 
 
 def _windowed(values: Samples) -> Samples:
-    """Mean of every window, by way of a summed-area table."""
+    """Return the mean of every window, from a summed-area table."""
     side = min(_WINDOW, *values.shape)
     table = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
     table[1:, 1:] = values.cumsum(axis=0).cumsum(axis=1)

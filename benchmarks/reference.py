@@ -1,7 +1,6 @@
-"""Bring the reference renderer and run it with our browser and our ffmpeg, so that a difference is one of the renderers.
+"""Install the reference renderer and run it with our browser and our ffmpeg, so that any difference is the renderers' own.
 
-For comparison only: it is installed from npm into the cache, by the version whose runtime the toolset has, and nothing of the product
-knows of it. What is done with its video is left to others.
+For comparison only: npm installs it into the cache, in the version of the toolset's runtime, and the product does not use it.
 """
 
 from __future__ import annotations
@@ -17,27 +16,26 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from hyperframes_lambda.contract.toolset import CHROME_SOURCE_VARIABLE, Browser, ChromeSource, Toolset
-from hyperframes_provider.toolset.paths import cache_home
+from hyperframes_lambda.contract.toolset import CHROME_SOURCE_VARIABLE, Browser, ChromeSource, Toolset, cache_home
 from hyperframes_provider.toolset.pins import PARTS
 
 _RUNTIME = next(part for part in PARTS if part.name == "runtime")
-"""The package of the reference's command line is the one that the runtime is taken from: one pin, so the two cannot drift apart."""
+"""The reference's command line is in the same package as the runtime: one pin, so the two cannot drift apart."""
 
 _FFPROBE = "@ffprobe-installer/linux-x64@5.2.0"
-"""The reference measures with ffprobe, which the toolset has no need of."""
+"""The reference measures with ffprobe, which the toolset does not contain."""
 
 _INSTALL_SECONDS = 900.0
 _RENDER_SECONDS = 300.0
 
 
 class ReferenceError(Exception):
-    """The reference renderer could not be brought or could not render; the text says why, with its own last lines."""
+    """The reference renderer could not be installed or failed; the message ends with its own last lines."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """An installed reference renderer and the tools that it is given."""
+    """An installed reference renderer and its tools."""
 
     version: str
     node: Path
@@ -47,11 +45,11 @@ class Reference:
     toolset: Toolset
 
     def render(self, project: Path, output: Path, *, crf: int, options: Sequence[str] = ()) -> None:
-        """Render `project` with one worker to `output`, whose ending names the format, a folder of frames if it has none.
+        """Render `project` with one worker to `output`, whose suffix selects the format; none selects a folder of frames.
 
-        `--quality high` makes it capture as JPEG 100; `crf` is the encoder's; `options` are further ones of its command line. The project's
-        folder is written to: give it a copy. The same project, options and tools are rendered once; after that the output comes from the
-        cache, and so does what it said when it gave up, which takes it minutes. Raises `ReferenceError`.
+        `--quality high` captures JPEG 100; `crf` is the encoder's; `options` are further options of its command line. The renderer writes
+        to the project's folder: pass a copy. Each combination of project, options and tools is rendered once; its output, or the message of
+        its failure, which takes minutes, is then cached. Raise `ReferenceError`.
         """
         given = ["--quality", "high", "--workers", "1", "--sdr", "--quiet", *options]
         given += {".mp4": ["--crf", str(crf)], ".webm": ["--format", "webm", "--crf", str(crf)], "": ["--format", "png-sequence"]}.get(
@@ -62,14 +60,14 @@ class Reference:
         if refusal.is_file() and not kept.exists():
             raise ReferenceError(refusal.read_text())
         if not kept.exists():
-            # Only what was rendered to its end is kept.
+            # Only finished renders enter the cache.
             unfinished = kept.with_name(f"{uuid.uuid4().hex}{output.suffix}")
             kept.parent.mkdir(parents=True, exist_ok=True)
             command = [str(self.node), str(self.script), "render", str(project), "--output", str(unfinished), *given]
             try:
                 done = _run(command, cwd=project, environment=self._environment(), seconds=_RENDER_SECONDS)
                 if done.returncode or not unfinished.exists():
-                    raise ReferenceError(f"exit {done.returncode}: {_said(done)}")
+                    raise ReferenceError(f"exit {done.returncode}: {_last_lines(done)}")
             except ReferenceError as error:
                 refusal.write_text(str(error))
                 raise
@@ -103,7 +101,7 @@ class Reference:
             "HYPERFRAMES_FFPROBE_PATH": str(self.ffprobe),
             "PRODUCER_HEADLESS_SHELL_PATH": str(browser.path),
             "PRODUCER_BROWSER_GPU_MODE": "software",
-            # Its screenshots and its beginFrame captures are the same pictures; these take half the time.
+            # Its screenshots and beginFrame captures are identical; these take half the time.
             "PRODUCER_FORCE_SCREENSHOT": "false",
         }
         if browser.library_path is not None:
@@ -114,15 +112,15 @@ class Reference:
 
 
 def install(toolset: Toolset) -> Reference:
-    """The reference renderer from the cache, brought with npm when it is not there yet; raises `ReferenceError`.
+    """Return the reference renderer from the cache, after installing it with npm if necessary. Raise `ReferenceError`.
 
-    Install scripts of the packages are not run. The archive of the renderer must have the hash that the toolset pins.
+    Install scripts do not run. The renderer's archive must match the hash that the toolset pins.
     """
     folder = cache_home() / f"reference-{_RUNTIME.version}"
     if not folder.is_dir():
         scratch = folder.with_name(f"{folder.name}.{uuid.uuid4().hex[:8]}")
         try:
-            _bring(scratch)
+            _npm_install(scratch)
             scratch.rename(folder)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -136,7 +134,7 @@ def install(toolset: Toolset) -> Reference:
     )
 
 
-def _bring(folder: Path) -> None:
+def _npm_install(folder: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "package.json").write_text('{"private": true}\n')
     root = _nodejs()
@@ -144,7 +142,7 @@ def _bring(folder: Path) -> None:
     command += [_RUNTIME.spec, _FFPROBE, "--save-exact", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--loglevel=error"]
     done = _run(command, cwd=folder, environment=dict(os.environ), seconds=_INSTALL_SECONDS)
     if done.returncode:
-        raise ReferenceError(f"npm could not install {_RUNTIME.spec} (exit {done.returncode}): {_said(done)}")
+        raise ReferenceError(f"npm could not install {_RUNTIME.spec} (exit {done.returncode}): {_last_lines(done)}")
     lock = json.loads((folder / "package-lock.json").read_text())
     found = lock["packages"]["node_modules/hyperframes"]["integrity"]
     if found != _RUNTIME.integrity:
@@ -179,12 +177,12 @@ def _run(command: list[str], *, cwd: Path, environment: dict[str, str], seconds:
             check=False,
         )
     except OSError as error:
-        raise ReferenceError(f"{command[0]} cannot be run: {error}") from error
+        raise ReferenceError(f"{command[0]} could not be started: {error}") from error
     except subprocess.TimeoutExpired as error:
-        raise ReferenceError(f"{' '.join(command[1:3])} had not ended after {seconds:.0f} s") from error
+        raise ReferenceError(f"{' '.join(command[1:3])} did not end within {seconds:.0f} s") from error
 
 
-def _said(done: subprocess.CompletedProcess[str]) -> str:
+def _last_lines(done: subprocess.CompletedProcess[str]) -> str:
     lines = [line.strip() for line in (done.stdout + done.stderr).splitlines()]
     # Its progress and trace lines drown the one line that names the cause.
     telling = [line for line in lines if line and not line.startswith(("[INFO]", "[initSession", "[BrowserManager]", "@hf-progress"))]

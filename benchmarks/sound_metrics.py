@@ -1,4 +1,4 @@
-"""How far two videos differ in their sound: correlation at the best lag, that lag, and the level."""
+"""Differences between two videos' sound: correlation at the best lag, that lag, and the level."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 RATE = 48_000
-"""Samples per second that both are brought to."""
+"""Samples per second for the comparison."""
 
 _SILENCE = 1e-4
-"""A peak below this, -80 dB, is silence."""
+"""Peaks below this value, -80 dB, are silence."""
 
 _MOST_LAG_SECONDS = 1.0
 
 Sound = NDArray[np.float64]
-"""Samples by channels (two), the first one at the first video frame's time."""
+"""Samples by channels (two); the first sample is at the time of the first video frame."""
 
 
 @dataclass(frozen=True)
 class SoundDifference:
-    """Which of the two sound, and how alike."""
+    """The presence of sound in both videos, and its similarity."""
 
     ours: bool
     theirs: bool
     """Whether it has an audio stream."""
     correlation: float = 1.0
-    """Of the samples of both channels, once the lag is taken out; 1 when both are silent, 0 when one is."""
+    """Correlation of the samples of both channels without the lag; 1 if both are silent, 0 if one is."""
     lag: float = 0.0
     """Seconds by which ours is late."""
     gain: float = 0.0
@@ -38,7 +38,7 @@ class SoundDifference:
 
 
 def compare_sound(ours: Path, theirs: Path) -> SoundDifference:
-    """Compare the first audio streams on the clock of the videos that they belong to."""
+    """Compare the first audio streams, each on its own video's clock."""
     our, their = sound_of(ours), sound_of(theirs)
     if our is None or their is None:
         return SoundDifference(our is not None, their is not None, correlation=float(our is their))
@@ -47,7 +47,7 @@ def compare_sound(ours: Path, theirs: Path) -> SoundDifference:
 
 
 def alike(ours: Sound, theirs: Sound) -> tuple[float, float, float]:
-    """Correlation, lag in seconds and gain in decibels of `ours` against `theirs`."""
+    """Return correlation, lag in seconds and gain in decibels of `ours` against `theirs`."""
     heard = [bool(np.abs(sound).max(initial=0.0) > _SILENCE) for sound in (ours, theirs)]
     if not all(heard):
         return float(heard[0] == heard[1]), 0.0, 0.0
@@ -63,7 +63,7 @@ def alike(ours: Sound, theirs: Sound) -> tuple[float, float, float]:
 
 
 def _lag(ours: Sound, theirs: Sound) -> int:
-    """The shift, in samples, at which the cross-correlation is greatest."""
+    """Return the shift, in samples, with the greatest cross-correlation."""
     size = 1 << (len(ours) + len(theirs) - 1).bit_length()
     product = np.fft.irfft(np.fft.rfft(ours, size) * np.conj(np.fft.rfft(theirs, size)), size)
     reach = min(int(_MOST_LAG_SECONDS * RATE), size // 2 - 1)
@@ -72,7 +72,7 @@ def _lag(ours: Sound, theirs: Sound) -> int:
 
 
 def sound_of(video: Path) -> Sound | None:
-    """The first audio stream as stereo at `RATE`, laid on the clock that starts with the first video frame; None without one."""
+    """Return the first audio stream as stereo at `RATE`, from the time of the first video frame on; None if there is none."""
     with av.open(str(video)) as container:
         if not container.streams.audio:
             return None

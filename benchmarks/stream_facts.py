@@ -1,4 +1,4 @@
-"""What a video file says of itself, read with another library than the one that wrote it."""
+"""Facts about a video file, read with another library than the one that wrote it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import av
 
 
 def facts(video: Path) -> dict[str, Any]:
-    """Container, durations in seconds, and one entry per stream, ready for JSON."""
+    """Return container, durations in seconds, and one entry per stream, ready for JSON."""
     with av.open(str(video)) as container:
         duration = container.duration / av.time_base if container.duration is not None else None
         streams = [_stream(stream) for stream in container.streams]
@@ -19,7 +19,7 @@ def facts(video: Path) -> dict[str, Any]:
 
 def _stream(stream: av.stream.Stream) -> dict[str, Any]:
     base = stream.time_base or Fraction(1)
-    said: dict[str, Any] = {
+    found: dict[str, Any] = {
         "type": stream.type,
         "codec": stream.codec_context.name if stream.codec_context else None,
         "profile": stream.profile,
@@ -29,21 +29,21 @@ def _stream(stream: av.stream.Stream) -> dict[str, Any]:
     }
     if isinstance(stream, av.VideoStream):
         context = stream.codec_context
-        said |= {
+        found |= {
             "size": f"{context.width}x{context.height}",
             "pixels": context.pix_fmt,
             "fps": str(stream.average_rate),
             "frames": stream.frames,
-            # As numbers of ITU-T H.273, with the range: primaries/transfer/matrix/range.
+            # Numbers of ITU-T H.273: primaries/transfer/matrix/range.
             "colour": "/".join(str(int(v)) for v in (context.color_primaries, context.color_trc, context.colorspace, context.color_range)),
         }
     elif isinstance(stream, av.AudioStream):
-        said |= {"rate": stream.rate, "channels": stream.channels}
-    return said
+        found |= {"rate": stream.rate, "channels": stream.channels}
+    return found
 
 
 def duration_of(video: Path) -> Fraction:
-    """Seconds of the video stream, exact; of a container that does not say it, to the end of its last frame."""
+    """Return the exact seconds of the video stream; if the container lacks them, up to the end of its last frame."""
     with av.open(str(video)) as container:
         stream = container.streams.video[0]
         base = stream.time_base or Fraction(1)

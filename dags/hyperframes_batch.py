@@ -1,13 +1,13 @@
-"""Render one project once for each row of a list, and say what came of it.
+"""Render one project once for each row of a list, and add up frames, seconds and cost.
 
 `deploy` ▸ `rows` ▸ `render` (one for each row) ▸ `report`
 
-- **rows** stands for wherever rows come from: a query, a sheet, a file. Each is the variables of one video.
-- **render** maps over them. Every row is a task of its own, with its own log, retries and execution; `max_active_tis_per_dag` bounds how
-  many run at once. A row that is cleared is rendered again, the others are not.
-- **report** adds up frames, seconds and cost.
+- **rows** returns the variables of each video. Replace it with your own source: a query, a sheet, a file.
+- **render** maps over the rows. Every row is a task with its own log, retries and execution; `max_active_tis_per_dag` limits how many run
+  together. Clearing a row renders that row again and no other.
+- **report** adds up the results.
 
-The connection `aws_default` decides where it runs, as in `hyperframes_demo`.
+The connection `aws_default` decides where the DAG runs, as in `hyperframes_demo`.
 
 Environment: `HYPERFRAMES_DEMO_STACK` (default `hyperframes-demo`), `HYPERFRAMES_DEMO_CODE`, `HYPERFRAMES_DEMO_DEFERRABLE` (default `true`).
 """
@@ -44,7 +44,7 @@ with DAG(
 
     @task
     def rows() -> list[dict[str, Any]]:
-        """The variables of each video."""
+        """Return the variables of each video."""
         return [{"title": "Your week in review", "name": name, "week": 47} for name in ("Studio North", "Studio South")]
 
     render = HyperFramesRenderOperator.partial(
@@ -58,7 +58,7 @@ with DAG(
 
     @task
     def report(results: Iterable[dict[str, Any]]) -> dict[str, Any]:
-        """What all of them took."""
+        """Add up frames, seconds and cost."""
         found = list(results)
         total = {name: sum(result[name] for result in found) for name in ("frames", "seconds", "cost_usd")}
         log.info("%d videos · %d frames · %.1f s · $%.4f", len(found), total["frames"], total["seconds"], total["cost_usd"])

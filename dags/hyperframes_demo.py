@@ -2,15 +2,15 @@
 
 `deploy` ▸ `render` ▸ `wait_for_chunks` ▸ `check`
 
-- **deploy** creates or updates the CloudFormation stack that renders: one Lambda function, one state machine, one bucket. The second time
-  it says that nothing changed.
+- **deploy** creates or updates the CloudFormation stack that renders: one Lambda function, one state machine, one bucket. The second time,
+  nothing changes.
 - **render** uploads the project in `projects/demo` (once per content), starts a Step Functions execution and waits for it, in the triggerer
-  if `deferrable` is on. The log shows chunks, frames, rate, time left and cost. Its XCom is what `check` reads.
-- **wait_for_chunks** shows the sensor that lets other work start before a render is done: here it finds all four chunks complete.
-- **check** compares the result with what was asked for, and with the object in S3.
+  if `deferrable` is on. The log shows chunks, frames, rate, time left and cost. `check` reads its XCom.
+- **wait_for_chunks** shows the sensor that lets other work start before a render is done. Here it finds all four chunks complete.
+- **check** compares the result with the request and with the object in S3.
 
-Nothing here knows where it runs. The connection `aws_default` decides: with an `endpoint_url` on this machine it is the embedded endpoint
-(`hyperframes-airflow local up`), without one it is AWS, and then the deploy operator needs the location of a built ZIP.
+The connection `aws_default` decides where the DAG runs: on the embedded endpoint (`hyperframes-airflow local up`) with that endpoint's
+`endpoint_url`, on AWS without one.
 
 Environment: `HYPERFRAMES_DEMO_STACK` (default `hyperframes-demo`), `HYPERFRAMES_DEMO_CODE` (the ZIP for AWS, as a path or
 `s3://bucket/key.zip`), `HYPERFRAMES_DEMO_DEFERRABLE` (default `true`).
@@ -68,14 +68,14 @@ with DAG(
 
     @task
     def check(result: dict[str, Any]) -> dict[str, Any]:
-        """Hold the result against the request and against the object in S3."""
+        """Compare the result with the request and with the object in S3."""
         bucket, _, key = result["output_uri"].removeprefix("s3://").partition("/")
         size = HyperFramesHook().connect("s3").head_object(Bucket=bucket, Key=key)["ContentLength"]
         found = {name: result[name] for name in ("frames", "duration", "width", "height", "bytes")}
         wanted = {"frames": FRAMES, "duration": FRAMES / FPS, "width": WIDTH, "height": HEIGHT, "bytes": size}
         different = {name: (found[name], wanted[name]) for name in wanted if abs(found[name] - wanted[name]) > 0.001}
         if different:
-            raise ValueError(f"the render is not what was asked for (found, wanted): {different}")
+            raise ValueError(f"the render differs from the request (found, wanted): {different}")
         log.info("%d frames · %.3f s · %dx%d · %d bytes · verified", *(found[name] for name in wanted))
         return found
 

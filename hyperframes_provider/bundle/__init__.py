@@ -1,4 +1,4 @@
-"""The Lambda ZIP that brings its own browser, ffmpeg and Python packages, built from the package registries alone."""
+"""The self-contained Lambda ZIP: engine, browser, ffmpeg and Python packages, built from the package registries alone."""
 
 from hyperframes_provider.bundle.build import BundleReport, build_bundle
 from hyperframes_provider.bundle.errors import BundleError

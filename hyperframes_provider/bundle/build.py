@@ -1,8 +1,7 @@
-"""Build the Lambda ZIP: bring parts and packages, pack, look at every native file, and write the same bytes as the last time."""
+"""Build the Lambda ZIP reproducibly: install the parts and packages, pack them, check every native file, and write the ZIP."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import time
@@ -14,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from hyperframes_lambda.contract.bundle import BUNDLE_FOLDER, BUNDLE_NAME, Bundle
+from hyperframes_lambda.contract.toolset import cache_home
 from hyperframes_provider.bundle import sbom
 from hyperframes_provider.bundle.checks import check_glibc, check_parts, check_sizes
 from hyperframes_provider.bundle.elf import Version, is_elf, needed_glibc
@@ -24,14 +24,16 @@ from hyperframes_provider.bundle.wheels import FETCHING, Wheel, fetch_wheels, wh
 from hyperframes_provider.client.aws.zips import Entry, write_zip
 from hyperframes_provider.client.stack.slim_zip import engine_entries
 from hyperframes_provider.toolset.errors import ToolsetError
-from hyperframes_provider.toolset.paths import cache_home
 from hyperframes_provider.toolset.report import SetupReporter
-from hyperframes_provider.toolset.setup import ensure_parts
+from hyperframes_provider.toolset.setup import ensure_parts, locked
+
+LOCK = "build.lock"
+"""Held by a build, because a concurrent one would repeat the same work."""
 
 
 @dataclass(frozen=True)
 class BundleReport:
-    """A ZIP that was built. Sizes in bytes."""
+    """A finished ZIP, with sizes in bytes."""
 
     path: Path
     sha256: str
@@ -43,20 +45,19 @@ class BundleReport:
 
 @dataclass(frozen=True)
 class Contents:
-    """Everything that goes into a bundle."""
+    """The contents of a bundle."""
 
     bundle: Bundle
     entries: tuple[Entry, ...]
     components: tuple[sbom.Component, ...]
     glibc: Mapping[str, Version | None]
-    """The newest glibc that each native file needs, by its name in the ZIP, or where it is unpacked."""
+    """The newest glibc that each native file needs, by its name in the ZIP or after unpacking."""
 
 
 def build_bundle(path: Path, progress: SetupReporter | None = None) -> BundleReport:
-    """Write the ZIP to `path`, making its folder; nothing is left there when it cannot be built.
+    """Write the ZIP to `path`, making its folder; leave nothing there on failure.
 
-    Fetches what is not in the user cache. Raises `BundleError`: `GlibcTooNew`, `BundleTooLarge`, or with the reason why something
-    cannot be brought.
+    Fetches what the user cache lacks. Raises `BundleError`, which includes `GlibcTooNew` and `BundleTooLarge`.
     """
     started = time.monotonic()
     with as_bundle_errors():
@@ -75,9 +76,9 @@ def build_bundle(path: Path, progress: SetupReporter | None = None) -> BundleRep
 
 
 def gather(progress: SetupReporter | None = None) -> Contents:
-    """Bring everything and pack it; raises `BundleError` and `ToolsetError`."""
+    """Install and pack everything; raise `BundleError` or `ToolsetError` on failure."""
     cache = cache_home() / "bundle"
-    with locked(cache), ThreadPoolExecutor(1) as pool:
+    with locked(cache / LOCK, "build"), ThreadPoolExecutor(1) as pool:
         remove_leftovers(cache)
         fetched = pool.submit(fetch_wheels, cache)
         tools = BundledTools(ensure_parts(BUNDLED_PARTS, progress))
@@ -89,25 +90,9 @@ def gather(progress: SetupReporter | None = None) -> Contents:
 
 
 def remove_leftovers(cache: Path) -> None:
-    """Delete what killed builds left in the folder `cache`; nobody else may be building."""
+    """Delete the remains of killed builds from the folder `cache`; no other build may be running."""
     for left in (*cache.glob(f"{FETCHING}*"), *(cache / "payloads").glob(f"{PACKING}*")):
         shutil.rmtree(left, ignore_errors=True)
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """One build at a time: a second one would only do the same again."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "build.lock").open("w")
-    except OSError as error:
-        raise BundleError(
-            f"the cache folder {folder} cannot be written: {error.strerror}",
-            hint="Choose another: XDG_CACHE_HOME=/some/where hyperframes-airflow build",
-        ) from error
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _arrange(
@@ -134,7 +119,7 @@ def _components(
     packages: Mapping[Wheel, Sequence[Entry]],
     packed: Sequence[PackedPayload],
 ) -> tuple[list[sbom.Component], list[str]]:
-    """The components with their files, and the files that are our own."""
+    """Return the components with their files, and the names of our own files."""
     from_parts = {f"{BUNDLE_FOLDER}/{found.payload.file}": source.part for source, found in zip(sources, packed, strict=True)}
     files: dict[str, list[str]] = {found.part.name: [] for found in tools.parts}
     own = []
@@ -162,13 +147,13 @@ def _refuse_doubles(entries: Iterable[Entry]) -> None:
     seen: set[str] = set()
     for entry in entries:
         if entry.name in seen:
-            raise BundleError(f"two packages bring {entry.name}", hint="One of them has to go from the lock: scripts/lock.")
+            raise BundleError(f"two packages contain {entry.name}", hint="Remove one of them from the lock: scripts/lock.")
         seen.add(entry.name)
 
 
 @contextmanager
 def as_bundle_errors() -> Iterator[None]:
-    """A part that cannot be brought is a bundle that cannot be built."""
+    """Raise a `ToolsetError` of the block as a `BundleError`."""
     try:
         yield
     except ToolsetError as error:

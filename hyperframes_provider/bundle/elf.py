@@ -7,12 +7,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from elftools.common.exceptions import ELFError
-from elftools.construct.lib.container import Container
-from elftools.elf.dynamic import DynamicSegment
-from elftools.elf.elffile import ELFFile
-from elftools.elf.gnuversions import GNUVerNeedSection
-
 _MAGIC = b"\x7fELF\x02\x01"
 _GLIBC = re.compile(r"GLIBC_(\d+)\.(\d+)(?:\.\d+)?")
 _RELATIVE_RELOCATIONS = "GLIBC_ABI_DT_RELR"
@@ -28,6 +22,8 @@ def is_elf(content: bytes) -> bool:
 
 def needed_glibc(content: bytes) -> Version | None:
     """Return the newest glibc that a native file needs, or None for a static program; raise `ValueError` for a damaged file."""
+    from elftools.common.exceptions import ELFError  # Here and below: only the extra `local` installs it.
+
     try:
         return max((version for name in _needed_versions(content) if (version := _version(name)) is not None), default=None)
     except (ELFError, AssertionError, UnicodeDecodeError) as error:
@@ -36,6 +32,8 @@ def needed_glibc(content: bytes) -> Version | None:
 
 def without_symbols(content: bytes) -> bytes:
     """Return the file up to the end of its last segment; section headers, symbols and debug information follow it and serve tools only."""
+    from elftools.elf.elffile import ELFFile
+
     elf = ELFFile(io.BytesIO(content))
     end = max(segment["p_offset"] + segment["p_filesz"] for segment in elf.iter_segments())
     elf.header["e_shoff"] = elf.header["e_shnum"] = elf.header["e_shstrndx"] = 0
@@ -52,6 +50,11 @@ def _version(name: str) -> Version | None:
 
 def _needed_versions(content: bytes) -> Iterator[str]:
     """Yield the symbol versions that the dynamic segment asks for; section headers may be missing, so they are not used."""
+    from elftools.construct.lib.container import Container
+    from elftools.elf.dynamic import DynamicSegment
+    from elftools.elf.elffile import ELFFile
+    from elftools.elf.gnuversions import GNUVerNeedSection
+
     elf = ELFFile(io.BytesIO(content))
     for segment in elf.iter_segments("PT_DYNAMIC"):
         assert isinstance(segment, DynamicSegment)

@@ -1,4 +1,4 @@
-"""Why a bundle is not built."""
+"""The errors of a build."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from hyperframes_provider.client.aws.errors import HyperFramesClientError
 
 
 class BundleError(HyperFramesClientError):
-    """The bundle cannot be built: something is missing, damaged, or not what was pinned."""
+    """The bundle cannot be built, because something is missing, damaged, or differs from its pin."""
 
     retryable = False
 
 
 class BundleTooLarge(BundleError):
-    """The ZIP would be over a limit."""
+    """The ZIP exceeds a size limit."""
 
 
 class GlibcTooNew(BundleError):
-    """A native file needs a newer C library than the function's runtime has."""
+    """A native file needs a newer glibc than the function's runtime has."""

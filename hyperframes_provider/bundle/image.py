@@ -1,7 +1,6 @@
-"""The context of a container image for the function: the files of the ZIP, its tools already unpacked, and a Dockerfile that copies them.
+"""The build context of a container image for the function: the files of the ZIP with unpacked tools, and a Dockerfile that copies them.
 
-Building the image reaches no network but for its base. Nothing is unpacked when the function starts cold, for which Lambda has a larger
-image to load.
+Building the image fetches only its base. A cold start unpacks nothing, but Lambda loads a larger image.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ TASK_ROOT = "/var/task"
 TOOLS_ROOT = "/opt/hyperframes"
 TOOLSET = f"{TOOLS_ROOT}/toolset.json"
 _FONT_CACHE = "/tmp/hyperframes-fontconfig"
-"""The one place where the function may write."""
+"""Below /tmp, the only folder that the function may write to."""
 
 DOCKERFILE = f"""# The HyperFrames render function as a container image: docker build -t hyperframes .
-# Nothing is fetched but the base image, AWS's own of the function's runtime.
+# The build fetches only the base image, AWS's own for the function's runtime.
 ARG BASE=public.ecr.aws/lambda/python:{PYTHON}
 FROM ${{BASE}}
 COPY tools/ {TOOLS_ROOT}/
@@ -39,9 +38,9 @@ CMD ["handler.handler"]
 
 
 def build_image_context(folder: Path, progress: SetupReporter | None = None) -> int:
-    """Write the context to `folder`, which must be empty or not there, and return its size in bytes; raises `BundleError`."""
+    """Write the context to `folder`, which must be empty or missing; return its size in bytes. Raises `BundleError`."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BundleError(f"{folder} is not an empty folder", hint="Name one that is empty, or not there yet: build --image DIR")
+        raise BundleError(f"{folder} is not an empty folder", hint="Name an empty or a new folder: hyperframes-airflow build --image DIR")
     with as_bundle_errors():
         contents = gather(progress)
     check_glibc(contents.glibc)

@@ -1,4 +1,4 @@
-"""The bundle of this installation, built once and kept in the user cache: what a deploy to AWS uploads when no code is named."""
+"""The bundle of this installation, built once and kept in the user cache; the default code of a deploy to AWS."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ import zlib
 from importlib.resources import files
 from pathlib import Path
 
-from hyperframes_provider.bundle.build import build_bundle, locked
+from hyperframes_lambda.contract.toolset import cache_home
+from hyperframes_provider.bundle.build import LOCK, as_bundle_errors, build_bundle
 from hyperframes_provider.bundle.tools import BUNDLED_PARTS
 from hyperframes_provider.bundle.wheels import lock_text
 from hyperframes_provider.client.stack.slim_zip import engine_entries
-from hyperframes_provider.toolset.paths import cache_home
+from hyperframes_provider.toolset.installed import sha256_of
 from hyperframes_provider.toolset.report import SetupReporter
+from hyperframes_provider.toolset.setup import locked
 
 _KEPT = 2
-"""Older ones are removed: each has 150 MB."""
+"""Number of ZIPs to keep, because each has 150 MB."""
 
 
 def ensure_bundle(progress: SetupReporter | None = None) -> Path:
-    """The path of the ZIP, which is built when this installation has not built it yet; raises `BundleError`."""
+    """Return the path of the ZIP, building it if this installation has not; raise `BundleError` on failure."""
     folder = cache_home() / "bundle" / "zips"
     path = folder / f"{_key()}.zip"
-    with locked(folder):
-        for left in folder.glob(".*.zip.*"):  # of builds that were killed
+    with as_bundle_errors(), locked(folder / LOCK, "build"):
+        for left in folder.glob(".*.zip.*"):  # from killed builds
             left.unlink(missing_ok=True)
         if not _is_sound(path):
             report = build_bundle(path, progress)
@@ -33,7 +35,7 @@ def ensure_bundle(progress: SetupReporter | None = None) -> Path:
 
 
 def _key() -> str:
-    """Digest of everything that the bytes of the ZIP follow from."""
+    """Return a digest of everything that determines the bytes of the ZIP."""
     digest = hashlib.sha256(f"{zlib.ZLIB_RUNTIME_VERSION}\n{BUNDLED_PARTS}\n{lock_text()}".encode())
     for entry in sorted(engine_entries(), key=lambda entry: entry.name):
         digest.update(f"{entry.name} {entry.size}\n".encode())
@@ -49,8 +51,7 @@ def _key() -> str:
 
 def _is_sound(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == _digest(path).read_text(encoding="ascii")
+        return sha256_of(path) == _digest(path).read_text(encoding="ascii")
     except OSError:
         return False
 

@@ -1,6 +1,6 @@
-"""What the function unpacks on first use: programs and the largest fonts, packed so that several threads can unpack them.
+"""The payloads that the function unpacks on first use: programs and the largest fonts, packed for several threads to unpack.
 
-Packing takes the better part of a build, so its results are kept in the user cache, each under a digest of everything that it is made of.
+Packing takes most of a build's time, so the user cache keeps the results, each under a digest of everything that determines it.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ from hyperframes_provider.bundle.elf import is_elf, needed_glibc, without_symbol
 from hyperframes_provider.bundle.errors import BundleError
 from hyperframes_provider.client.aws.archives import tarfile
 from hyperframes_provider.toolset.fetch import INSTALL
-from hyperframes_provider.toolset.parts import InstalledPart
+from hyperframes_provider.toolset.installed import InstalledPart, sha256_of
 
 _RECIPE = 1
-"""Raised whenever the same input is packed otherwise than before."""
+"""Increase whenever the same input is packed differently."""
 _BLOCK = 32 << 20
-"""Bytes of a file that one thread unpacks: a second's work on Lambda."""
+"""Bytes of a file for one thread to unpack: about a second on Lambda."""
 _PRESET = 6
-"""A higher one takes twice as long for a hundredth of the size."""
+"""A higher preset takes twice as long and saves one per cent."""
 
 
 PACKING = "packing-"
-"""What the name of a folder begins with in which a payload becomes complete."""
+"""Prefix of the folder in which a payload is assembled."""
 
 
 class PackedPayload(BaseModel):
-    """A payload as it lies in the cache, beside its bytes."""
+    """The description of a payload, which the cache holds beside its bytes."""
 
     model_config = ConfigDict(frozen=True)
     payload: Payload
     glibc: dict[str, tuple[int, int] | None]
-    """The newest glibc that each native file in it needs."""
+    """The newest glibc that each native file in the payload needs."""
     packed: int
     packed_sha256: str
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file of a part that is to be packed, and the part's folder that the unpacked copy imitates."""
+    """A file of a part to pack, and its place after unpacking."""
 
     part: InstalledPart
     folder: str
@@ -65,7 +65,7 @@ class Source:
 
     @property
     def key(self) -> str:
-        """Names what comes out of packing it."""
+        """The name of the result in the cache."""
         made_of = [
             _RECIPE,
             _BLOCK,
@@ -80,14 +80,14 @@ class Source:
 
 
 def pack(sources: Sequence[Source], cache: Path) -> list[tuple[PackedPayload, Path]]:
-    """Every source with the path of its packed bytes, in their order; what is not in the folder `cache` is packed by all processors."""
+    """Return the payload of every source with the path of its bytes, in order; pack those missing in `cache` on all processors."""
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         jobs: list[Callable[[], tuple[PackedPayload, Path]]] = [_start(source, cache / source.key, pool) for source in sources]
         return [job() for job in jobs]
 
 
 def _start(source: Source, folder: Path, pool: ThreadPoolExecutor) -> Callable[[], tuple[PackedPayload, Path]]:
-    """Begin packing; the result of the returned function is what came of it."""
+    """Begin packing; the returned function waits and returns the result."""
     found = _find(folder)
     if found is not None:
         return lambda: found
@@ -125,7 +125,7 @@ def _of_blocks(source: Source, content: bytes, blocks: Sequence[tuple[int, bytes
 
 
 def _as_it_is(source: Source, packed: bytes) -> tuple[PackedPayload, bytes]:
-    """What its package has already packed, better than a build has time for."""
+    """Take the file as packed in its package, which is smaller than a build could make it in reasonable time."""
     content = _brotli(source, packed)
     target = f"{source.folder}/{source.target}".removesuffix("/.")
     if source.packing is Packing.BROTLI_TAR:
@@ -154,7 +154,9 @@ def _brotli(source: Source, packed: bytes) -> bytes:
     try:
         return bytes(brotli.decompress(packed))
     except brotli.error as error:
-        raise BundleError(f"{source.name} of {source.part.part.spec} is damaged: {error}", hint="hyperframes-airflow build") from error
+        raise BundleError(
+            f"{source.name} of {source.part.part.spec} is damaged: {error}", hint="Try again: hyperframes-airflow build"
+        ) from error
 
 
 def _described(payload: Payload, inner: Mapping[str, bytes], packed: bytes) -> tuple[PackedPayload, bytes]:
@@ -164,11 +166,10 @@ def _described(payload: Payload, inner: Mapping[str, bytes], packed: bytes) -> t
 
 
 def _find(folder: Path) -> tuple[PackedPayload, Path] | None:
-    """What the cache has, None when it has nothing or something else than it says."""
+    """Return the payload in the cache, or None if it is missing or damaged."""
     try:
         described = PackedPayload.model_validate_json((folder / "payload.json").read_bytes())
-        with (folder / "packed").open("rb") as file:
-            sound = hashlib.file_digest(file, "sha256").hexdigest() == described.packed_sha256
+        sound = sha256_of(folder / "packed") == described.packed_sha256
     except (OSError, ValidationError):
         return None
     return (described, folder / "packed") if sound else None
@@ -180,11 +181,11 @@ def _keep(described: PackedPayload, packed: bytes, folder: Path) -> tuple[Packed
     try:
         (staged / "packed").write_bytes(packed)
         (staged / "payload.json").write_text(described.model_dump_json(indent=1), encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)  # damaged, else nobody would have packed again
+        shutil.rmtree(folder, ignore_errors=True)  # damaged, or it would not have been packed again
         try:
             staged.rename(folder)
         except OSError:
-            if _find(folder) is None:  # else another build was quicker
+            if _find(folder) is None:  # or another build was faster
                 raise
     finally:
         shutil.rmtree(staged, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What the bundle is made of, as a CycloneDX document: every package with its version, licence, digest and the files that came from it."""
+"""The CycloneDX document of the bundle: every package with version, licence, digest and files."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import quote
 
 from hyperframes_provider.bundle.wheels import Wheel
-from hyperframes_provider.toolset.parts import InstalledPart
-from hyperframes_provider.toolset.pins import Registry, Role
+from hyperframes_provider.toolset.installed import InstalledPart
+from hyperframes_provider.toolset.part import Registry, Role
 
 SBOM = "sbom.cdx.json"
 
@@ -22,7 +22,7 @@ _KINDS = {Role.FONT: "data", Role.RUNTIME: "library"}
 
 @dataclass(frozen=True)
 class Component:
-    """One package. `files` are names in the ZIP."""
+    """A package. `files` are names in the ZIP."""
 
     name: str
     version: str
@@ -31,18 +31,18 @@ class Component:
     licence: str
     algorithm: str
     digest: str
-    """In hexadecimal, of the archive that the registry has."""
+    """Digest of the registry's archive, in hexadecimal."""
     files: tuple[str, ...]
 
 
 def of_wheel(wheel: Wheel, files: Iterable[str]) -> Component:
-    """A Python package."""
+    """Return the component of a Python package."""
     purl = f"pkg:pypi/{wheel.name.lower().replace('_', '-')}@{wheel.version}"
     return Component(wheel.name, wheel.version, "library", purl, wheel.licence, "SHA-256", wheel.sha256, tuple(sorted(files)))
 
 
 def of_part(found: InstalledPart, files: Iterable[str]) -> Component:
-    """A pinned part."""
+    """Return the component of a pinned part."""
     part = found.part
     algorithm, _, text = part.integrity.partition("-")
     name = part.spec.rpartition("@")[0] if part.registry is Registry.NPM else part.spec.partition("==")[0]
@@ -60,7 +60,7 @@ def of_part(found: InstalledPart, files: Iterable[str]) -> Component:
 
 
 def document(version: str, components: Sequence[Component], own: Sequence[str]) -> bytes:
-    """The document. It has neither a time nor a random number: the same bundle has the same one."""
+    """Return the document. It has no time and no random number, so that equal bundles have equal documents."""
     listed = [_component(component) for component in sorted(components, key=lambda component: component.purl)]
     root = {
         "type": "application",
@@ -96,6 +96,6 @@ def _component(component: Component) -> dict[str, Any]:
 
 
 def _licence(text: str) -> Mapping[str, Any]:
-    """An SPDX expression as such, and what a package writes in its own words as a name."""
+    """Return an SPDX expression as an expression, and free text as a name."""
     simple = text.replace(".", "").replace("-", "").isalnum() or " AND " in text or " OR " in text
     return {"expression": text} if simple and "LicenseRef" not in text else {"license": {"name": text}}

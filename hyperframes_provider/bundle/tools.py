@@ -1,7 +1,7 @@
-"""The tools of the bundle: which parts they are made of, what of them is packed, and how the function finds them.
+"""The tools of the bundle: their parts, the files to pack, and the toolset with which the function finds them.
 
-The folders in the ZIP, and those that are unpacked, are named as in the user cache: so the catalogue of fonts is the same text, and a
-bundle has the same identity as a local toolset of the same pins.
+Folders have the same names in the ZIP, after unpacking and in the user cache. The font catalogue is therefore the same text, and a bundle
+has the same identity as a local toolset with the same pins.
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ from hyperframes_lambda.contract.toolset import Browser, ChromeSource, Tool, Too
 from hyperframes_provider.bundle.payloads import PackedPayload, Source
 from hyperframes_provider.client.aws.zips import Entry
 from hyperframes_provider.toolset.fonts import font_catalogue, fonts_conf, fonts_version
-from hyperframes_provider.toolset.parts import InstalledPart
-from hyperframes_provider.toolset.pins import CHROMIUM, CHROMIUM_PACKED, CHROMIUM_VERSION, NODE, PARTS, Part, Role
+from hyperframes_provider.toolset.installed import InstalledPart
+from hyperframes_provider.toolset.part import Part, Role
+from hyperframes_provider.toolset.pins import CHROMIUM, CHROMIUM_PACKED, CHROMIUM_VERSION, NODE, PARTS
 
 BUNDLED_PARTS: tuple[Part, ...] = (CHROMIUM_PACKED, NODE, *(part for part in PARTS if part.role not in (Role.BROWSER, Role.LIBRARY)))
-"""What is fetched. Libraries are for authors; a render has those that its project brings."""
+"""The parts to fetch. Libraries are for authors only; a project brings its own."""
 
 FONTS = "fonts.json"
 
 _PACKED_FONTS = ("font-cjk", "font-emoji")
-"""Those that are worth it: xz makes them a third smaller than a ZIP can, and web fonts are packed already."""
+"""Fonts that xz makes a third smaller than a ZIP can. Web fonts are already packed."""
 _DESCRIPTION = ("LICENSE", "README.md", "package.json", "metadata.json", "unicode.json")
 
 
 @dataclass(frozen=True)
 class BundledTools:
-    """The parts, as they lie in the user cache."""
+    """The parts in the user cache."""
 
     parts: Sequence[InstalledPart]
 
@@ -41,11 +42,11 @@ class BundledTools:
         return {place: found for found in self.parts for place in _places(found.part)}
 
     def part(self, part: Part) -> InstalledPart:
-        """One of them."""
+        """Return the installed part."""
         return next(found for found in self.parts if found.part == part)
 
     def sources(self) -> list[Source]:
-        """What is packed, in the order in which it is to be unpacked: what takes longest and what is needed first."""
+        """Return the files to pack, in the order of unpacking: the slowest and the first needed ones first."""
         browser, node = self.part(CHROMIUM_PACKED), self.part(NODE)
         ffmpeg = next(found for found in self.parts if found.part.role is Role.FFMPEG)
         fonts = [found for found in self.parts if found.part.name in _PACKED_FONTS]
@@ -61,12 +62,12 @@ class BundledTools:
         ]
 
     def bundle(self, packed: Sequence[PackedPayload]) -> Bundle:
-        """What `bundle.json` says."""
+        """Return the content of `bundle.json`."""
         digest = hashlib.sha256("".join(described.model_dump_json() for described in packed).encode()).hexdigest()
         return Bundle(digest=digest, payloads=tuple(described.payload for described in packed), toolset=self._toolset())
 
     def entries(self) -> Iterator[Entry]:
-        """The files that are used in place, below the bundle's folder, and those that say how fonts are found."""
+        """Yield the files that are used in place, below the bundle's folder, and the two font descriptions."""
         for found in self.parts:
             if found.part.role in (Role.FONT, Role.RUNTIME) and found.part.name not in _PACKED_FONTS:
                 yield from _in_place(found, found.part.folder)
@@ -76,18 +77,18 @@ class BundledTools:
         yield Entry(FONTS_CONF, fonts_conf(self._as_unpacked(), Path(UNPACKED, "fontconfig")).encode(), deflate=True)
 
     def licences(self) -> Iterator[Entry]:
-        """What the parts say of their licences."""
+        """Yield the licence files of the parts."""
         for found in self.parts:
             for name in ("LICENSE", "README.md", "package.json"):
                 if name in found.record.files:
                     yield Entry(f"{found.part.name}-{found.part.version}/{name}", found.folder / name, deflate=True)
 
     def origin(self, name: str) -> InstalledPart | None:
-        """The part that an entry comes from, by its name below the bundle's folder; None for one that the build makes."""
+        """Return the part that an entry below the bundle's folder comes from, or None if the build generates it."""
         return self._origins.get("/".join(name.split("/")[:2]))
 
     def _as_set_up(self) -> list[InstalledPart]:
-        """The parts as a set-up has them, and in its order."""
+        """Return the parts as in a setup, in its order."""
         found = {found.part: found for found in self.parts}
         found[CHROMIUM] = replace(self.part(CHROMIUM_PACKED), part=CHROMIUM)
         return [found[part] for part in PARTS if part in found]
@@ -96,7 +97,7 @@ class BundledTools:
         return self.part(NODE).folder.parent.parent
 
     def _as_unpacked(self) -> list[InstalledPart]:
-        """The parts where the function has them."""
+        """Return the parts at their places in the function."""
         return [replace(found, folder=Path(_root(found.part), "parts", found.part.folder)) for found in self._as_set_up()]
 
     def _toolset(self) -> Toolset:
@@ -119,7 +120,7 @@ class BundledTools:
 
 
 def _folder(part: Part) -> str:
-    """Relative to either root."""
+    """Return the part's folder, relative to either root."""
     return f"parts/{part.folder}"
 
 

@@ -1,4 +1,4 @@
-"""The Python packages of the bundle: fetched by pip for the function's Python, checked against the lock, and cut to what a render uses."""
+"""The Python packages of the bundle: fetched by pip for the function's Python, checked against the lock, reduced to what a render uses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from hyperframes_provider.bundle.elf import is_elf, without_symbols
 from hyperframes_provider.bundle.errors import BundleError
 from hyperframes_provider.client.aws.zips import Entry
 from hyperframes_provider.toolset.fetch import pip_download, run_client
-from hyperframes_provider.toolset.pins import Registry
+from hyperframes_provider.toolset.installed import sha256_of
+from hyperframes_provider.toolset.part import Registry
 
 PYTHON = "3.13"
 """The function's runtime."""
@@ -26,14 +27,14 @@ PYTHON = "3.13"
 LOCK = "requirements.txt"
 
 FETCHING = "fetching-"
-"""What the name of a folder begins with in which the packages become complete."""
+"""Prefix of the folder in which the packages are assembled."""
 
 _TAGS = (f"--python-version={PYTHON}", "--implementation=cp", f"--abi=cp{PYTHON.replace('.', '')}", "--abi=abi3", "--abi=none")
 
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
 _USED_DATA = ("s3/*", "sts/*", "endpoints.json", "partitions.json", "_retry.json", "sdk-default-configuration.json")
-"""What botocore needs for S3 and for its own start."""
+"""The data that botocore needs for S3 and to start."""
 
 _LEFT_OUT = (
     "*.dist-info/RECORD",
@@ -48,9 +49,9 @@ _LEFT_OUT = (
     "boto3/examples/*",
     "boto3/data/[!s]*",
     "botocore/data/*",
-    # Pages that document a web API.
+    # Documentation pages of a web API.
     "aws_lambda_powertools/event_handler/openapi/swagger_ui/*",
-    # Another Node runs the driver; its viewers, installers and types are for a developer's machine.
+    # Another Node runs the driver; its viewers, installers and types are for developers.
     "playwright/driver/node",
     "playwright/driver/LICENSE",
     "playwright/driver/package/bin/*",
@@ -58,12 +59,12 @@ _LEFT_OUT = (
     "playwright/driver/package/lib/vite/*",
     "playwright/driver/package/lib/tools/skills/*",
 )
-"""Nothing that a render loads. What is left of a package keeps its licences and metadata."""
+"""Files that no render loads. Packages keep their licences and metadata."""
 
 
 @dataclass(frozen=True)
 class Wheel:
-    """A package as the registry has it."""
+    """A package from the registry."""
 
     name: str
     version: str
@@ -73,8 +74,8 @@ class Wheel:
 
 
 def fetch_wheels(cache: Path) -> list[Wheel]:
-    """The locked packages, in the folder `cache` or fetched into it; raises `BundleError` and `ToolsetError`."""
-    lock = _lock()
+    """Return the locked packages, fetching them into the folder `cache` if missing; raise `BundleError` or `ToolsetError`."""
+    lock = lock_text()
     folder = cache / f"wheels-{hashlib.sha256(lock.encode()).hexdigest()[:16]}"
     if not folder.is_dir():
         _download(lock, folder)
@@ -87,7 +88,7 @@ def fetch_wheels(cache: Path) -> list[Wheel]:
 
 
 def wheel_entries(wheel: Wheel) -> Iterator[Entry]:
-    """The files of the package that go into the ZIP, below its top; native ones without their symbols."""
+    """Yield the files of the package for the top folder of the ZIP, native ones without symbols."""
     with zipfile.ZipFile(wheel.path) as archive:
         for info in archive.infolist():
             if not info.is_dir() and not _left_out(info.filename):
@@ -96,11 +97,7 @@ def wheel_entries(wheel: Wheel) -> Iterator[Entry]:
 
 
 def lock_text() -> str:
-    """The lock."""
-    return _lock()
-
-
-def _lock() -> str:
+    """Return the text of the lock."""
     return files(__package__).joinpath(LOCK).read_text(encoding="utf-8")
 
 
@@ -115,14 +112,13 @@ def _download(lock: str, folder: Path) -> None:
         try:
             target.rename(folder)
         except OSError:
-            if not folder.is_dir():  # another build was quicker
+            if not folder.is_dir():  # or another build was faster
                 raise
             shutil.rmtree(target)
 
 
 def _wheel(path: Path, allowed: set[str]) -> Wheel:
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    sha256 = sha256_of(path)
     if sha256 not in allowed:
         raise BundleError(f"{path} is not one of the locked packages", hint=f"Remove it and build again: rm {path}")
     with zipfile.ZipFile(path) as archive:
@@ -143,7 +139,7 @@ def _left_out(name: str) -> bool:
 
 
 def _installed_name(name: str) -> str:
-    """Where pip would put a file of the wheel: some lie in `<package>.data/purelib/`."""
+    """Return the path at which pip installs a file of the wheel; some lie in `<package>.data/purelib/`."""
     first, _, rest = name.partition("/")
     kind, _, inner = rest.partition("/")
     return inner if first.endswith(".data") and kind in ("purelib", "platlib") else name

@@ -1,13 +1,12 @@
-"""`check`, `info`, `snapshot`, `estimate`: look at a project on this machine.
+"""`check`, `info`, `snapshot`, `estimate`: inspect a project on this machine.
 
-The engine looks, as a process of its own; here its answer is shown.
+The engine does so in a separate process; this module shows its answer.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -26,7 +25,6 @@ from hyperframes_lambda.contract.authoring import (
 from hyperframes_lambda.contract.config import RenderConfig, fps_to_wire
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.media import MediaSource, MediaWindow
-from hyperframes_lambda.contract.toolset import TOOLSET_VARIABLE
 from hyperframes_provider.cli.aws import connect
 from hyperframes_provider.cli.console import Console, seconds
 from hyperframes_provider.cli.faults import FAILED, WrongRequest
@@ -37,46 +35,44 @@ from hyperframes_provider.client.execution.estimate import document
 from hyperframes_provider.client.execution.estimate import estimate as expect
 from hyperframes_provider.client.execution.report import dollars, size
 from hyperframes_provider.client.request.concurrency import reconcile
-from hyperframes_provider.client.stack.stack import describe_stack
+from hyperframes_provider.client.stack.describe import describe_stack
 
 _SNAPSHOT = "hyperframes-airflow snapshot PROJECT --at 1.5,3s"
 
 
 def check(options: argparse.Namespace, console: Console) -> int:
-    """Say what is wrong with a project; exit 1 when it will not render."""
+    """Report a project's problems; exit with 1 if it will not render."""
     report = CheckReport.model_validate(_ask("check", options, console))
     for finding in report.findings:
         _show_finding(finding, console)
-    if not console.as_json:
-        verdict = "renders" if report.renders else "will not render"
-        errors = sum(finding.severity == "error" for finding in report.findings)
-        counts = f"{_count(errors, 'error')} · {_count(len(report.findings) - errors, 'warning')}"
-        console.line("check", f"{options.project} {verdict} · {counts}", f"in {seconds(report.seconds)}")
+    verdict = "renders" if report.renders else "will not render"
+    errors = sum(finding.severity == "error" for finding in report.findings)
+    counts = f"{_count(errors, 'error')} · {_count(len(report.findings) - errors, 'warning')}"
+    console.detail("check", f"{options.project} {verdict} · {counts}", f"in {seconds(report.seconds)}")
     console.result({"renders": report.renders, **report.model_dump(mode="json", by_alias=True)})
     return 0 if report.renders else FAILED
 
 
 def info(options: argparse.Namespace, console: Console) -> int:
-    """Say what a project is."""
+    """Describe a project."""
     found = ProjectInfo.model_validate(_ask("info", options, console))
-    if not console.as_json:
-        name = f"{found.composition_id} · " if found.composition_id else ""
-        console.line("project", f"{name}{found.entry} · {_count(found.files, 'file')} · {size(found.size)}")
-        canvas = f"{found.width}\N{MULTIPLICATION SIGN}{found.height}"
-        console.line("video", f"{canvas} · {fps_to_wire(found.fps)} fps · {found.frames} frames · {found.duration:.3f} s")
-        for variable in found.variables:
-            console.line("variable", _variable(variable))
-        for label, windows in (("picture", found.videos), ("sound", found.audio)):
-            for window in windows:
-                console.line(label, _window(window, found.sources[window.file]))
-        for asset in found.remote:
-            console.line("remote", _remote(asset))
+    name = f"{found.composition_id} · " if found.composition_id else ""
+    console.detail("project", f"{name}{found.entry} · {_count(found.files, 'file')} · {size(found.size)}")
+    canvas = f"{found.width}\N{MULTIPLICATION SIGN}{found.height}"
+    console.detail("video", f"{canvas} · {fps_to_wire(found.fps)} fps · {found.frames} frames · {found.duration:.3f} s")
+    for variable in found.variables:
+        console.detail("variable", _variable(variable))
+    for label, windows in (("picture", found.videos), ("sound", found.audio)):
+        for window in windows:
+            console.detail(label, _window(window, found.sources[window.file]))
+    for asset in found.remote:
+        console.detail("remote", _remote(asset))
     console.result(found.model_dump(mode="json", by_alias=True))
     return 0
 
 
 def estimate(options: argparse.Namespace, console: Console) -> int:
-    """Say what a render will take and cost; with a stack's name, on that stack."""
+    """Estimate the time and cost of a render, on a named stack if given."""
     memory, coordinator, timeout, concurrency = options.memory_mb, None, options.timeout, options.concurrency
     if options.stack_name is not None:
         reach = connect(options)
@@ -94,43 +90,41 @@ def estimate(options: argparse.Namespace, console: Console) -> int:
         concurrency=concurrency,
         vcpu_factor=options.vcpu_factor,
     )
-    if not console.as_json:
-        console.line("estimate", f"{_count(found.frames, 'frame')} · about {seconds(found.seconds)} · about {dollars(found.cost_usd)}")
-        console.line("chunks", found.sizing)
-        for assumption in found.assumptions:
-            console.line("assumes", assumption)
-        console.line("next", f"hyperframes-airflow render {options.project} -o OUT.mp4")
+    console.detail("estimate", f"{_count(found.frames, 'frame')} · about {seconds(found.seconds)} · about {dollars(found.cost_usd)}")
+    console.detail("chunks", found.sizing)
+    for assumption in found.assumptions:
+        console.detail("assumes", assumption)
+    console.detail("next", f"hyperframes-airflow render {options.project} -o OUT.mp4")
     console.result(document(found, measured))
     return 0
 
 
 def snapshot(options: argparse.Namespace, console: Console) -> int:
-    """Write the frames that a video would show at some moments."""
+    """Write the frames at the given moments."""
     moments = [_moment(text) for text in options.at.split(",")]
     at = [argument for moment in moments for argument in ("--at", repr(moment))]
     answer = _ask("snapshot", options, console, *at, "--output", str(options.output))
     pictures = [Picture.model_validate(picture) for picture in answer]
     for picture in pictures:
-        if not console.as_json:
-            console.line("snapshot", f"{picture.path} · frame {picture.frame} · {picture.time:.3f} s")
+        console.detail("snapshot", f"{picture.path} · frame {picture.frame} · {picture.time:.3f} s")
     console.result({"pictures": [picture.model_dump(mode="json", by_alias=True) for picture in pictures]})
     return 0
 
 
 def _ask(verb: str, options: argparse.Namespace, console: Console, *arguments: str) -> Any:
-    """What the engine's verb answers; its failure as the error that it is."""
+    """Return the answer of the engine's verb; raise its failure as a `RenderError`."""
     if not options.project.is_dir():
         raise WrongRequest(
-            f"PROJECT {options.project} is no folder", hint=f"hyperframes-airflow {verb} PROJECT, the folder with index.html"
+            f"PROJECT {options.project} is not a folder", hint=f"Name the folder with index.html: hyperframes-airflow {verb} PROJECT"
         )
     config: RenderConfig = render_config(options)
-    toolset, _, _ = bring(console)
+    bring(console)
     command = [sys.executable, "-m", "hyperframes_lambda.authoring", verb, str(options.project), "--config", json.dumps(config.to_wire())]
-    done = subprocess.run([*command, *arguments], env={**os.environ, TOOLSET_VARIABLE: str(toolset)}, stdout=subprocess.PIPE, check=False)
+    done = subprocess.run([*command, *arguments], stdout=subprocess.PIPE, check=False)
     try:
         answer = json.loads(done.stdout)
     except ValueError as error:
-        raise RuntimeError(f"the engine ended with {done.returncode} and without an answer") from error
+        raise RuntimeError(f"the engine ended with exit code {done.returncode} and no answer") from error
     if done.returncode:
         failure = Failure.model_validate(answer)
         raise RenderError(ErrorCode(failure.code), failure.message, hint=failure.hint)
@@ -138,18 +132,16 @@ def _ask(verb: str, options: argparse.Namespace, console: Console, *arguments: s
 
 
 def _show_finding(finding: Finding, console: Console) -> None:
-    if console.as_json:
-        return
-    console.line(finding.severity.value, f"{finding.code}: {finding.message}")
+    console.detail(finding.severity.value, f"{finding.code}: {finding.message}")
     for line in (finding.hint or "").splitlines():
-        console.line("", line)
+        console.detail("", line)
 
 
 def _moment(text: str) -> float:
     try:
         return float(text.strip().removesuffix("s"))
     except ValueError:
-        raise WrongRequest(f"--at {text!r}: seconds are needed, such as 1.5 or 3s", hint=_SNAPSHOT) from None
+        raise WrongRequest(f"--at {text!r}: give seconds, such as 1.5 or 3s", hint=_SNAPSHOT) from None
 
 
 def _variable(variable: DeclaredVariable) -> str:

@@ -1,4 +1,4 @@
-"""Which AWS a verb talks to: the one that the options name, else the embedded endpoint when it is up, else the account."""
+"""The AWS that a verb calls: the one named by the options, else the embedded endpoint if it runs, else the account."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hyperframes_provider.client.aws.errors import EndpointUnreachable
 
 
 def connect(options: argparse.Namespace) -> Connect:
-    """The boto3 clients for the options."""
+    """Return the boto3 clients for the options."""
     import boto3
     from botocore.exceptions import ProfileNotFound
 
@@ -24,12 +24,12 @@ def connect(options: argparse.Namespace) -> Connect:
     try:
         session = boto3.Session(profile_name=options.profile, region_name=options.region)
     except ProfileNotFound as error:
-        raise WrongRequest(str(error), hint="Name a profile of the AWS configuration with --profile, or leave it out.") from error
+        raise WrongRequest(str(error), hint="Give --profile a profile of the AWS configuration, or omit it.") from error
     return connect_from_session(session, region_name=options.region, endpoint_url=url)
 
 
 def _require_answer(url: str | None) -> None:
-    """Nobody listening on this machine is no passing fault: say so at once, instead of after botocore's retries."""
+    """Raise at once, without botocore's retries, if nothing listens on this machine."""
     if url is None or not is_loopback(url):
         return
     parts = urlsplit(url)
@@ -40,12 +40,12 @@ def _require_answer(url: str | None) -> None:
 
 
 def endpoint_url(options: argparse.Namespace) -> str | None:
-    """The endpoint to call; None for AWS itself."""
+    """Return the endpoint to call, or None for AWS itself."""
     chosen = options.endpoint_url or os.environ.get("AWS_ENDPOINT_URL")
     if chosen or options.profile is not None:
         return chosen or None
     try:
-        # Refuses to be imported where the extra for the embedded endpoint is not installed; then there is none.
+        # Cannot be imported without the extra `local`; then no embedded endpoint runs either.
         from hyperframes_provider.local import endpoint
     except (ImportError, RuntimeError):
         return None

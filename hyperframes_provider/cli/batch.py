@@ -1,4 +1,4 @@
-"""`render-batch`: a render for each row of a file. Ctrl-C stops what runs; the same command again goes on where it was."""
+"""`render-batch`: a render for each row of a file. Ctrl-C stops the running renders; the same command resumes the batch."""
 
 from __future__ import annotations
 
@@ -18,22 +18,24 @@ from hyperframes_provider.cli.values import render_config
 from hyperframes_provider.client.aws.calls import run
 from hyperframes_provider.client.aws.connect import Connect
 from hyperframes_provider.client.aws.errors import HyperFramesClientError, typed_errors
-from hyperframes_provider.client.batch.batch import Batch, BatchItem, BatchProgress, Outcome, RowState, prepare_batch, project_version
+from hyperframes_provider.client.batch.batch import Batch
+from hyperframes_provider.client.batch.items import BatchItem, prepare_batch, project_version
+from hyperframes_provider.client.batch.outcomes import BatchProgress, Outcome, RowState
 from hyperframes_provider.client.batch.rows import plan_rows, read_rows
 from hyperframes_provider.client.execution.objects import fetch_render
 from hyperframes_provider.client.execution.report import dollars, size
 from hyperframes_provider.client.renders import RenderClient
-from hyperframes_provider.client.stack.stack import describe_stack
+from hyperframes_provider.client.stack.describe import describe_stack
 
 _DOWNLOADS = 4
-"""Videos that are fetched at the same time, while the rest is rendered."""
+"""Simultaneous downloads, while other rows render."""
 _SHOWN_FAILURES = 20
 
 
 def render_batch(options: argparse.Namespace, console: Console) -> int:
-    """Render every row; exit 1 when one of them failed."""
+    """Render every row; exit with 1 if one fails."""
     config = render_config(options)
-    # The wire leaves the default out; but asked for, it must not give way to the ending of an output.
+    # The wire omits the default format; a requested one must win over an output's extension.
     asked = {"format": config.format.value} if "format" in config.model_fields_set else {}
     rows = plan_rows(read_rows(options.rows), config.to_wire() | asked, template=options.output)
     reach = connect(options)
@@ -48,7 +50,7 @@ def render_batch(options: argparse.Namespace, console: Console) -> int:
     if decision is not None:
         console.line("warning" if decision.warning else "chunks", decision.text)
     upload = batch.upload()
-    console.line("project", f"{upload.archive.uri} · {size(upload.size)}", "uploaded" if upload.uploaded else "was there already")
+    console.line("project", f"{upload.archive.uri} · {size(upload.size)}", "uploaded" if upload.uploaded else "already uploaded")
     results = options.results or options.rows.with_name(f"{options.rows.stem}.results.jsonl")
     results.parent.mkdir(parents=True, exist_ok=True)
     with results.open("w", encoding="utf-8") as file, ThreadPoolExecutor(_DOWNLOADS) as pool, console.moving("batch") as line:
@@ -60,7 +62,7 @@ def render_batch(options: argparse.Namespace, console: Console) -> int:
             report.finish()
         except KeyboardInterrupt:
             stopped = batch.cancel("Interrupted on the command line")
-            console.line("cancel", f"{stopped.count} running renders were stopped; what is finished is kept, and skipped the next time")
+            console.line("cancel", f"stopped {stopped.count} running renders; the next run skips finished rows")
             for arn, error in stopped.failures.items():
                 console.line("warning", f"{arn} could not be stopped: {_first_line(error.message)}")
             pool.shutdown(wait=False, cancel_futures=True)
@@ -70,7 +72,7 @@ def render_batch(options: argparse.Namespace, console: Console) -> int:
 
 
 class Report:
-    """Writes a line of the results for each row that ended, after its video has been fetched where that is wanted."""
+    """Writes a result line for each row that ended, after downloading its video if wanted."""
 
     def __init__(self, reach: Connect, console: Console, file: TextIO, pool: ThreadPoolExecutor) -> None:
         self._reach = reach
@@ -81,7 +83,7 @@ class Report:
         self.failures: list[dict[str, Any]] = []
 
     def ended(self, item: BatchItem, outcome: Outcome) -> None:
-        """Take the outcome of a row."""
+        """Record the outcome of a row."""
         if outcome.result is not None and item.row.path is not None:
             self._pending[self._pool.submit(self._fetch, item, outcome)] = outcome
         else:
@@ -89,19 +91,19 @@ class Report:
         self._flush(wait=False)
 
     def finish(self) -> None:
-        """Wait for the videos that are still being fetched; those that will not be any more have no path."""
+        """Wait for the remaining downloads; cancelled ones get no path."""
         self._flush(wait=True)
 
     def _flush(self, *, wait: bool) -> None:
         for future, outcome in list(self._pending.items()):
             if wait or future.done():
-                # Interrupted while it waits, a row is still pending.
+                # An interrupt while waiting leaves the row pending.
                 fetched = {} if future.cancelled() else future.result()
                 del self._pending[future]
                 self._write(outcome.to_json() | fetched)
 
     def _fetch(self, item: BatchItem, outcome: Outcome) -> dict[str, Any]:
-        """Where the files are on this machine; a file that is there and as large as the output is not fetched again."""
+        """Download the files and return their paths; skip a file that exists with the size of the output."""
         assert item.row.path is not None
         assert outcome.result is not None
         path = item.row.path
@@ -128,15 +130,14 @@ def _conclude(batch: Batch, report: Report, results: Path, console: Console) -> 
     spent = [outcome.result.cost_usd for outcome in outcomes if outcome.result is not None and outcome.how != "finished"]
     before = sum(outcome.how == "finished" for outcome in outcomes)
     done = len(outcomes) - len(failures)
-    words = f"{done} of {progress.total} rows done" + (f", {before} of them before" if before else "")
+    words = f"{done} of {progress.total} rows done" + (f", {before} of them earlier" if before else "")
     console.line("batch", f"{words} · {len(failures)} failed · {dollars(sum(spent))} · {results}", f"in {seconds(progress.seconds)}")
-    if not console.as_json:
-        for failure in failures[:_SHOWN_FAILURES]:
-            console.line("failed", f"row {failure['row']}: {failure['code']}: {_first_line(failure['message'])}")
-        if failures[_SHOWN_FAILURES:]:
-            console.line("failed", f"and {len(failures) - _SHOWN_FAILURES} more, in {results}")
-        if failures:
-            console.line("next", "correct what failed and type the same command again: finished rows are skipped")
+    for failure in failures[:_SHOWN_FAILURES]:
+        console.detail("failed", f"row {failure['row']}: {failure['code']}: {_first_line(failure['message'])}")
+    if failures[_SHOWN_FAILURES:]:
+        console.detail("failed", f"and {len(failures) - _SHOWN_FAILURES} more, in {results}")
+    if failures:
+        console.detail("next", "correct the failed rows and type the same command again; it skips finished rows")
     console.result(
         {
             "rows": progress.total,
@@ -153,7 +154,7 @@ def _conclude(batch: Batch, report: Report, results: Path, console: Console) -> 
 
 
 def batch_line(progress: BatchProgress) -> str:
-    """`120/1000 rows · 40 running · 2 failed · ETA 3m 20s`."""
+    """Return a progress line: `120/1000 rows · 40 running · 2 failed · ETA 3m 20s`."""
     parts = [f"{progress.ended}/{progress.total} rows", f"{progress.running} running"]
     bad = progress.failed + progress.cancelled
     if bad:

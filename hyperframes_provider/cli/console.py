@@ -1,4 +1,4 @@
-"""What the verbs say: lines for a person, or exactly one JSON document for a program. Colours and moving lines on a terminal only."""
+"""The output of the verbs: lines for a person, or one JSON document for a program. Colours and moving lines only on a terminal."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _BAR_WIDTH = 16
 
 
 class Console:
-    """Where a verb writes.
+    """The output of a verb.
 
-    :param as_json: the result as one document on stdout, everything said on the way on stderr
+    :param as_json: write the result as one document to stdout and everything else to stderr
     """
 
     def __init__(self, *, as_json: bool) -> None:
@@ -30,30 +30,35 @@ class Console:
 
     @property
     def on_terminal(self) -> bool:
-        """Whether a line may be written over."""
+        """Whether lines can be overwritten."""
         return self.rich.is_terminal
 
     def say(self, text: str) -> None:
-        """One line."""
+        """Write a line."""
         self.rich.print(Text(text))
         if not self.on_terminal:
             self.rich.file.flush()
 
     def line(self, label: str, text: str, right: str = "") -> None:
-        """One line of a report, its label in a column of its own."""
+        """Write a line of a report, with its label in a column."""
         self.rich.print(_labelled(label, text, right))
         if not self.on_terminal:
             self.rich.file.flush()
 
+    def detail(self, label: str, text: str, right: str = "") -> None:
+        """Write a line for a person only: with `--json`, the document says the same."""
+        if not self.as_json:
+            self.line(label, text, right)
+
     def result(self, document: Mapping[str, Any], text: str = "") -> None:
-        """What the verb found or did: the document with `--json`, else `text`."""
+        """Write the result of the verb: the document with `--json`, else `text`."""
         if self.as_json:
             print(json.dumps(document, ensure_ascii=False, indent=2, default=str), flush=True)
         elif text:
             self.say(text)
 
     def fail(self, kind: str, message: str, hint: str, *, code: str = "") -> None:
-        """An error: on stderr, and with `--json` as the one document."""
+        """Write an error to stderr, and with `--json` also as the document."""
         errors = RichConsole(stderr=True, highlight=False, soft_wrap=True)
         errors.print(Text.assemble((f"{kind}: ", "bold red"), message))
         for line in hint.splitlines():
@@ -61,19 +66,19 @@ class Console:
         self.error(kind, message, hint, code=code)
 
     def error(self, kind: str, message: str, hint: str, *, code: str = "") -> None:
-        """The one document with `--json`, of an error that is told on stderr in another way."""
+        """With `--json`, write the document of an error that is reported on stderr by other means."""
         if self.as_json:
             self.result({"error": {"type": kind, **({"code": code} if code else {}), "message": message, "hint": hint}})
 
     @contextmanager
     def moving(self, label: str) -> Iterator[MovingLine]:
-        """A line that changes while something goes on."""
+        """Show a line that changes while the block runs."""
         with MovingLine(self, label) as line:
             yield line
 
 
 class MovingLine:
-    """One line that is written over on a terminal; elsewhere only its notes are written, each once."""
+    """A line that is overwritten on a terminal; elsewhere only its notes appear."""
 
     def __init__(self, console: Console, label: str) -> None:
         self._console = console
@@ -91,19 +96,19 @@ class MovingLine:
             self._live.stop()
 
     def show(self, text: str, share: float | None = None) -> None:
-        """What the line says now, with a bar for `share`, from 0 to 1."""
+        """Set the text of the line, with a bar for `share`, from 0 to 1."""
         if self._live is not None:
             bar = "" if share is None else bar_of(share) + "  "
             self._live.update(_labelled(self._label, bar + text))
 
     def note(self, text: str) -> None:
-        """A line for those who cannot see the moving one."""
+        """Write a line if the moving one is invisible."""
         if self._live is None:
             self._console.line(self._label, text)
 
 
 def bar_of(share: float) -> str:
-    """`████████████░░░░` for 0.75."""
+    """Return `████████████░░░░` for 0.75."""
     full = round(max(0.0, min(1.0, share)) * _BAR_WIDTH)
     return "█" * full + "░" * (_BAR_WIDTH - full)
 
@@ -116,7 +121,7 @@ def _labelled(label: str, text: str, right: str = "") -> Text:
 
 
 def seconds(duration: float) -> str:
-    """`0.9s`, `41s`, `1m 12s`."""
+    """Format a duration: `0.9s`, `41s`, `1m 12s`."""
     if duration < 10:
         return f"{duration:.1f}s"
     whole = round(duration)
@@ -124,7 +129,7 @@ def seconds(duration: float) -> str:
 
 
 def age(moment: datetime, now: datetime) -> str:
-    """How long ago: `41s`, `12m`, `5h`, `3d`."""
+    """Format the time since `moment`: `41s`, `12m`, `5h`, `3d`."""
     passed = max(0, round((now - moment).total_seconds()))
     for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
         if passed >= length:

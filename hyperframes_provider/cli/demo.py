@@ -1,6 +1,6 @@
-"""`demo`: the sample project, rendered by its DAG on the embedded endpoint.
+"""`demo`: render the sample project with its DAG on the embedded endpoint.
 
-Airflow runs as a process of its own, its output in a log file. What is shown meanwhile comes from the stack, as anyone could see it.
+Airflow runs in a separate process and writes to a log file. The progress shown meanwhile comes from the stack.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,8 @@ from typing import BinaryIO
 import hyperframes_provider
 from hyperframes_provider.cli.console import Console, seconds
 from hyperframes_provider.cli.demo_watch import DemoWatch
-from hyperframes_provider.cli.faults import FAILED, WrongRequest
+from hyperframes_provider.cli.faults import DOCTOR, FAILED, WrongRequest
+from hyperframes_provider.cli.local import start
 from hyperframes_provider.cli.tools import add_library, bring, versions
 from hyperframes_provider.client.aws.connect import LOCAL_REGION, connect_local
 from hyperframes_provider.client.execution.objects import fetch_object
@@ -32,13 +32,13 @@ DAG_ID = "hyperframes_demo"
 STACK = "hyperframes-demo"
 _LOOK_SECONDS = 0.4
 _GRACE_SECONDS = 30.0
-"""For Airflow to stop the render and end, after Ctrl-C."""
+"""Time for Airflow to stop the render and exit after Ctrl-C."""
 _LOG_TAIL = 40
 
 
 @dataclass(frozen=True)
 class Checkout:
-    """The folders of a checkout that the demo reads and writes."""
+    """The folders of a checkout that the demo uses."""
 
     root: Path
 
@@ -54,12 +54,12 @@ class Checkout:
 
     @property
     def airflow_home(self) -> Path:
-        """Airflow's own home, apart from any other on this machine."""
+        """A private home for Airflow."""
         return self.root / ".local" / "airflow"
 
     @property
     def log(self) -> Path:
-        """What Airflow said."""
+        """Airflow's output."""
         return self.root / ".local" / "demo.log"
 
     @property
@@ -69,7 +69,7 @@ class Checkout:
 
 
 def demo(options: argparse.Namespace, console: Console) -> int:
-    """Set up, start the endpoint, run the DAG, fetch the video, and stop what was started."""
+    """Set up, start the endpoint, run the DAG, download the video, and stop the endpoint if it was started here."""
     checkout = _find_checkout()
     _, toolset, took = bring(console)
     console.line("setup", versions(toolset), f"ready in {seconds(took)}")
@@ -105,18 +105,15 @@ def _find_checkout() -> Checkout:
         if checkout.dag.is_file():
             return checkout
     raise WrongRequest(
-        "the demo needs dags/hyperframes_demo.py, which a checkout has and an installed wheel has not",
+        "the demo needs dags/hyperframes_demo.py, which only a checkout has",
         hint="In a checkout: ./scripts/demo. Your own project: hyperframes-airflow render PROJECT -o OUT.mp4",
     )
 
 
 @contextlib.contextmanager
 def _endpoint(checkout: Checkout, console: Console) -> Iterator[EndpointInfo]:
-    """The endpoint; stopped again when it was the demo that started it."""
-    started = time.monotonic()
-    info = endpoint.up(outputs=checkout.renders)
-    words = "was up already" if info.already_running else f"up in {seconds(time.monotonic() - started)}"
-    console.line("endpoint", f"embedded AWS on 127.0.0.1:{info.port}", words)
+    """Provide the endpoint, and stop it afterwards if the demo started it."""
+    info = start(console, checkout.renders)
     try:
         yield info
     finally:
@@ -143,7 +140,7 @@ def _environ(checkout: Checkout, info: EndpointInfo, *, deferrable: bool) -> dic
 
 @contextlib.contextmanager
 def _airflow(arguments: list[str], environ: dict[str, str], log: BinaryIO) -> Iterator[subprocess.Popen[bytes]]:
-    """`airflow …` in a process group of its own, so that a Ctrl-C reaches it once: from here, and with time to stop the render."""
+    """Run `airflow …` in its own process group, so that Ctrl-C reaches it only once, from here, with time to stop the render."""
     process = subprocess.Popen(
         [sys.executable, "-m", "airflow", *arguments],
         env=environ,
@@ -169,6 +166,6 @@ def _airflow(arguments: list[str], environ: dict[str, str], log: BinaryIO) -> It
 def _failed(console: Console, checkout: Checkout, command: str) -> int:
     lines = checkout.log.read_text(errors="replace").splitlines()
     tail = "\n".join(f"  {line}" for line in lines[-_LOG_TAIL:])
-    hint = f"The whole log: {checkout.log}\nWhat this machine has, and what is missing, says: hyperframes-airflow doctor"
+    hint = f"The complete log: {checkout.log}\n{DOCTOR}"
     console.fail("DemoFailed", f"{command} failed. The end of its log:\n{tail}", hint)
     return FAILED

@@ -1,4 +1,4 @@
-"""What the demo shows while its DAG runs: the stack, then the render, seen through `client/`."""
+"""The progress of the demo's stack and render while its DAG runs."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from hyperframes_provider.client.execution.report import Reporter
 from hyperframes_provider.client.execution.result import RenderResult
 from hyperframes_provider.client.execution.watch import RenderWatch, Snapshot
 from hyperframes_provider.client.renders import RenderClient
-from hyperframes_provider.client.stack.stack import StackNotFound, StackNotReady, StackOutputs, describe_stack
+from hyperframes_provider.client.stack.describe import StackNotFound, StackNotReady, StackOutputs, describe_stack
 
 
 class DemoWatch:
-    """Shows what has happened since the last look; a look takes some milliseconds and never fails."""
+    """Shows the progress since the last poll; a poll takes some milliseconds and never fails."""
 
     def __init__(self, connect: Connect, console: Console, stack: str) -> None:
         self._connect = connect
@@ -41,7 +41,7 @@ class DemoWatch:
         self._drop_line()
 
     def look(self) -> None:
-        """Show what is new."""
+        """Poll, and show the progress."""
         try:
             if self._outputs is None:
                 self._look_at_stack()
@@ -50,20 +50,18 @@ class DemoWatch:
             if self._watch is not None and not self._ended:
                 self._show(self._client.snapshot(self._watch))
         except HyperFramesClientError as error:
-            # What is wrong with the render, the DAG will say; a look that fails is made again.
+            # The DAG reports failures of the render; a failed poll is repeated.
             self._moving("render").show(error.message)
 
     def conclude(self) -> RenderResult:
-        """The result of the render that was seen, checked off on the console."""
+        """Return the result of the render, and show its verification."""
         if self._watch is None:
-            raise HyperFramesClientError(
-                f"the DAG succeeded, but stack {self._stack!r} shows no render of it", hint="Type ./scripts/demo again."
-            )
+            raise HyperFramesClientError(f"the DAG succeeded, but stack {self._stack!r} shows no render", hint="Type ./scripts/demo again.")
         self._drop_line()
         result = self._client.conclude(self._watch.execution_arn)
         assembled = AssembleResult.model_validate_json(self._client.describe(self._watch.execution_arn).output)
         found = assembled.verification
-        # Whatever the sources have, the sound is mixed and encoded at this rate.
+        # The engine mixes and encodes all sound at this rate.
         audio = f"{found['AudioCodec']} 48 kHz" if assembled.has_audio else "none"
         size = f"{result.width}\N{MULTIPLICATION SIGN}{result.height}"
         text = f"{result.frames} frames · {result.duration:.3f} s · {size} · {found['Codec']} · audio {audio}"
@@ -83,7 +81,7 @@ class DemoWatch:
             resources = self._connect("cloudformation").describe_stack_resources(StackName=self._stack)["StackResources"]
             created = self._connect("cloudformation").describe_stacks(StackName=self._stack)["Stacks"][0]["CreationTime"]
         self._drop_line()
-        took = f", {seconds(time.monotonic() - self._clock)}" if created >= self._begun else ", was there already"
+        took = f", {seconds(time.monotonic() - self._clock)}" if created >= self._begun else ", already deployed"
         self._console.line("deploy", f"stack {self._stack}  {outputs.status}", f"{len(resources)} resources{took}")
         self._outputs = outputs
 

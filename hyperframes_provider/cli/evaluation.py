@@ -1,4 +1,4 @@
-"""`smoke` and `eval`: a report as `results.json`, its lines on the console, and an exit code."""
+"""`smoke` and `eval`: run an evaluation and report it on the console and as `results.json`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SMOKE = "hyperframes-airflow smoke --chunk-counts 2,4,8"
 
 
 def smoke(options: argparse.Namespace, console: Console) -> int:
-    """Deploy, render, compare, delete."""
+    """Deploy, render, compare and delete; exit with 1 if the comparison fails."""
     from hyperframes_provider.evaluation.fixtures import find
     from hyperframes_provider.evaluation.smoke import SmokeOptions, run_smoke
 
@@ -45,7 +45,7 @@ def smoke(options: argparse.Namespace, console: Console) -> int:
 
 
 def evaluate(options: argparse.Namespace, console: Console) -> int:
-    """Render here and there, and compare."""
+    """Render on this machine and on the stack, and compare; exit with 1 if a fixture fails."""
     from hyperframes_provider.evaluation.compare import EvalOptions, run_eval, table
     from hyperframes_provider.evaluation.fixtures import built_in, find
 
@@ -69,4 +69,4 @@ def _counts(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError as error:
-        raise WrongRequest(f"--chunk-counts {text!r}: numbers with commas between them are needed", hint=_SMOKE) from error
+        raise WrongRequest(f"--chunk-counts {text!r}: give numbers separated by commas", hint=_SMOKE) from error

@@ -1,4 +1,4 @@
-"""`progress`, `cancel`, `download`, `list`, `redrive`: renders that are under way or done."""
+"""`progress`, `cancel`, `download`, `list`, `redrive`: running and finished renders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hyperframes_provider.cli.console import Console, age, seconds
 from hyperframes_provider.cli.faults import FAILED
 from hyperframes_provider.cli.follow import follow
 from hyperframes_provider.cli.render import show_fetched
-from hyperframes_provider.client.execution.executions import Status, output_format
+from hyperframes_provider.client.execution.executions import Status
 from hyperframes_provider.client.execution.objects import fetch_object, fetch_render
 from hyperframes_provider.client.execution.report import done_line, progress_line, size, started_line
 from hyperframes_provider.client.execution.watch import RenderWatch, Snapshot
@@ -22,7 +22,7 @@ from hyperframes_provider.client.request.output_paths import check_output_path
 
 
 def progress(options: argparse.Namespace, console: Console) -> int:
-    """Say how far a render is."""
+    """Report the progress of a render."""
     client = RenderClient(connect(options))
     execution_arn = find_execution(client, options.stack_name, options.id)
     snapshot = follow(client, execution_arn, console) if options.watch else client.snapshot(RenderWatch(execution_arn))
@@ -33,8 +33,8 @@ def progress(options: argparse.Namespace, console: Console) -> int:
         console.result(_document(snapshot) | {"result": result.to_xcom()})
         return 0
     console.line("render", f"{snapshot.execution.name}  {status}", progress_line(snapshot.progress, snapshot.cost_usd))
-    if not console.as_json and not status.terminal:
-        console.line("next", f"hyperframes-airflow progress {short_id(snapshot.execution.name)} --watch")
+    if not status.terminal:
+        console.detail("next", f"hyperframes-airflow progress {short_id(snapshot.execution.name)} --watch")
     console.result(_document(snapshot))
     return 0
 
@@ -49,7 +49,7 @@ def cancel(options: argparse.Namespace, console: Console) -> int:
 
 
 def download(options: argparse.Namespace, console: Console) -> int:
-    """Fetch an object, or what a render made."""
+    """Download an object, or the output of a render."""
     reach = connect(options)
     if options.what.startswith("s3://"):
         path = fetch_object(reach, options.what, options.output)
@@ -59,7 +59,7 @@ def download(options: argparse.Namespace, console: Console) -> int:
     client = RenderClient(reach)
     execution_arn = find_execution(client, options.stack_name, options.what)
     result = client.conclude(execution_arn)
-    made = output_format(client.describe(execution_arn))
+    made = client.describe(execution_arn).output_format
     check_output_path(str(options.output), parse_config({"format": made.value}))
     fetched = fetch_render(reach, result, options.output, made)
     show_fetched(fetched, made, console)
@@ -68,35 +68,33 @@ def download(options: argparse.Namespace, console: Console) -> int:
 
 
 def list_(options: argparse.Namespace, console: Console) -> int:
-    """Say which renders there are, newest first."""
+    """List renders, newest first."""
     client = RenderClient(connect(options))
     status = Status(options.status) if options.status else None
     found = client.recent(options.stack_name, status=status, limit=options.limit)
     now = datetime.now(UTC)
-    if not console.as_json:
-        for item in found:
-            frames = f"{item.frames} frames" if item.frames is not None else item.error or "-"
-            when = f"{age(item.started, now):>4} ago {seconds(item.seconds):>8}"
-            console.line(item.id, f"{item.status:9} {when}  {frames:>12}  {item.output_uri}")
-        if not found:
-            console.line("renders", "none; hyperframes-airflow render PROJECT -o OUT.mp4 starts one")
+    for item in found:
+        frames = f"{item.frames} frames" if item.frames is not None else item.error or "-"
+        when = f"{age(item.started, now):>4} ago {seconds(item.seconds):>8}"
+        console.detail(item.id, f"{item.status:9} {when}  {frames:>12}  {item.output_uri}")
+    if not found:
+        console.detail("renders", "none; start one: hyperframes-airflow render PROJECT -o OUT.mp4")
     console.result({"renders": [asdict(item) | {"status": item.status.value} for item in found]})
     return 0
 
 
 def redrive(options: argparse.Namespace, console: Console) -> int:
-    """Go on with a render that was not successful."""
+    """Continue a render that did not succeed."""
     client = RenderClient(connect(options))
     started = client.redrive(find_execution(client, options.stack_name, options.id))
     console.line("render", started_line(started.execution_arn, started.how, started.because).removeprefix("render "))
-    if not console.as_json:
-        console.line("next", f"hyperframes-airflow progress {started.execution_arn} --watch")
+    console.detail("next", f"hyperframes-airflow progress {started.execution_arn} --watch")
     console.result(asdict(started))
     return 0
 
 
 def find_execution(client: RenderClient, stack_name: str, wanted: str) -> str:
-    """The ARN of the execution that `wanted` names; `ExecutionNotFound` when there is none."""
+    """Return the ARN of the execution that `wanted` names; raise `ExecutionNotFound` if there is none."""
     return wanted if wanted.startswith("arn:") else client.find(stack_name, wanted)
 
 

@@ -1,4 +1,4 @@
-"""What an exception becomes on the command line: a sentence, the next command, and an exit code. A bug stays a traceback."""
+"""Exceptions as the command line reports them: a sentence, the next command and an exit code. A bug keeps its traceback."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 FAILED, WRONG_REQUEST = 1, 2
 
-_DOCTOR = "What this machine has, and what is missing, says: hyperframes-airflow doctor"
-_HELP = "What the verbs take, says: hyperframes-airflow --help"
-_AGAIN = "Correct it, then type the same hyperframes-airflow command again: finished chunks are kept."
+DOCTOR = "Run `hyperframes-airflow doctor` to inspect this machine."
+_HELP = "Run `hyperframes-airflow --help` to see the verbs and their options."
+_AGAIN = "Correct the cause, then type the same hyperframes-airflow command again; finished chunks are kept."
 
 
 class WrongRequest(Exception):
-    """The command line asks for what cannot be.
+    """The command line asks for something impossible.
 
     :param hint: the next command to type
     """
@@ -25,18 +25,18 @@ class WrongRequest(Exception):
 
 @dataclass(frozen=True)
 class Fault:
-    """An error as a person meets it."""
+    """An error, ready to report."""
 
     kind: str
     message: str
     hint: str
     exit_code: int
     code: str = ""
-    """The code of the error table, for a render that failed."""
+    """For a failed render, its code in the error table."""
 
 
 def explain(error: Exception) -> Fault | None:
-    """The fault that `error` is; None for one of unknown cause."""
+    """Return the fault for `error`, or None if its cause is unknown."""
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -50,27 +50,22 @@ def explain(error: Exception) -> Fault | None:
     if isinstance(error, WrongRequest):
         return Fault(kind, error.message, error.hint, WRONG_REQUEST)
     if isinstance(error, ToolsetError):
-        return Fault(kind, error.message, _with_command(error.hint, _DOCTOR), FAILED)
+        return Fault(kind, error.message, _with_command(error.hint, DOCTOR), FAILED)
     if isinstance(error, RenderError):
         return Fault(error.code.value, error.message, _with_command(error.hint, _HELP), WRONG_REQUEST)
     if isinstance(error, HyperFramesClientError):
         return _of_client(kind, error)
-    if kind == "EndpointError":  # its module refuses to be imported without the pinned moto
-        return Fault(kind, str(error), _DOCTOR, FAILED)
+    if kind == "EndpointError":  # its module cannot be imported without the pinned moto
+        return Fault(kind, str(error), DOCTOR, FAILED)
     if isinstance(error, OSError) and error.filename is not None:
         return Fault(kind, f"{error.filename}: {error.strerror}", "Check the path, then type the same command again.", WRONG_REQUEST)
     return None
 
 
 def _of_client(kind: str, error: Exception) -> Fault:
-    from hyperframes_provider.client.aws.errors import (
-        EndpointUnreachable,
-        ExecutionNotFound,
-        HyperFramesClientError,
-        InvalidRequest,
-        RenderFailed,
-    )
-    from hyperframes_provider.client.stack.stack import StackNotFound
+    from hyperframes_provider.client.aws.errors import EndpointUnreachable, ExecutionNotFound, HyperFramesClientError, InvalidRequest
+    from hyperframes_provider.client.execution.failure import RenderFailed
+    from hyperframes_provider.client.stack.describe import StackNotFound
 
     assert isinstance(error, HyperFramesClientError)
     if isinstance(error, RenderFailed):
@@ -79,12 +74,12 @@ def _of_client(kind: str, error: Exception) -> Fault:
     if isinstance(error, EndpointUnreachable):
         fallback = "Start the embedded endpoint: hyperframes-airflow local up"
     else:
-        fallback = _HELP if wrong else _DOCTOR
+        fallback = _HELP if wrong else DOCTOR
     return Fault(kind, error.message, _with_command(error.hint, fallback), WRONG_REQUEST if wrong else FAILED)
 
 
 def _with_command(hint: str | None, command: str) -> str:
-    """The hint, and a command to type where it names none."""
+    """Return the hint, extended by `command` if it names none."""
     if hint and ("hyperframes-airflow" in hint or "pip install" in hint):
         return hint
     return f"{hint}\n{command}" if hint else command

@@ -1,4 +1,4 @@
-"""A render on the console: its progress while it runs."""
+"""The progress of a running render on the console."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from hyperframes_provider.client.execution.watch import Snapshot
 from hyperframes_provider.client.renders import RenderClient
 
 POLL_SECONDS = 2.0
-"""Between two looks at most: someone is watching."""
+"""Seconds between polls; short, because someone is watching."""
 
 
 def follow(client: RenderClient, execution_arn: str, console: Console) -> Snapshot:
-    """Show the execution until it ends."""
+    """Show the execution's progress until it ends; return the last snapshot."""
     with console.moving("render") as line:
 
         def show(snapshot: Snapshot) -> bool:
@@ -25,13 +25,13 @@ def follow(client: RenderClient, execution_arn: str, console: Console) -> Snapsh
 
 
 def summary(snapshot: Snapshot) -> str:
-    """The progress, how often something had to be tried again, and how often a chunk had to wait for its turn."""
+    """Return the progress with the number of retries and of throttled invocations."""
     retried = f" · {len(snapshot.retries)} retried" if snapshot.retries else ""
     throttled = f" · {snapshot.throttled} throttled" if snapshot.throttled else ""
     return progress_line(snapshot.progress, snapshot.cost_usd) + retried + throttled
 
 
 def share(snapshot: Snapshot) -> float:
-    """Part of the frames that are done; 0 while their number is unknown."""
+    """Return the share of frames that are done; 0 while their number is unknown."""
     total = snapshot.progress.frames_total
     return snapshot.progress.frames_done / total if total else 0.0

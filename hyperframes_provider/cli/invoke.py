@@ -1,4 +1,4 @@
-"""`invoke`: the built ZIP on one event, in the sandbox, and what it took."""
+"""`invoke`: run the built ZIP on one event in the sandbox, and report the time and memory that it took."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
 _UP = "hyperframes-airflow local up"
 _NAME = "invoke"
 _SCRATCH_BUCKET = "hyperframes-invoke"
-"""Made on the embedded endpoint when no stack is deployed there."""
+"""Created on the embedded endpoint if no stack is deployed there."""
 
 _FIRST_FRAME = "first frame"
-"""The message by which the handler's log tells the moment."""
+"""The handler logs this message with its first frame."""
 
 
 def invoke(options: argparse.Namespace, console: Console) -> int:
-    """Run it; exit 1 when the function failed."""
+    """Run the function; exit with 1 if it fails."""
+    from hyperframes_lambda.contract.toolset import cache_home
     from hyperframes_provider.client.aws.connect import connect_local
     from hyperframes_provider.client.stack.sample_events import load_event
     from hyperframes_provider.local.sandbox.code import kept
-    from hyperframes_provider.toolset.paths import cache_home
 
     given = pairs(options.set, "--set", "hyperframes-airflow invoke --event plan --set Project=my-project")
     own = pairs(options.env, "--env", "hyperframes-airflow invoke --event plan --env LOG_LEVEL=DEBUG")
     if not options.code.is_file():
-        raise WrongRequest(f"--code: there is no file {options.code}", hint="hyperframes-airflow build -o handler.zip")
+        raise WrongRequest(f"--code: the file {options.code} does not exist", hint="Build it: hyperframes-airflow build -o handler.zip")
     sample = load_event(options.event)
     url = _endpoint_url()
     values = _values(connect_local(url), sample, given)
@@ -61,16 +61,16 @@ def _endpoint_url() -> str:
     chosen = os.environ.get("AWS_ENDPOINT_URL")
     if chosen:
         if not is_loopback(chosen):
-            raise WrongRequest(f"AWS_ENDPOINT_URL={chosen} is not on this machine, and the sandbox reaches nothing else", hint=_UP)
+            raise WrongRequest(f"AWS_ENDPOINT_URL={chosen} is not on this machine, and the sandbox reaches no other host", hint=_UP)
         return chosen
     running = endpoint.status()
     if running is None:
-        raise WrongRequest("the embedded endpoint is not up, and the function needs one", hint=f"Start it: {_UP}")
+        raise WrongRequest("the embedded endpoint is not up, and the function needs it", hint=f"Start it: {_UP}")
     return running.url
 
 
 def _values(connect: Connect, sample: SampleEvent, given: Mapping[str, str]) -> dict[str, str]:
-    """What the event's names stand for: what is given, else what can be found."""
+    """Return the values of the event's names: those given, and those that can be found."""
     from hyperframes_provider.client.request.project import locate, upload
 
     values = dict(given)
@@ -78,7 +78,7 @@ def _values(connect: Connect, sample: SampleEvent, given: Mapping[str, str]) -> 
     if unknown:
         names = ", ".join(sample.names) or "none"
         raise WrongRequest(
-            f"--set {unknown[0]}: {sample.path} has no such name", hint=f"It has: {names}. hyperframes-airflow invoke --help"
+            f"--set {unknown[0]}: {sample.path} has no such name", hint=f"Its names: {names}. Help: hyperframes-airflow invoke --help"
         )
     wanted = set(sample.names)
     if wanted & {"Bucket", "Project", "PlanHash", "Output"} and "Bucket" not in values:
@@ -96,11 +96,12 @@ def _values(connect: Connect, sample: SampleEvent, given: Mapping[str, str]) -> 
 
 
 def _bucket(connect: Connect) -> str:
-    """That of the deployed stack, else one for the purpose."""
-    from hyperframes_provider.client.stack.stack import StackNotFound, describe_stack
+    """Return the bucket of the deployed stack, else create one."""
+    from hyperframes_provider.client.request.names import DEFAULT_STACK
+    from hyperframes_provider.client.stack.describe import StackNotFound, describe_stack
 
     try:
-        return describe_stack(connect, "hyperframes").bucket
+        return describe_stack(connect, DEFAULT_STACK).bucket
     except StackNotFound:
         connect("s3").create_bucket(Bucket=_SCRATCH_BUCKET)
         return _SCRATCH_BUCKET
@@ -116,12 +117,12 @@ def _plan_hash(connect: Connect, bucket: str, render: str) -> str:
         return parse_manifest(connect("s3").get_object(Bucket=bucket, Key=key)["Body"].read()).plan_hash
     except ClientError as error:
         raise WrongRequest(
-            f"there is no plan s3://{bucket}/{key} yet", hint="hyperframes-airflow invoke --event plan --set Project=FOLDER"
+            f"the plan s3://{bucket}/{key} does not exist", hint="Plan first: hyperframes-airflow invoke --event plan --set Project=FOLDER"
         ) from error
 
 
 def _settings(options: argparse.Namespace, bucket: str | None, named: list[str]) -> dict[str, str]:
-    """The variables that the stack's template gives its function."""
+    """Return the environment variables that the stack's template sets for the function."""
     buckets = [*([bucket] if bucket else []), *named]
     return {
         "HYPERFRAMES_BUCKET": buckets[0] if buckets else "",
@@ -178,20 +179,20 @@ def _config(options: argparse.Namespace, code: Code, url: str, settings: Mapping
 
 @dataclass
 class _Run:
-    """One invocation, as it is told."""
+    """An invocation, ready to report."""
 
     result: InvocationResult
     enclosure: Enclosure
     first_frame_ms: float | None
-    """From the start of the environment."""
+    """Milliseconds since the environment started."""
     looked_at: int | None
-    """Files and folders outside /tmp that were compared; None when they were not."""
+    """Number of files and folders compared outside /tmp; None without a comparison."""
     changed: list[str]
 
 
 @dataclass
 class _Log:
-    """Passes the function's output on, and notes when it spoke of its first frame."""
+    """Passes the function's output on, and notes the time of the first frame."""
 
     console: Console
     started: float = field(default_factory=time.monotonic)
@@ -279,9 +280,9 @@ def _print(document: Mapping[str, Any], run: _Run, console: Console) -> None:
     console.line("memory", f"{document['peak_memory_mb']} MB of {document['memory_mb']} MB at most")
     console.line("/tmp", f"{document['peak_tmp_mb']} MB of {document['tmp_mb']} MB at most")
     if run.looked_at is None:
-        console.line("outside", "not compared: without walls the function can write where this user can")
+        console.line("outside", "not compared: without isolation the function can write wherever this user can")
     else:
-        console.line("outside", ", ".join(run.changed) or f"nothing written: {run.looked_at} files and folders are as they were")
+        console.line("outside", ", ".join(run.changed) or f"nothing written: {run.looked_at} files and folders are unchanged")
 
 
 def _rounded(milliseconds: float | None) -> int | None:

@@ -1,4 +1,4 @@
-"""`logs`: what the functions of a render said."""
+"""`logs`: the log of a render's functions."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from hyperframes_provider.client.aws.connect import Connect
 from hyperframes_provider.client.execution.executions import Execution, describe
 from hyperframes_provider.client.execution.log_lines import LogLine, LogReader, log_text, of_chunk
 from hyperframes_provider.client.renders import RenderClient
-from hyperframes_provider.client.stack.stack import describe_stack
+from hyperframes_provider.client.stack.describe import describe_stack
 
 _FOLLOW_SECONDS = 2.0
 _LATE = timedelta(seconds=10)
-"""For lines that are written, or reach CloudWatch, after the execution has ended."""
+"""Time for the last lines to reach CloudWatch after the execution has ended."""
 
 
 def logs(options: argparse.Namespace, console: Console) -> int:
-    """Print the log of a render, and with `--follow` what is added until it ends."""
+    """Print the log of a render; with `--follow`, continue until the render ends."""
     reach = connect(options)
     client = RenderClient(reach)
     execution = client.describe(find_execution(client, options.stack_name, options.id))
@@ -41,14 +41,14 @@ def logs(options: argparse.Namespace, console: Console) -> int:
             _show(more, console)
             kept.extend(more)
             count += len(more)
-    if not count and not console.as_json:
-        console.line("logs", f"nothing yet of {execution.name}, which is {execution.status}")
+    if not count:
+        console.detail("logs", f"no lines of {execution.name} yet; its status is {execution.status}")
     console.result({"execution_arn": execution.arn, "status": execution.status.value, "lines": [_document(line) for line in kept]})
     return 0
 
 
 def added(reach: Connect, reader: LogReader, *, sleep: Callable[[float], None] = time.sleep) -> Iterator[tuple[Execution, list[LogLine]]]:
-    """What is new in the log of a render that runs, look by look, each with the execution; the last look is `_LATE` after its end."""
+    """Yield the execution and its new log lines after each poll; the last poll follows `_LATE` after its end."""
     execution = reader.execution
     while not execution.status.terminal:
         sleep(_FOLLOW_SECONDS)

@@ -1,6 +1,6 @@
-"""The command line: one verb, run, and what its error becomes. What can be typed is in `parsers`.
+"""Run a verb of the command line and report its error. `parsers` defines the verbs.
 
-Exit codes: 0 done, 1 it failed, 2 the request was wrong, 130 interrupted (and then a render is cancelled).
+Exit codes: 0 success, 1 failure, 2 wrong request, 130 interrupted (which also cancels the render).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Verb = Callable[[argparse.Namespace, Console], int]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb and return the exit code."""
+    """Run the verb and return the exit code."""
     typed = sys.argv[1:] if arguments is None else arguments
     try:
         options = parser().parse_args(typed)
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             Console(as_json=True).error("UsageError", error.message, "hyperframes-airflow --help")
         raise
     console = Console(as_json=options.json)
-    # `kill` must leave as little behind as Ctrl-C.
+    # `kill` must clean up like Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         module, function = options.verb
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.fail("Interrupted", "interrupted", "")
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader went away, as `head` does; the interpreter's own last flush must not complain either.
+        # The reader has gone, as `head` does; the interpreter's last flush must not complain about it either.
         sys.stdout = None
         return 0
     except Exception as error:

@@ -1,4 +1,4 @@
-"""`policies user`, `policies role`, `policies validate`: what IAM has to allow, and whether it does."""
+"""`policies user`, `policies role`, `policies validate`: print the required IAM policies, and check them."""
 
 from __future__ import annotations
 
@@ -15,29 +15,30 @@ from hyperframes_provider.cli.console import Console
 from hyperframes_provider.cli.faults import FAILED, WrongRequest
 from hyperframes_provider.cli.values import pairs
 from hyperframes_provider.client.aws.errors import HyperFramesClientError
-from hyperframes_provider.client.stack.policies import Need, Scope, caller_scope, policy_of, service_needs, service_role_trust, user_needs
+from hyperframes_provider.client.stack.needs import Need, Scope
+from hyperframes_provider.client.stack.policies import caller_scope, policy_of, service_needs, service_role_trust, user_needs
 from hyperframes_provider.client.stack.policy_check import missing_for_caller, missing_in_policy, parse_policy
 
 _MANAGED_LIMIT = 6144
-"""Characters without white space that a managed policy may have."""
+"""Limit of a managed policy in characters, not counting white space."""
 _PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
 
 
 def user(options: argparse.Namespace, console: Console) -> int:
-    """Print the policy of a person or a pipeline."""
+    """Print the policy for a person or a pipeline."""
     _print(console, policy_of(_user_needs(options)))
     return 0
 
 
 def role(options: argparse.Namespace, console: Console) -> int:
-    """Print the policy of a service role, or who may take it."""
+    """Print the policy or the trust policy of a service role."""
     scope = _scope(options)
     _print(console, service_role_trust(scope) if options.trust else policy_of(service_needs(scope)))
     return 0
 
 
 def validate(options: argparse.Namespace, console: Console) -> int:
-    """Say what is missing."""
+    """List the missing permissions; exit with 1 if there are any."""
     needs = _user_needs(options)
     if options.policy is not None:
         missing = missing_in_policy(parse_policy(options.policy.read_text(encoding="utf-8")), needs)
@@ -46,7 +47,7 @@ def validate(options: argparse.Namespace, console: Console) -> int:
     for one in missing:
         console.line("missing", str(one))
     wanted = sum(len(need.actions) * len(need.resources) for need in needs)
-    text = f"{len(missing)} of {wanted} permissions are missing" if missing else f"all {wanted} permissions are there"
+    text = f"{len(missing)} of {wanted} permissions are missing" if missing else f"all {wanted} permissions are granted"
     console.result({"missing": [asdict(one) for one in missing], "wanted": wanted}, text)
     return FAILED if missing else 0
 
@@ -56,7 +57,7 @@ def _user_needs(options: argparse.Namespace) -> list[Need]:
 
 
 def _scope(options: argparse.Namespace) -> Scope:
-    """What the options say; account and region, unless both are named, as the caller has them."""
+    """Return the scope from the options; account and region default to the caller's."""
     example = "hyperframes-airflow policies user --parameter KmsKeyArn=arn:aws:kms:…"
     parameters = pairs(options.parameter, "--parameter", example)
     known: dict[str, Any] = {
@@ -77,17 +78,17 @@ def _scope(options: argparse.Namespace) -> Scope:
     try:
         return caller_scope(connect(options), options.stack_name, **known)
     except (HyperFramesClientError, ClientError, BotoCoreError) as error:
-        hint = "Name both: hyperframes-airflow policies user --account 123456789012 --region eu-west-1"
-        raise WrongRequest(f"account and region cannot be found out: {error}", hint=hint) from error
+        hint = "Name them: hyperframes-airflow policies user --account 123456789012 --region eu-west-1"
+        raise WrongRequest(f"cannot determine account and region: {error}", hint=hint) from error
 
 
 def _print(console: Console, document: dict[str, Any]) -> None:
     console.result(document, json.dumps(document, indent=2))
     size = len(json.dumps(document, separators=(",", ":")))
     if size > _MANAGED_LIMIT and not console.as_json:
-        # Apart from the document, which is likely to go into a file.
+        # Separate from the document, which may be redirected into a file.
         print(
-            f"{size} characters are more than the {_MANAGED_LIMIT} of a managed policy: "
-            "make two, with --deploy-only and with --render-only, or one inline policy of a role",
+            f"the policy has {size} characters; a managed policy allows {_MANAGED_LIMIT}: "
+            "create two, with --deploy-only and --render-only, or an inline policy of a role",
             file=sys.stderr,
         )

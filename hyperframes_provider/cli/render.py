@@ -1,4 +1,4 @@
-"""`render`: upload, start, follow, download; Ctrl-C stops the render as well as the command."""
+"""`render`: upload, start, follow and download. Ctrl-C also stops the render."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def render(options: argparse.Namespace, console: Console) -> int:
         config=config,
         output=remote,
         label=Path(options.project.removesuffix(".tar.gz")).name or "render",
-        # The same request again is the same render: it adopts one that runs, and finds the chunks that are finished.
+        # The same request is the same render: it adopts a running one and finds finished chunks.
         identity=("command line",),
     )
     for warning in prepared.warnings:
         console.line("warning", warning)
     upload = client.upload(prepared)
-    console.line("project", f"{upload.archive.uri} · {size(upload.size)}", "uploaded" if upload.uploaded else "was there already")
+    console.line("project", f"{upload.archive.uri} · {size(upload.size)}", "uploaded" if upload.uploaded else "already uploaded")
     result = _run(client, prepared, console)
     fetched = None if remote else fetch_render(connect, result, Path(options.output), config.format)
     client.mark_taken(result.execution_arn)
@@ -55,9 +55,9 @@ def render(options: argparse.Namespace, console: Console) -> int:
 
 
 def show_fetched(fetched: Fetched, made: OutputFormat, console: Console) -> None:
-    """Say what lies on this machine now."""
+    """List the downloaded files."""
     files = fetched.files
-    beside = f"and {len(files) - 1} files beside it, {size(sum(file.stat().st_size for file in files))}" if files[1:] else ""
+    beside = f"and {len(files) - 1} more files, {size(sum(file.stat().st_size for file in files))}" if files[1:] else ""
     console.line("frames" if made is OutputFormat.PNG_SEQUENCE else made.spec.kind.value, str(files[0]), beside)
     for sidecar in fetched.sidecars.values():
         console.line("sidecar", str(sidecar), size(sidecar.stat().st_size))
@@ -80,5 +80,5 @@ def _run(client: RenderClient, prepared: PreparedRender, console: Console) -> Re
     except KeyboardInterrupt:
         if execution_arn is not None:
             stopped = client.cancel(execution_arn, cause="Interrupted on the command line", prepared=prepared)
-            console.line("cancel", "the render was stopped; its finished chunks are kept" if stopped.stopped else stopped.detail)
+            console.line("cancel", "the render was stopped; finished chunks are kept" if stopped.stopped else stopped.detail)
         raise

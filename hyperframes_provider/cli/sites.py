@@ -1,4 +1,4 @@
-"""`sites create|list|remove`: projects on S3."""
+"""`sites create|list|remove`: uploaded projects."""
 
 from __future__ import annotations
 
@@ -15,28 +15,26 @@ from hyperframes_provider.client.renders import RenderClient
 
 
 def create(options: argparse.Namespace, console: Console) -> int:
-    """Upload a project unless it is there."""
+    """Upload a project unless S3 has it."""
     reach = connect(options)
     target = RenderClient(reach).target(options.stack_name)
     done = sites.create_site(reach, target, options.project, entry=options.entry_file or "index.html")
     identity = sites.site_id(done.archive)
-    console.line("site", f"{identity} · {size(done.size)}", "uploaded" if done.uploaded else "was there already")
-    if not console.as_json:
-        console.line("next", f"hyperframes-airflow render {done.archive.uri} -o OUT.mp4 --stack-name {options.stack_name}")
+    console.line("site", f"{identity} · {size(done.size)}", "uploaded" if done.uploaded else "already uploaded")
+    console.detail("next", f"hyperframes-airflow render {done.archive.uri} -o OUT.mp4 --stack-name {options.stack_name}")
     console.result({"id": identity, "uri": done.archive.uri, "bytes": done.size, "uploaded": done.uploaded})
     return 0
 
 
 def list_(options: argparse.Namespace, console: Console) -> int:
-    """Say which projects there are, and what uses them."""
+    """List the projects, and the renders that use them."""
     reach = connect(options)
     found = run(reach, sites.list_sites(RenderClient(reach).target(options.stack_name)))
     now = datetime.now(UTC)
-    if not console.as_json:
-        for site in found:
-            console.line("site", f"{site.id} · {size(site.bytes)} · {age(site.uploaded, now)} old · {_used(site)}")
-        if not found:
-            console.line("site", "none yet; hyperframes-airflow sites create PROJECT uploads one, and so does a render")
+    for site in found:
+        console.detail("site", f"{site.id} · {size(site.bytes)} · {age(site.uploaded, now)} old · {_used(site)}")
+    if not found:
+        console.detail("site", "none; upload one: hyperframes-airflow sites create PROJECT")
     console.result({"sites": [_document(site, now) for site in found]})
     return 0
 

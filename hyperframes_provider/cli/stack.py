@@ -13,7 +13,7 @@ from hyperframes_provider.cli.values import pairs
 
 
 def build(options: argparse.Namespace, console: Console) -> int:
-    """Write the ZIP, or the context of an image."""
+    """Write the ZIP, or the build context of an image."""
     if options.slim:
         return _build_slim(options.output, console)
     if options.image is not None:
@@ -52,8 +52,7 @@ def _build_image(folder: Path, console: Console) -> int:
     with setup_reporter(console) as reporter:
         size = build_image_context(folder, reporter)
     console.result({"path": folder, "bytes": size}, f"{folder} · {size / 1e6:.0f} MB")
-    if not console.as_json:
-        console.line("next", f"docker build -t hyperframes {folder}, push it to your registry, and deploy with its URI")
+    console.detail("next", f"docker build -t hyperframes {folder}, push it to your registry, and deploy with its URI")
     return 0
 
 
@@ -68,13 +67,12 @@ def _build_slim(path: Path, console: Console) -> int:
 
 
 def _say_next(path: Path, console: Console) -> None:
-    if not console.as_json:
-        console.line("next", f"hyperframes-airflow deploy --code {path}")
+    console.detail("next", f"hyperframes-airflow deploy --code {path}")
 
 
 def deploy(options: argparse.Namespace, console: Console) -> int:
     """Create or update the stack."""
-    from hyperframes_provider.client.stack.stack import deploy_stack
+    from hyperframes_provider.client.stack.deploy import deploy_stack
 
     parameters = pairs(options.parameter, "--parameter", "hyperframes-airflow deploy --parameter LambdaMemoryMb=8192")
     with console.moving("deploy") as line:
@@ -82,7 +80,7 @@ def deploy(options: argparse.Namespace, console: Console) -> int:
         def code() -> Path:
             from hyperframes_provider.bundle import ensure_bundle
 
-            line.show("the code: browser, ffmpeg and Python packages are fetched and packed, once for this version")
+            line.show("fetching and packing browser, ffmpeg and Python packages, once for this version")
             return ensure_bundle()
 
         done = deploy_stack(
@@ -99,9 +97,8 @@ def deploy(options: argparse.Namespace, console: Console) -> int:
         f"stack {options.stack_name}  {done.outputs.status}",
         f"{done.action}, {done.resources} resources, {seconds(done.seconds)}",
     )
-    if not console.as_json:
-        console.line("bucket", done.outputs.bucket)
-        console.line("next", f"hyperframes-airflow render PROJECT -o OUT.mp4 --stack-name {options.stack_name}")
+    console.detail("bucket", done.outputs.bucket)
+    console.detail("next", f"hyperframes-airflow render PROJECT -o OUT.mp4 --stack-name {options.stack_name}")
     outputs = asdict(done.outputs)
     console.result(
         {"action": done.action, "resources": done.resources, "seconds": round(done.seconds, 1), "code": str(done.code), **outputs}
@@ -111,10 +108,10 @@ def deploy(options: argparse.Namespace, console: Console) -> int:
 
 def destroy(options: argparse.Namespace, console: Console) -> int:
     """Delete the stack."""
-    from hyperframes_provider.client.stack.stack import delete_stack
+    from hyperframes_provider.client.stack.delete import delete_stack
 
     with console.moving("destroy") as line:
         done = delete_stack(connect(options), options.stack_name, on_event=lambda event: line.show(f"stack {options.stack_name}  {event}"))
-    kept = f"; its bucket is kept: {done.kept_bucket}" if done.kept_bucket else ""
+    kept = f"; its bucket stays: {done.kept_bucket}" if done.kept_bucket else ""
     console.result(asdict(done), f"stack {options.stack_name} {done.action}{kept}")
     return 0

@@ -1,4 +1,4 @@
-"""`setup`, `doctor`, `add`: the third-party parts of this machine."""
+"""`setup`, `doctor`, `add`: the third-party parts on this machine."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from hyperframes_provider.client.aws.errors import HyperFramesClientError
 from hyperframes_provider.client.stack.health import StackCheck, check_stack
 from hyperframes_provider.toolset import ToolsetError, ensure_toolset, inspect, read_toolset, toolset_path
 from hyperframes_provider.toolset.doctor import State, ToolStatus
-from hyperframes_provider.toolset.pins import Part
+from hyperframes_provider.toolset.part import Part
 from hyperframes_provider.toolset.report import Phase, SetupReporter
 
 _STYLE = {State.OK: "green", State.WARNING: "yellow", State.MISSING: "red", State.DAMAGED: "red"}
 
 
 def setup(options: argparse.Namespace, console: Console) -> int:
-    """Bring what is missing."""
+    """Install the missing parts."""
     path, toolset, took = bring(console, options.chrome)
     console.line("setup", versions(toolset), f"ready in {seconds(took)}")
     console.result({"toolset": str(path), "seconds": round(took, 1), **toolset.model_dump(mode="json")})
@@ -37,7 +37,7 @@ def setup(options: argparse.Namespace, console: Console) -> int:
 
 
 def bring(console: Console, chrome: Path | None = None) -> tuple[Path, Toolset, float]:
-    """The set-up with its progress on the console: path and content of `toolset.json`, and the seconds it took."""
+    """Set up with progress on the console; return path and content of `toolset.json`, and the seconds that it took."""
     started = time.monotonic()
     with setup_reporter(console) as reporter:
         path = ensure_toolset(reporter, chrome=chrome)
@@ -48,7 +48,7 @@ def bring(console: Console, chrome: Path | None = None) -> tuple[Path, Toolset, 
 
 
 def versions(toolset: Toolset) -> str:
-    """`chromium 153 · ffmpeg 9.0 · runtime 0.8 · gsap 3.15`."""
+    """Return `chromium 153 · ffmpeg 9.0 · runtime 0.8 · gsap 3.15`."""
     browsers = [
         f"{'chromium' if source.value == 'sparticuz' else source.value} {browser.version.split('.')[0]}"
         for source, browser in toolset.browsers.items()
@@ -58,8 +58,8 @@ def versions(toolset: Toolset) -> str:
 
 
 def doctor(options: argparse.Namespace, console: Console) -> int:
-    """Print the report; exit 1 when something is missing or damaged."""
-    found = inspect()
+    """Print the report; exit with 1 if something is missing or damaged."""
+    found = [*inspect(), _endpoint()]
     if options.stack_name is not None:
         found += [_verdict(check) for check in _stack_checks(options)]
     width = max(len(status.name) for status in found)
@@ -77,11 +77,23 @@ def doctor(options: argparse.Namespace, console: Console) -> int:
     return 0 if sound else FAILED
 
 
+def _endpoint() -> ToolStatus:
+    try:
+        # Cannot be imported without the pinned moto.
+        from hyperframes_provider.local import endpoint
+    except (ImportError, RuntimeError) as error:
+        return ToolStatus("endpoint", State.MISSING, "", str(error), 'pip install "hyperframes-provider[local]"')
+    running = endpoint.status()
+    if running is None:
+        return ToolStatus("endpoint", State.OK, "", "not running; start it: hyperframes-airflow local up")
+    return ToolStatus("endpoint", State.OK, "", f"{running.url} (process {running.pid})")
+
+
 def _stack_checks(options: argparse.Namespace) -> list[StackCheck]:
     try:
         return check_stack(connect(options), options.stack_name, version=version("hyperframes-provider"))
     except HyperFramesClientError as error:
-        # Also a verdict: the machine's own report is worth having without the stack's.
+        # Also a verdict: the report on the machine is useful without the one on the stack.
         return [StackCheck("stack", "missing", "", error.message, error.hint or "")]
 
 
@@ -97,21 +109,21 @@ def add(options: argparse.Namespace, console: Console) -> int:
 
 
 def add_library(name: str, folder: Path) -> Path:
-    """Copy the pinned library into `folder` under its own file name; raises `WrongRequest` or `ToolsetError`."""
+    """Copy the pinned library into `folder` under its own file name; raise `WrongRequest` or `ToolsetError`."""
     toolset = read_toolset(toolset_path())
     if toolset is None:
-        raise ToolsetError(f"there is no toolset at {toolset_path()} yet", hint="Bring it first: hyperframes-airflow setup")
+        raise ToolsetError(f"the toolset {toolset_path()} does not exist", hint="Install it first: hyperframes-airflow setup")
     library = toolset.libraries.get(name)
     if library is None:
         known = ", ".join(toolset.libraries) or "none"
-        raise WrongRequest(f"the toolset has no library {name!r}; it has: {known}", hint="hyperframes-airflow add gsap --to DIR")
+        raise WrongRequest(f"the toolset has no library {name!r}; known: {known}", hint="Example: hyperframes-airflow add gsap --to DIR")
     folder.mkdir(parents=True, exist_ok=True)
     return Path(shutil.copyfile(library.path, folder / library.path.name))
 
 
 @contextmanager
 def setup_reporter(console: Console) -> Iterator[SetupReporter]:
-    """Who is told what a set-up or a build brings."""
+    """Yield the reporter for a setup or a build."""
     if not console.on_terminal:
         yield _PlainReporter(console)
         return
@@ -129,7 +141,7 @@ def setup_reporter(console: Console) -> Iterator[SetupReporter]:
 
 
 class _PlainReporter:
-    """A line when a part is there; nothing when there is nothing to do."""
+    """Writes a line for each part that becomes ready."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -137,11 +149,11 @@ class _PlainReporter:
         self._lock = threading.Lock()
 
     def waiting(self) -> None:
-        """Say why nothing happens."""
-        self._console.line("setup", "another set-up is running: waiting for it")
+        """Explain the pause."""
+        self._console.line("setup", "another setup is running; waiting for it")
 
     def phase(self, part: Part, phase: Phase) -> None:
-        """Say when a part is ready."""
+        """Report a part that is ready."""
         with self._lock:
             self._started.setdefault(part.name, time.monotonic())
             if phase is Phase.DONE:
@@ -149,11 +161,11 @@ class _PlainReporter:
                 self._console.line("setup", f"{part.spec} · {part.size / 1e6:.1f} MB", f"in {seconds(took)}")
 
     def fetched(self, part: Part, size: int) -> None:
-        """Say nothing: a line for each look would be noise."""
+        """Do nothing: a line for each step would be noise."""
 
 
 class _BarReporter:
-    """A bar for each part."""
+    """Shows a bar for each part."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
@@ -161,11 +173,11 @@ class _BarReporter:
         self._tasks: dict[str, int] = {}
 
     def waiting(self) -> None:
-        """Say why nothing moves."""
-        self._bars.console.print("another set-up is running: waiting for it")
+        """Explain the pause."""
+        self._bars.console.print("another setup is running; waiting for it")
 
     def phase(self, part: Part, phase: Phase) -> None:
-        """Name the phase behind the bar."""
+        """Show the phase behind the bar."""
         with self._lock:
             if part.name not in self._tasks:
                 self._tasks[part.name] = self._bars.add_task(part.name, total=part.size, phase=phase.value)

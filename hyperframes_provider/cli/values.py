@@ -1,4 +1,4 @@
-"""`NAME=VALUE` arguments, and the render configuration that the options make."""
+"""`NAME=VALUE` arguments, and the render configuration from the options."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _FIELDS = (
 
 
 def pairs(given: Sequence[str], option: str, example: str) -> dict[str, str]:
-    """`["a=1"]` as a mapping; `WrongRequest` for one without `=`, or a name that comes twice."""
+    """Return `["a=1"]` as a mapping; raise `WrongRequest` if `=` is missing or a name occurs twice."""
     found: dict[str, str] = {}
     for pair in given:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise WrongRequest(f"{option} {pair!r}: NAME=VALUE is needed", hint=example)
+            raise WrongRequest(f"{option} {pair!r}: give NAME=VALUE", hint=example)
         if name in found:
             raise WrongRequest(f"{option} {name}: given twice", hint=example)
         found[name] = value
@@ -43,7 +43,7 @@ def pairs(given: Sequence[str], option: str, example: str) -> dict[str, str]:
 
 
 def render_config(options: argparse.Namespace) -> RenderConfig:
-    """What the options ask for, of `render` or of a verb that takes some of them; `INVALID_CONFIG` names a field that is not accepted."""
+    """Return the configuration from the options of a verb; raise `INVALID_CONFIG` with the name of a wrong field."""
     given = {name: getattr(options, name, None) for name in _FIELDS}
     wanted = {name: value for name, value in given.items() if value is not None}
     wanted |= {name: _value(text) for name, text in pairs(getattr(options, "set", ()), "--set", "--set codec=h265").items()}
@@ -53,19 +53,19 @@ def render_config(options: argparse.Namespace) -> RenderConfig:
 def _variables(options: argparse.Namespace) -> dict[str, Any]:
     text = options.variables or "{}"
     try:
-        # No JSON begins so; and an argument of a command holds 128 kB at most.
+        # JSON never begins with @; a file lifts the 128 kB limit of a command-line argument.
         variables = json.loads(Path(text[1:]).read_bytes() if text.startswith("@") else text)
     except OSError as error:
         raise WrongRequest(f"--variables {text}: {error.strerror}", hint=_RENDER) from error
     except ValueError as error:
         raise WrongRequest(f"--variables: not JSON: {error}", hint=_RENDER) from error
     if not isinstance(variables, dict):
-        raise WrongRequest("--variables: an object is needed", hint=_RENDER)
+        raise WrongRequest("--variables: give a JSON object", hint=_RENDER)
     return variables | {name: _value(text) for name, text in pairs(options.var, "--var", _RENDER).items()}
 
 
 def _value(text: str) -> Any:
-    """47 and true are what they look like; everything that is not JSON is text, and so is what JSON calls NaN."""
+    """Read a value as JSON, such as 47 or true; anything else, NaN included, is text."""
     try:
         return json.loads(text, parse_constant=str)
     except ValueError:

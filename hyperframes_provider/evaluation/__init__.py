@@ -1,4 +1,4 @@
-"""Whether a deployed renderer does what it should, and what it costs: `smoke` and `eval`, as the command line and others call them.
+"""`smoke` and `eval`: check a deployed renderer, and measure its speed and cost.
 
-Stands on `client/` and on the toolset of this machine; knows neither Airflow nor the command line.
+Uses `client/` and the toolset of this machine; knows neither Airflow nor the command line.
 """

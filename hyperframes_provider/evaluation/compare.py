@@ -1,4 +1,4 @@
-"""`eval`: the same compositions rendered on this machine and on a deployed stack, several times: time, cost, speed and likeness."""
+"""`eval`: render the same compositions several times on this machine and on a stack; compare time, cost and pictures."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ COLUMNS = ("fixture", "frames", "local", "stack", "speed-up", "local fps", "stac
 
 @dataclass(frozen=True)
 class EvalOptions:
-    """What an evaluation is asked for."""
+    """The options of an evaluation."""
 
     fixtures: Sequence[Fixture]
     stack_name: str
     output: Path
-    """Folder of `results.json`, `renders/` and `histories/`."""
+    """Folder for `results.json`, `renders/` and `histories/`."""
     iterations: int = ITERATIONS
 
 
 def run_eval(connect: Connect, options: EvalOptions, *, say: Say) -> dict[str, Any]:
-    """Render each fixture `iterations` times here and there, and write `results.json`; returns what it holds.
+    """Render each fixture `iterations` times on this machine and on the stack; write `results.json` and return its content.
 
-    The stack is an existing one and stays as it is. A fixture that cannot be rendered is reported with its problem, and the others go on;
-    `passed` says whether all could be.
+    Needs an existing stack and leaves it unchanged. A fixture that fails is reported with its problem, and the others continue; `passed`
+    is true if none fails.
     """
     if options.iterations < 1:
-        raise InvalidRequest(f"{options.iterations} iterations: 1 and more are accepted", hint="hyperframes-airflow eval --iterations 3")
+        raise InvalidRequest(f"iterations: {options.iterations} is less than 1", hint="Example: hyperframes-airflow eval --iterations 3")
     if len({fixture.name for fixture in options.fixtures}) != len(options.fixtures):
-        raise InvalidRequest("two fixtures have the same name", hint="Rename a project's folder.")
+        raise InvalidRequest("two fixtures have the same name", hint="Rename one of the project folders.")
     run = uuid.uuid4().hex[:8]
     client = RenderClient(connect)
     target = client.target(options.stack_name)
@@ -60,7 +60,7 @@ def run_eval(connect: Connect, options: EvalOptions, *, say: Say) -> dict[str, A
 
 
 def table(document: dict[str, Any]) -> list[str]:
-    """The medians, a line a fixture."""
+    """Return a table with the medians of each fixture."""
     return report.table(COLUMNS, [_row(entry) for entry in document["fixtures"]])
 
 
@@ -95,7 +95,7 @@ def _iteration(
         say=lambda line: say(f"{name} · {line}"),
     )
     result, quality = made.result, compare(made.path, local.path)
-    say(f"{name} · here {local.seconds:.1f} s · there {result.seconds:.1f} s · {report.decibels(quality)}")
+    say(f"{name} · local {local.seconds:.1f} s · stack {result.seconds:.1f} s · {report.decibels(quality)}")
     return {
         "local": {"seconds": local.seconds, "frames_per_second": _rate(local.frames, local.seconds), "render": here},
         "distributed": {
@@ -121,7 +121,7 @@ def _iteration(
 
 
 def medians(iterations: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The middle of each figure on its own. The speed-up is that of the median times; likeness is None where all are identical."""
+    """Return the median of each figure. The speed-up is that of the median times; `psnr_db` is None if all renders are identical."""
 
     def middle(values: Iterable[float]) -> float:
         return statistics.median(values)

@@ -1,4 +1,4 @@
-"""One render on a deployed stack for an evaluation: always a new one, its history and its video kept."""
+"""A new render on a deployed stack, with its history and its video, for an evaluation."""
 
 from __future__ import annotations
 
@@ -10,30 +10,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hyperframes_provider.client.aws.calls import Call, Steps, pages, run
 from hyperframes_provider.client.aws.connect import Connect
-from hyperframes_provider.client.aws.errors import HyperFramesClientError, RenderCancelled, RenderFailed, typed_errors
+from hyperframes_provider.client.aws.errors import HyperFramesClientError, typed_errors
 from hyperframes_provider.client.aws.s3 import parse_s3_uri
+from hyperframes_provider.client.execution.failure import RenderCancelled, RenderFailed
 from hyperframes_provider.client.execution.result import RenderResult
 from hyperframes_provider.client.renders import RenderClient
 from hyperframes_provider.client.request.request import RenderTarget, read_config
 from hyperframes_provider.evaluation.fixtures import Fixture
 
 Say = Callable[[str], None]
-"""Takes one line for a person."""
+"""Takes a line for a person."""
 
 _POLL_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class DistributedRender:
-    """A finished one."""
+    """A finished render."""
 
     result: RenderResult
     path: Path
     history: Path
-    """Not written where AWS did not give it, which was said."""
+    """Missing if AWS did not deliver it, which was reported."""
     wall_seconds: float
-    """From the upload to the downloaded video; `result.seconds` is the execution's own."""
+    """Time from upload to download; `result.seconds` covers the execution only."""
 
 
 def render_distributed(
@@ -47,10 +49,12 @@ def render_distributed(
     history: Path,
     say: Say,
 ) -> DistributedRender:
-    """Render `fixture`, download the video to `output` and write the execution's events to `history`, also of one that failed.
+    """Render `fixture` and download the video to `output`; write the execution's events to `history`, even if it failed.
 
-    :param identity: what makes this render another than all before it, so that no finished chunk is found
-    :raises RenderFailed: and whatever else keeps a render from being started or followed; one that is given up or interrupted is stopped
+    Stops the render if waiting fails or is interrupted.
+
+    :param identity: distinguishes this render from all earlier ones, so that it finds no finished chunk
+    :raises RenderFailed: or another client error
     """
     client = RenderClient(connect)
     started = time.monotonic()
@@ -67,12 +71,12 @@ def render_distributed(
         raise
     except BaseException as error:
         if execution:
-            with _at_best(say, "the render could not be stopped"):
-                client.cancel(execution[-1], cause=f"The evaluation gave it up: {type(error).__name__}", prepared=prepared)
+            with _at_best(say, "cannot stop the render"):
+                client.cancel(execution[-1], cause=f"Stopped by the evaluation: {type(error).__name__}", prepared=prepared)
         raise
     finally:
         if execution:
-            with _at_best(say, "the history could not be kept"):
+            with _at_best(say, "cannot save the history"):
                 _keep_history(connect, execution[-1], history)
     output.parent.mkdir(parents=True, exist_ok=True)
     place = parse_s3_uri(result.output_uri, where="output")
@@ -83,7 +87,7 @@ def render_distributed(
 
 @contextmanager
 def _at_best(say: Say, problem: str) -> Iterator[None]:
-    """A known fault inside the block is said and goes no further: it would hide how the render ended."""
+    """Report a client error of the block instead of raising it, so that it does not hide how the render ended."""
     try:
         yield
     except HyperFramesClientError as error:
@@ -91,12 +95,15 @@ def _at_best(say: Say, problem: str) -> Iterator[None]:
 
 
 def _keep_history(connect: Connect, execution_arn: str, path: Path) -> None:
-    """The execution's description and all of its events, as Step Functions says them."""
+    history = run(connect, _history(execution_arn))
     path.parent.mkdir(parents=True, exist_ok=True)
-    machine = connect("stepfunctions")
-    with typed_errors():
-        described = machine.describe_execution(executionArn=execution_arn)
-        pages = machine.get_paginator("get_execution_history").paginate(executionArn=execution_arn, includeExecutionData=True)
-        events = [event for page in pages for event in page["events"]]
+    path.write_text(json.dumps(history, default=str, ensure_ascii=False, indent=1), "utf-8")
+
+
+def _history(execution_arn: str) -> Steps[dict[str, Any]]:
+    """Return the execution's description and events as Step Functions returns them."""
+    described = yield Call("stepfunctions", "describe_execution", {"executionArn": execution_arn})
+    arguments = {"executionArn": execution_arn, "includeExecutionData": True}
+    found = yield from pages(Call("stepfunctions", "get_execution_history", arguments))
     described.pop("ResponseMetadata", None)
-    path.write_text(json.dumps({"execution": described, "events": events}, default=str, ensure_ascii=False, indent=1), "utf-8")
+    return {"execution": described, "events": [event for page in found for event in page["events"]]}

@@ -1,4 +1,4 @@
-"""What is rendered: small compositions that come with the package, or any project folder."""
+"""The compositions to render: small ones from the package, or any project folder."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from hyperframes_provider.client.aws.errors import InvalidRequest
 
 _COMPOSITIONS = Path(__file__).parent / "compositions"
 _DEMO = Path(hyperframes_provider.__file__).parents[1] / "dags" / "projects" / "demo"
-"""The sample project of a checkout; an installed package has none."""
+"""The sample project, which only a checkout has."""
 
 
 @dataclass(frozen=True)
 class Fixture:
-    """A project to render, under a name for reports."""
+    """A project to render, with a name for reports."""
 
     name: str
     project: Path
 
 
 def built_in() -> list[Fixture]:
-    """The fixtures that there are without naming a folder: those of the package, and in a checkout the sample project, `demo`."""
+    """Return the fixtures of the package and, in a checkout, the sample project `demo`."""
     found = [Fixture(folder.name, folder) for folder in sorted(_COMPOSITIONS.iterdir()) if (folder / "index.html").is_file()]
-    # Its script library is brought by the demo; before that it cannot be rendered.
+    # The demo copies its script library; without it, the project cannot be rendered.
     return [*found, Fixture("demo", _DEMO)] if (_DEMO / "assets" / "gsap.min.js").is_file() else found
 
 
 def find(wanted: str) -> Fixture:
-    """The built-in fixture of that name, or the project in that folder; `InvalidRequest` when there is neither."""
+    """Return the built-in fixture or the project folder `wanted`; raise `InvalidRequest` if it is neither."""
     named = {fixture.name: fixture for fixture in built_in()}
     if wanted in named:
         return named[wanted]
@@ -38,5 +38,5 @@ def find(wanted: str) -> Fixture:
         return Fixture(folder.resolve().name, folder)
     raise InvalidRequest(
         f"fixture: {wanted!r} is neither one of {', '.join(named)} nor a folder with index.html",
-        hint="Name a fixture or a project's folder: hyperframes-airflow eval sweep path/to/project",
+        hint="Name a fixture or a project folder: hyperframes-airflow eval sweep path/to/project",
     )

@@ -1,4 +1,4 @@
-"""The render that others are held to: the same engine on this machine, in a process of its own, without AWS of any kind."""
+"""The reference render: the same engine in a process on this machine, without AWS."""
 
 from __future__ import annotations
 
@@ -11,40 +11,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hyperframes_lambda.contract.toolset import TOOLSET_VARIABLE
 from hyperframes_provider.client.aws.errors import HyperFramesClientError
 from hyperframes_provider.evaluation.quality import frame_count
-from hyperframes_provider.toolset import toolset_path
 
 _GRACE_SECONDS = 20.0
-"""For the engine to end its browsers when it is interrupted."""
+"""Time for an interrupted engine to end its browsers."""
 
 
 class LocalRenderFailed(HyperFramesClientError):
-    """The engine could not render the project on this machine either; the text has its last lines."""
+    """The engine could not render the project on this machine; the message has its last lines."""
 
     retryable = False
 
 
 @dataclass(frozen=True)
 class LocalRender:
-    """A finished one."""
+    """A finished render."""
 
     path: Path
     frames: int
     seconds: float
-    """Wall time of the process, its start included."""
+    """Wall time of the process, including its start."""
 
 
 def render_locally(project: Path, output: Path, *, options: Sequence[str] = ()) -> LocalRender:
-    """Render `project` to `output`; `options` are further ones of `python -m hyperframes_lambda render`."""
+    """Render `project` to `output`; `options` go to `python -m hyperframes_lambda render`."""
     output.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "hyperframes_lambda", "render", str(project), "-o", str(output), *options]
-    environment = {TOOLSET_VARIABLE: str(toolset_path()), **os.environ}
     started = time.monotonic()
-    # A session of its own: Ctrl-C on the terminal is ours to hand on, once.
+    # In a new session, so that Ctrl-C on the terminal reaches the engine only once, from here.
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True
     ) as process:
         try:
             said, _ = process.communicate()

@@ -1,6 +1,6 @@
-"""A stack that lives as long as a test run: made under a name of its own, and taken away with everything that it left.
+"""A temporary stack for a test run, with a unique name, deleted together with everything in it.
 
-Only what carries this run's tag is ever deleted. Its bucket goes too, unlike that of any other stack: nothing but the run wrote to it.
+Deletes only a stack with this run's tag. Unlike for other stacks, it deletes the bucket too, because only the run wrote to it.
 """
 
 from __future__ import annotations
@@ -14,53 +14,48 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from hyperframes_provider.client.aws.calls import run
 from hyperframes_provider.client.aws.connect import Connect
 from hyperframes_provider.client.aws.errors import HyperFramesClientError, InvalidRequest, error_code, typed_errors
+from hyperframes_provider.client.stack.delete import DEFAULT_TIMEOUT, delete_stack
+from hyperframes_provider.client.stack.deploy import DeployResult, deploy_stack
+from hyperframes_provider.client.stack.describe import StackNotFound, StackNotReady, describe_stack
 from hyperframes_provider.client.stack.events import Operation, StackEvent
-from hyperframes_provider.client.stack.stack import (
-    DEFAULT_TIMEOUT,
-    DeployResult,
-    StackNotFound,
-    StackNotReady,
-    delete_stack,
-    deploy_stack,
-    describe_stack,
-)
 
 TAG = "hyperframes:run"
-"""Tag of the stack and its bucket; the value is the run."""
+"""Tag of the stack and its bucket, with the run as its value."""
 
 _BUCKET_PAUSES = (1.0, 3.0, 9.0)
-"""Seconds before a bucket is emptied again because somebody still wrote to it: an invocation goes on when its render is stopped."""
+"""Seconds before emptying a bucket again, because an invocation outlives its stopped render and may still write."""
 
 
 class ForeignStack(InvalidRequest):
-    """A stack of that name exists and is not this run's: it is left as it is."""
+    """A stack with that name exists and is not this run's, so it stays unchanged."""
 
 
 @dataclass
 class Teardown:
-    """What became of the stack, for the report."""
+    """The fate of the stack, for the report."""
 
     stack: str = "absent"
-    """`kept`, `deleted`, `failed`, or `absent`: it was never made, or somebody else deleted it."""
+    """`kept`, `deleted`, `failed`, or `absent` if it was never created or someone else deleted it."""
     bucket: str = "absent"
-    """The same, or `unknown`: there may be one, since the stack could not be deleted."""
+    """The same, or `unknown` if the stack could not be deleted."""
     bucket_name: str = ""
-    """Empty where it is not known."""
+    """Empty if unknown."""
     objects: int = 0
-    """Objects that were deleted with the bucket."""
+    """Number of objects deleted with the bucket."""
     problem: str = ""
-    """Why not everything is gone that should be."""
+    """The reason for an incomplete deletion."""
 
     def to_json(self) -> dict[str, Any]:
-        """The object of `results.json`."""
+        """Return the object for `results.json`."""
         return asdict(self)
 
 
 @dataclass
 class OwnStack:
-    """The stack while it is there."""
+    """The stack, and its fate."""
 
     name: str
     run: str
@@ -78,14 +73,16 @@ def own_stack(
     say: Callable[[str], None],
     on_event: Callable[[StackEvent], None] | None = None,
 ) -> Iterator[DeployResult]:
-    """Deploy the stack for the block and take it away afterwards, whatever happens in the block, an interrupt included.
+    """Deploy the stack for the block and delete it afterwards, whatever happens in the block, including an interrupt.
 
-    :param keep: leave the stack, and say how to delete it
-    :raises ForeignStack: there is one of that name already; nothing was changed
+    :param keep: leave the stack, and report how to delete it
+    :raises ForeignStack: a stack with that name exists; nothing was changed
     """
     _refuse_existing(connect, stack.name)
     try:
-        yield deploy_stack(connect, stack.name, parameters=parameters, code=code, tags={TAG: stack.run}, on_event=on_event)
+        yield deploy_stack(
+            connect, stack.name, parameters=parameters, code=code, tags={TAG: stack.run}, on_event=on_event or (lambda _: None)
+        )
     finally:
         if keep:
             _keep(connect, stack, say)
@@ -94,7 +91,7 @@ def own_stack(
 
 
 def empty_and_delete_bucket(connect: Connect, bucket: str) -> int:
-    """Delete every object, every version and the bucket itself; returns how many objects and versions there were."""
+    """Delete every object, every version and the bucket itself; return the number of objects and versions."""
     s3 = connect("s3")
     with typed_errors():
         count = _empty(s3, bucket)
@@ -122,7 +119,7 @@ def _empty(s3: Any, bucket: str) -> int:
             answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": found, "Quiet": True})
             refused = answer.get("Errors") or []
             if refused:
-                raise HyperFramesClientError(f"{len(refused)} objects of {bucket} cannot be deleted: {refused[0].get('Message')}")
+                raise HyperFramesClientError(f"cannot delete {len(refused)} objects of {bucket}: {refused[0].get('Message')}")
             count += len(found)
     return count
 
@@ -134,7 +131,7 @@ def _refuse_existing(connect: Connect, name: str) -> None:
         return
     except StackNotReady:
         pass
-    raise ForeignStack(f"stack {name!r} exists and was not made by this run", hint="Choose another name, or delete it yourself.")
+    raise ForeignStack(f"stack {name!r} exists and is not from this run", hint="Choose another name, or delete the stack yourself.")
 
 
 def _keep(connect: Connect, stack: OwnStack, say: Callable[[str], None]) -> None:
@@ -142,13 +139,13 @@ def _keep(connect: Connect, stack: OwnStack, say: Callable[[str], None]) -> None
         if _find_own(connect, stack) is None:
             return
     except HyperFramesClientError as error:
-        say(f"whether there is a stack {stack.name} cannot be told: {error.message}")
+        say(f"cannot determine whether stack {stack.name} exists: {error.message}")
     stack.teardown.stack = stack.teardown.bucket = "kept"
     say(f"stack {stack.name} is kept; {_advice(stack)}")
 
 
 def _take_away(connect: Connect, stack: OwnStack, say: Callable[[str], None]) -> None:
-    """Never raises a known fault: it would hide why the run ended. What stays is said, with the command that deletes it."""
+    """Delete the stack; report a client error instead of raising it, with the command to delete the rest."""
     done = stack.teardown
     done.stack, done.bucket, done.problem = "failed", "unknown", "the deletion was interrupted"
     try:
@@ -158,25 +155,23 @@ def _take_away(connect: Connect, stack: OwnStack, say: Callable[[str], None]) ->
     else:
         done.problem = ""
         if done.stack == "deleted":
-            say(f"stack {stack.name} is deleted, and its bucket with {done.objects} objects")
+            say(f"deleted stack {stack.name}, and its bucket with {done.objects} objects")
     finally:
         if done.problem:
-            say(f"not everything could be deleted: {done.problem}")
+            say(f"cannot delete everything: {done.problem}")
             say(_advice(stack))
 
 
 def _delete(connect: Connect, stack: OwnStack) -> None:
-    """Delete the stack if it is there, then its bucket; how far it came is in `teardown`."""
+    """Delete the stack if it exists, then its bucket; `teardown` records the progress."""
     done = stack.teardown
     found = _find_own(connect, stack)
     if found is None:
         done.stack = done.bucket = "absent"
         return
     if found["StackStatus"].endswith("_IN_PROGRESS") and found["StackStatus"] != "REVIEW_IN_PROGRESS":
-        # An interrupted deploy goes on: only when it is done are all resources known, and can every one be deleted.
-        with typed_errors():
-            deadline = time.monotonic() + DEFAULT_TIMEOUT
-            Operation(connect("cloudformation"), found["StackId"], on_event=lambda _: None, deadline=deadline).wait()
+        # An interrupted deploy continues; only at its end are all resources known and can be deleted.
+        run(connect, Operation(found["StackId"], lambda _: None, time.monotonic() + DEFAULT_TIMEOUT).wait())
     bucket = delete_stack(connect, stack.name).kept_bucket
     done.stack, done.bucket = "deleted", "absent"
     if bucket is not None:
@@ -192,7 +187,7 @@ def _advice(stack: OwnStack) -> str:
 
 
 def _find_own(connect: Connect, stack: OwnStack) -> dict[str, Any] | None:
-    """The stack as DescribeStacks has it, None when there is none or it is somebody else's."""
+    """Return the stack from DescribeStacks, or None if it does not exist or is not this run's."""
     try:
         with typed_errors():
             found: dict[str, Any] = connect("cloudformation").describe_stacks(StackName=stack.name)["Stacks"][0]

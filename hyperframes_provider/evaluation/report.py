@@ -1,4 +1,4 @@
-"""`results.json`, and a table for the person who waits."""
+"""`results.json`, and a table for a person."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RESULTS = "results.json"
 
 
 def heading(kind: str, run: str, connect: Connect) -> dict[str, Any]:
-    """What every report begins with: what ran, when, and where."""
+    """Return the beginning of every report: kind, run, time and place."""
     client = connect("stepfunctions")
     embedded = is_loopback(client.meta.endpoint_url)
     return {
@@ -30,7 +30,7 @@ def heading(kind: str, run: str, connect: Connect) -> dict[str, Any]:
 
 
 def write(folder: Path, document: Mapping[str, Any]) -> Path:
-    """Write `results.json`, in place of an earlier one only when it is complete."""
+    """Write `results.json`; replace an earlier one only with a complete file."""
     folder.mkdir(parents=True, exist_ok=True)
     path, partial = folder / RESULTS, folder / f".{RESULTS}.part"
     partial.write_text(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False) + "\n", "utf-8")
@@ -38,7 +38,7 @@ def write(folder: Path, document: Mapping[str, Any]) -> Path:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table, the first column to the left and the others to the right."""
+    """Return the lines of a table with the first column left-aligned and the others right-aligned."""
     widths = [max(len(row[index]) for row in [columns, *rows]) for index in range(len(columns))]
 
     def line(row: Sequence[str]) -> str:
@@ -51,5 +51,5 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def decibels(quality: Quality) -> str:
-    """`47.3 dB`, or `identical`."""
+    """Return `47.3 dB` or `identical`."""
     return "identical" if quality.psnr_db is None else f"{quality.psnr_db:.1f} dB"

@@ -1,4 +1,4 @@
-"""`smoke`: whether a stack that was just deployed renders one composition alike at every number of chunks, and alike to this machine."""
+"""`smoke`: check that a new stack renders a composition like this machine does, with every number of chunks."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from hyperframes_provider.evaluation.quality import NotComparable, compare
 
 CHUNK_COUNTS = (2, 4, 8)
 PSNR_THRESHOLD = 40.0
-"""Decibels over all frames, and 10 less for the worst one: the same pictures are far above, a wrong frame is below the latter."""
+"""Decibels for all frames, 10 less for the worst one. Equal pictures reach far more; a wrong frame misses the second limit."""
 
 
 @dataclass(frozen=True)
 class SmokeOptions:
-    """What a smoke run is asked for."""
+    """The options of a smoke run."""
 
     fixture: Fixture
     output: Path
-    """Folder of `results.json`, `renders/` and `histories/`."""
+    """Folder for `results.json`, `renders/` and `histories/`."""
     code: Path | str | None = None
     """The function's code."""
     build_code: Callable[[], Path] | None = None
-    """Brings the code where `code` is None. None as well: the slim ZIP, which only the embedded endpoint runs."""
+    """Builds the code if `code` is None. If this is None too, the run uses the slim ZIP, for the embedded endpoint only."""
     chunk_counts: Sequence[int] = CHUNK_COUNTS
     psnr_threshold: float = PSNR_THRESHOLD
     parameters: dict[str, object] = field(default_factory=dict)
@@ -46,14 +46,13 @@ class SmokeOptions:
 
 
 def run_smoke(connect: Connect, options: SmokeOptions, *, say: Say, on_event: Callable[[StackEvent], None] | None = None) -> dict[str, Any]:
-    """Deploy, render, compare, take away, and write `results.json`; returns what it holds. `passed` says whether all was well, the end too.
+    """Deploy, render, compare and delete; write `results.json` and return its content. `passed` covers the deletion too.
 
-    A render that fails is a row of the report and not an exception; what keeps the run from going on at all is raised once the stack is
-    gone and the report written.
+    A failed render becomes a row of the report. Any other failure is raised after the stack is deleted and the report written.
     """
     counts = list(dict.fromkeys(options.chunk_counts))
     if not counts or min(counts) < 1:
-        raise InvalidRequest(f"chunk counts {counts}: numbers from 1 are accepted", hint="hyperframes-airflow smoke --chunk-counts 2,4,8")
+        raise InvalidRequest(f"chunk counts {counts}: give positive numbers", hint="hyperframes-airflow smoke --chunk-counts 2,4,8")
     run = uuid.uuid4().hex[:8]
     document = report.heading("smoke", run, connect) | {
         "fixture": options.fixture.name,
@@ -64,7 +63,7 @@ def run_smoke(connect: Connect, options: SmokeOptions, *, say: Say, on_event: Ca
     name = f"hyperframes-smoke-{run}"
     stack = OwnStack(name, run)
     try:
-        # In one piece: what is wrong at a seam must not be wrong here as well.
+        # In one chunk, so that a fault at a seam cannot be in the reference too.
         whole = ["--max-parallel-chunks", "1"]
         reference = render_locally(options.fixture.project, options.output / "renders" / "in-process.mp4", options=whole)
         say(f"in-process · {reference.frames} frames · {reference.seconds:.1f} s")
@@ -103,10 +102,10 @@ def _built(build: Callable[[], Path]) -> tuple[Path, float]:
 def _one(
     connect: Connect, target: RenderTarget, options: SmokeOptions, run: str, count: int, reference: LocalRender, say: Say
 ) -> dict[str, Any]:
-    """One row: a render in `count` chunks, and how it compares."""
+    """Render in `count` chunks, compare, and return the row of the report."""
     render, history = f"renders/chunks-{count}.mp4", f"histories/chunks-{count}.json"
     row: dict[str, Any] = {"chunk_count": count, "passed": False, "render": render, "history": history}
-    # The chunks' size decides how many there are; a share of the frames for each.
+    # The size of the chunks determines their number.
     config = {"chunkSize": math.ceil(reference.frames / count), "maxParallelChunks": count}
     try:
         made = render_distributed(
@@ -139,7 +138,7 @@ def _one(
         "quality": quality.to_json(),
     }
     if result.chunks != count:
-        return {**row, "problem": f"it was rendered in {result.chunks} chunks"}
+        return {**row, "problem": f"rendered in {result.chunks} chunks instead"}
     if shortfall := quality.shortfall(options.psnr_threshold):
         return {**row, "problem": shortfall}
     return {**row, "passed": True}
@@ -149,8 +148,8 @@ def _check_counts(counts: Sequence[int], frames: int) -> None:
     wrong = [count for count in counts if math.ceil(frames / math.ceil(frames / count)) != count]
     if wrong:
         raise InvalidRequest(
-            f"chunk counts {wrong}: {frames} frames cannot be cut into so many chunks of the same size",
-            hint="Take other --chunk-counts, or a longer fixture.",
+            f"chunk counts {wrong}: {frames} frames cannot be cut into that many chunks of equal size",
+            hint="Choose other --chunk-counts, or a longer fixture.",
         )
 
 

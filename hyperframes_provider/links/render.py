@@ -1,6 +1,6 @@
 """Links from a task to the AWS console: the execution, the renderer's log, the output.
 
-They are pushed when the render starts, so that they work while it runs. The embedded endpoint has no console: there they are empty.
+The operator pushes them when the render starts, so they work while it runs. They are empty on the embedded endpoint, which has no console.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from hyperframes_provider.client.aws.console import execution_url, log_group_url
 from hyperframes_provider.client.aws.s3 import parse_s3_uri
 
 LINKS_KEY = "hyperframes_links"
-"""XCom key of the addresses, by link name."""
+"""XCom key of the mapping from link names to addresses."""
 
 
 class _RenderLink(BaseOperatorLink):
     """An address that the operator pushed under `name`."""
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002  # the interface passes the operator
-        """The address; empty before the render has started."""
+        """Return the address, or an empty string before the render has started."""
         addresses = XCom.get_value(key=LINKS_KEY, ti_key=ti_key) or {}
         return str(addresses.get(self.name, ""))
 
@@ -44,7 +44,7 @@ class RenderOutputLink(_RenderLink):
 
 
 def addresses(execution_arn: str, *, output_uri: str | None, log_group: str | None) -> dict[str, str]:
-    """What to push under `LINKS_KEY`."""
+    """Return the addresses to push under `LINKS_KEY`."""
     links = {RenderExecutionLink.name: execution_url(execution_arn)}
     if output_uri:
         links[RenderOutputLink.name] = object_url(execution_arn, parse_s3_uri(output_uri, where="output"))

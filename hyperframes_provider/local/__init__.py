@@ -1,1 +1,1 @@
-"""The embedded AWS endpoint of one machine: the stack's template, state machine and handler run here without an account."""
+"""An embedded AWS endpoint for one machine: it runs the stack's template, state machine and handler without an account."""

@@ -1,4 +1,4 @@
-"""The endpoint as a client of itself: CloudFormation makes its resources, and Step Functions calls Lambda, over the public API."""
+"""boto3 clients of the endpoint itself: CloudFormation creates resources, and Step Functions calls Lambda, over the public API."""
 
 from __future__ import annotations
 
@@ -12,14 +12,11 @@ ACCOUNT_ID = "123456789012"
 REGION = "us-east-1"
 
 _LONGEST_INVOCATION_SECONDS = 24 * 3600
-"""An invocation may wait for a free core before its own time starts; nobody else limits that wait."""
+"""An invocation may wait for a free core before its own time limit starts, and nothing else limits that wait."""
 
 
 class Connections:
-    """boto3 clients of the endpoint at `url`, one per service and region, shared by all threads.
-
-    Nothing is retried: what the interpreter or CloudFormation sees must be the service's first answer.
-    """
+    """boto3 clients of the endpoint at `url`, one per service and region, shared by all threads. They never retry."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -28,7 +25,7 @@ class Connections:
         self._lock = threading.Lock()
 
     def client(self, service: str, region: str = REGION) -> Any:
-        """The client of one service in one region."""
+        """Return the client of one service in one region."""
         with self._lock:
             if (service, region) not in self._clients:
                 self._clients[service, region] = self._session.client(
@@ -40,7 +37,7 @@ class Connections:
                         retries={"total_max_attempts": 1},
                         connect_timeout=10,
                         read_timeout=_LONGEST_INVOCATION_SECONDS,
-                        # Every waiting Map iteration holds one connection.
+                        # Every Map iteration that waits holds one connection.
                         max_pool_connections=1024,
                     ),
                 )

@@ -1,7 +1,4 @@
-"""Start, find and stop the embedded AWS endpoint of this machine.
-
-Cheap to import: moto is loaded by the endpoint's own process only.
-"""
+"""Start, find and stop the embedded AWS endpoint of this machine. Cheap to import: only the endpoint's own process loads moto."""
 
 from __future__ import annotations
 
@@ -20,24 +17,23 @@ import psutil
 from hyperframes_provider.local import processes
 from hyperframes_provider.local.errors import EndpointError
 from hyperframes_provider.local.patches import require_moto
-from hyperframes_provider.local.state import EndpointInfo, StateFolder, default_state_dir
+from hyperframes_provider.local.state import HEALTH_PATH, EndpointInfo, StateFolder, default_state_dir
 
 __all__ = ["EndpointError", "EndpointInfo", "down", "status", "up"]
 
 ENDPOINT_MARK = "HYPERFRAMES_LOCAL_ENDPOINT"
-"""Environment variable of the endpoint and of everything it starts: its state folder."""
+"""Environment variable of the endpoint and all its descendants; its value is the state folder."""
 
-_HEALTH_PATH = "/_hyperframes/health"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
 _HEALTH_SECONDS = 5.0
 
 
 def up(port: int = 0, outputs: Path = Path("renders"), state_dir: Path | None = None) -> EndpointInfo:
-    """Start the endpoint, or report the one that runs (`already_running`, whatever port and folder were asked for).
+    """Start the endpoint, or return the one that already runs, whatever its port and outputs folder (`already_running`).
 
-    `port` 0 takes a free one. Finished videos are copied to `outputs`. Returns when the endpoint answers; raises `EndpointError`
-    with the end of its log when it does not.
+    `port` 0 picks a free port. Finished videos are copied to `outputs`. Return once the endpoint answers; raise `EndpointError` with the
+    end of its log if it does not.
     """
     require_moto()
     state = StateFolder(state_dir or default_state_dir())
@@ -50,14 +46,14 @@ def up(port: int = 0, outputs: Path = Path("renders"), state_dir: Path | None = 
 
 
 def status(state_dir: Path | None = None) -> EndpointInfo | None:
-    """The endpoint that runs and answers, or None."""
+    """Return the running endpoint, or None if none answers."""
     return _running(StateFolder(state_dir or default_state_dir()))
 
 
 def down(state_dir: Path | None = None) -> bool:
-    """Stop the endpoint and every process it started; True when there was one.
+    """Stop the endpoint and every process it started; return True if one was running.
 
-    It ends its own processes when asked to; what does not end in time is killed. Raises `EndpointError` if something survives even that.
+    The endpoint gets time to end its own processes; the rest is killed. Raise `EndpointError` if a process survives even that.
     """
     state = StateFolder(state_dir or default_state_dir())
     if not state.folder.exists():
@@ -72,7 +68,7 @@ def _running(state: StateFolder) -> EndpointInfo | None:
         return None
     connection = http.client.HTTPConnection("127.0.0.1", info.port, timeout=_HEALTH_SECONDS)
     try:
-        connection.request("GET", _HEALTH_PATH)
+        connection.request("GET", HEALTH_PATH)
         answered = json.load(connection.getresponse())
     except (OSError, http.client.HTTPException, ValueError):
         return None
@@ -104,18 +100,18 @@ def _start(port: int, outputs: Path, state: StateFolder) -> EndpointInfo:
             )
         finally:
             os.close(ready_for_child)
-        # The line means that it answers; the end of the pipe without a line, that it has ended.
+        # A line means that the endpoint answers; the end of the pipe without a line means that it has exited.
         answered = select.select([reader], [], [], _START_SECONDS)[0] and reader.readline()
     info = state.read()
     if not answered or info is None:
         _stop(state)
         tail = "\n".join(state.log.read_text(errors="replace").splitlines()[-20:])
-        raise EndpointError(f"The embedded endpoint did not start. The end of {state.log}:\n{tail}")
+        raise EndpointError(f"The embedded endpoint did not start. Last lines of {state.log}:\n{tail}")
     return info
 
 
 def _stop(state: StateFolder) -> bool:
-    """End the endpoint of the state file, and whatever an endpoint of this folder has left behind."""
+    """End the endpoint of the state file, and all processes that an endpoint of this folder has left behind."""
     info = state.read()
     found = info is not None and info.process_lives()
     remains: list[psutil.Process] = []
@@ -127,13 +123,13 @@ def _stop(state: StateFolder) -> bool:
         remains = processes.wait_until_gone(remains, _STOP_SECONDS)
     remains += [process for process in processes.marked(ENDPOINT_MARK, str(state.folder)) if process.pid != os.getpid()]
     if remains:
-        # An environment ends by itself when its endpoint is gone; only then is the rest killed one by one.
+        # An environment exits when its endpoint is gone, so only stragglers are killed.
         remains = processes.wait_until_gone(remains, 1.0)
         processes.kill(remains)
         remains = processes.wait_until_gone(remains, 5.0)
     if remains:
         raise EndpointError(
-            f"These processes of the embedded endpoint cannot be ended: {', '.join(str(process.pid) for process in remains)}"
+            f"Some processes of the embedded endpoint could not be stopped: {', '.join(str(process.pid) for process in remains)}"
         )
     state.remove()
     state.empty_scratch()

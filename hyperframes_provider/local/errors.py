@@ -1,4 +1,4 @@
-"""The error that the endpoint reports to its user."""
+"""The endpoint's error."""
 
 
 class EndpointError(RuntimeError):

@@ -75,7 +75,7 @@ def _application(service: Any, connections: Connections) -> Any:
     from moto.moto_server.werkzeug_app import create_backend_app
 
     if service == "cloudformation":
-        # moto's own changes everything at once and cannot roll back, skips what it does not know, and checks no parameter. Correcting it
+        # moto's CloudFormation changes everything at once, cannot roll back, skips unknown properties and checks no parameter. Mending it
         # would mean replacing most of it, and its import alone takes more than a second.
         from hyperframes_provider.local.cloudformation import api
 
@@ -97,7 +97,7 @@ def _patch_storage(outputs: Path) -> None:
     # Finished videos outlive the endpoint, which forgets everything when it ends.
     MirroredS3Backend.outputs = OutputsFolder(outputs)
     s3_backends.backend = MirroredS3Backend
-    # moto takes every condition of a Deny statement as met, so the stack's TLS-only policy would deny every request over plain HTTP. The
+    # moto ignores conditions (https://github.com/getmoto/moto/pull/2300), so the stack's TLS-only policy would deny every request. The
     # endpoint authorises nobody anyway.
     FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL  # type: ignore[method-assign]
 
@@ -163,7 +163,7 @@ def _patch_step_functions(connections: Connections) -> None:
     from hyperframes_provider.local.stepfunctions.backend import LocalStepFunctionsBackend
     from hyperframes_provider.local.stepfunctions.execution import LocalExecution
 
-    # moto answers an execution with a fixed result unless it is told to run the state machine.
+    # Without this setting, moto answers every execution with a fixed result: https://github.com/getmoto/moto/issues/3544.
     default_user_config["stepfunctions"] = {"execute_state_machine": True}
     # moto cannot stop an execution at once, redrive it, or page its history; it accepts broken definitions and reused names.
     LocalExecution.connections = connections

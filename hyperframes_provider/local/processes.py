@@ -1,4 +1,4 @@
-"""Processes as the endpoint sees them: who a process is, what its tree weighs, and how a tree is ended."""
+"""Process helpers: identity, memory and termination of process trees."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import psutil
 
 
 def start_ticks(pid: int) -> int | None:
-    """When process `pid` was started, in clock ticks since boot: with the pid, its identity. None when it is gone or a zombie."""
+    """Return the start time of process `pid` in clock ticks since boot (with the pid, its identity), or None if it is gone or a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:
@@ -22,7 +22,7 @@ def start_ticks(pid: int) -> int | None:
 
 
 def tree(pid: int) -> list[psutil.Process]:
-    """All descendants of `pid` that live now, without `pid` itself."""
+    """Return all current descendants of `pid`, without `pid` itself."""
     try:
         found: list[psutil.Process] = psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:
@@ -31,7 +31,7 @@ def tree(pid: int) -> list[psutil.Process]:
 
 
 def resident_bytes(processes: Iterable[psutil.Process]) -> int:
-    """Sum of the resident sets: cheap, and never below what the processes really use, for shared pages count once for each."""
+    """Return the sum of the resident sets: cheap, and an upper bound, since shared pages count once per process."""
     total = 0
     for process in processes:
         with contextlib.suppress(psutil.Error):
@@ -40,7 +40,7 @@ def resident_bytes(processes: Iterable[psutil.Process]) -> int:
 
 
 def proportional_bytes(processes: Iterable[psutil.Process]) -> int:
-    """Sum of the proportional set sizes: shared pages count once. Costs a walk of the page tables; RSS where it may not be read."""
+    """Return the sum of the proportional set sizes, in which shared pages count once; slow, since it walks the page tables."""
     total = 0
     for process in processes:
         try:
@@ -53,7 +53,7 @@ def proportional_bytes(processes: Iterable[psutil.Process]) -> int:
 
 
 def wait_until_gone(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
-    """Wait at most `seconds`; the processes that still live. A zombie that nobody collects counts as gone."""
+    """Wait at most `seconds`; return the processes that still run. A zombie counts as gone."""
     deadline = time.monotonic() + seconds
     while True:
         alive = [process for process in processes if _lives(process)]
@@ -63,26 +63,24 @@ def wait_until_gone(processes: Iterable[psutil.Process], seconds: float) -> list
 
 
 def kill(processes: Iterable[psutil.Process]) -> None:
-    """SIGKILL each process that is still the one it was."""
+    """Send SIGKILL to each process, unless its pid has been reused."""
     for process in processes:
         with contextlib.suppress(psutil.Error):
             process.kill()
 
 
 def marked(variable: str, value: str) -> list[psutil.Process]:
-    """The processes that were started with `variable=value` in their environment, as far as this user may look."""
-    needle = f"{variable}={value}".encode()
+    """Return the processes started with `variable=value` in their environment, as far as this user may see."""
     found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        pid = int(entry.name)
-        with contextlib.suppress(OSError, psutil.Error):
-            if pid != os.getpid() and needle in (entry / "environ").read_bytes().split(b"\0"):
-                found.append(psutil.Process(pid))
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.pid != os.getpid() and process.environ().get(variable) == value:
+                found.append(process)
     return found
 
 
 def terminate(pid: int) -> None:
-    """Ask a process to end (SIGTERM); nothing when it has ended already."""
+    """Send SIGTERM to a process, if it still runs."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
 

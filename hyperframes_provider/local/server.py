@@ -1,6 +1,6 @@
-"""The endpoint's process: moto behind one loopback port, with the corrections of this package, until SIGTERM.
+"""The endpoint's process: the patched moto behind one loopback port, until SIGTERM.
 
-Started by `endpoint.up`, which also says what a running one is. Run as `python -m hyperframes_provider.local.server`.
+`endpoint.up` starts it as `python -m hyperframes_provider.local.server`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,7 @@ from typing import Any
 from hyperframes_provider.local import patches
 from hyperframes_provider.local.connections import Connections
 from hyperframes_provider.local.processes import start_ticks
-from hyperframes_provider.local.state import EndpointInfo, StateFolder
-
-HEALTH_PATH = "/_hyperframes/health"
+from hyperframes_provider.local.state import HEALTH_PATH, EndpointInfo, StateFolder
 
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
@@ -40,25 +38,25 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--ready-fd", type=int, required=True, help="a pipe that gets one line of JSON when the endpoint answers")
     options = parser.parse_args(arguments)
     if os.fork():
-        # Whoever called `up` waits for this process only; the child belongs to nobody and leaves no zombie with the caller.
+        # The caller of `up` waits for this process only. The child is reparented, so it leaves the caller no zombie.
         os._exit(0)
     os.setsid()
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, lambda *_: stopping.set())
-    # The caller's pipe must not live on in the processes started here, or the caller would wait for them.
+    # Processes started here must not inherit the caller's pipe, or the caller would wait for them.
     fcntl.fcntl(options.ready_fd, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     serve(options.port, options.outputs, StateFolder(options.state_dir), options.ready_fd, stopping)
 
 
 def serve(port: int, outputs: Path, state: StateFolder, ready_fd: int, stopping: threading.Event) -> None:
-    """Serve on `port` (0: a free one) until `stopping`; then end all environments and remove every trace but the log."""
+    """Serve on `port` (0 picks a free one) until `stopping`; then end all environments and remove everything but the log."""
     state.empty_scratch()
     state.scratch.mkdir(parents=True, exist_ok=True)
     # Large objects are spooled to temporary files, and environments have their folders there.
     os.environ["TMPDIR"] = tempfile.tempdir = str(state.scratch)
-    # Pages in a browser have no business here: no CORS, and see `_Gate`.
+    # Web pages must not reach the endpoint: no CORS, and see `_Gate`.
     os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
     with contextlib.ExitStack() as cleanup:
         cleanup.callback(state.empty_scratch)
@@ -77,7 +75,7 @@ def serve(port: int, outputs: Path, state: StateFolder, ready_fd: int, stopping:
         with os.fdopen(ready_fd, "w") as ready:
             ready.write(json.dumps({"ready": True}) + "\n")
         _log.info("serving on %s, outputs in %s", info.url, outputs)
-        # In the background: it takes more than a second, and nobody starts an execution before having deployed a stack.
+        # In the background: the import takes more than a second, and nobody starts an execution before deploying a stack.
         threading.Thread(target=patches.load_interpreter, args=(connections,), name="load-interpreter", daemon=True).start()
         stopping.wait()
         _log.info("stopping")

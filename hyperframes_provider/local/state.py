@@ -1,4 +1,4 @@
-"""The state folder: which endpoint runs, if any. What it says is believed only after a look at the process."""
+"""The state folder: which endpoint runs, if any. The process itself confirms what the file records."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from pathlib import Path
 from hyperframes_provider.local.processes import start_ticks
 
 STATE_DIR_VARIABLE = "HYPERFRAMES_STATE_DIR"
+HEALTH_PATH = "/_hyperframes/health"
+"""Answered by the endpoint with its pid."""
 
 
 @dataclass(frozen=True)
@@ -27,16 +29,16 @@ class EndpointInfo:
     outputs: Path
     """Folder that receives a copy of every object under `outputs/`."""
     started_ticks: int
-    """With `pid`, the identity of the process: a pid alone may be somebody else's by now."""
+    """Together with `pid`, identifies the process: pids are reused."""
     already_running: bool = False
 
     def process_lives(self) -> bool:
-        """Whether that very process is there."""
+        """Whether this very process runs."""
         return start_ticks(self.pid) == self.started_ticks
 
 
 def default_state_dir() -> Path:
-    """`$HYPERFRAMES_STATE_DIR`, else `~/.local/state/hyperframes`."""
+    """Return `$HYPERFRAMES_STATE_DIR`, or `~/.local/state/hyperframes` if it is not set."""
     chosen = os.environ.get(STATE_DIR_VARIABLE)
     return Path(chosen) if chosen else Path.home() / ".local" / "state" / "hyperframes"
 
@@ -51,7 +53,7 @@ class StateFolder:
         self._file = self.folder / "endpoint.json"
 
     def read(self) -> EndpointInfo | None:
-        """What was written last; None when nothing was, or nothing readable."""
+        """Return the recorded endpoint, or None if the file is missing or unreadable."""
         try:
             fields = json.loads(self._file.read_text())
             return EndpointInfo(**{**fields, "outputs": Path(fields["outputs"])})
@@ -59,30 +61,32 @@ class StateFolder:
             return None
 
     def write(self, info: EndpointInfo) -> None:
-        """Atomically."""
+        """Record the endpoint atomically."""
         partial = self._file.with_suffix(".partial")
         partial.write_text(json.dumps({**asdict(info), "outputs": str(info.outputs)}))
         partial.replace(self._file)
 
     def remove(self, info: EndpointInfo | None = None) -> None:
-        """Forget the endpoint; with `info`, only when it is still that one."""
+        """Remove the record; with `info`, only if it is still that endpoint's."""
         if info is None or self.read() == info:
             self._file.unlink(missing_ok=True)
 
     def empty_scratch(self) -> None:
-        """Remove everything below `scratch`. The code folders in it are read-only, which stops any user but root from deleting files."""
-        for folder, folders, _ in os.walk(self.scratch):
-            for name in folders:
-                path = Path(folder, name)
-                if not path.is_symlink():
-                    path.chmod(path.stat().st_mode | stat.S_IRWXU)
-        # A browser that is just ending may still take its own files away; what stays is removed by the next start.
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        """Remove the temporary files of the endpoint and its environments."""
+        # A browser that is just exiting may delete its own files meanwhile; the next start removes any remains.
+        remove_tree(self.scratch)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """One `up` or `down` at a time; released when the holder dies."""
+        """Allow one `up` or `down` at a time; the lock is released when its holder dies."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "endpoint.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def remove_tree(folder: Path) -> None:
+    """Delete `folder`, which may hold unpacked ZIPs: their folders are read-only, so only root could delete their content at once."""
+    for root, _, _ in os.walk(folder):
+        Path(root).chmod(stat.S_IRWXU)
+    shutil.rmtree(folder, ignore_errors=True)

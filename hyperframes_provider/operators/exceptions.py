@@ -1,6 +1,6 @@
-"""The client's errors as Airflow's: what a retry cannot mend is an `AirflowFailException`, the rest an `AirflowException`.
+"""Airflow exceptions for the client's errors: an `AirflowFailException` if a retry cannot help, else an `AirflowException`.
 
-Each keeps a class name of its own, so that a retry policy, or a person who reads the log, can tell them apart.
+Each has its own class, so that a retry policy, or a person reading the log, can tell them apart.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from hyperframes_lambda.contract.errors import RenderError, Retry
 from hyperframes_provider.client.aws import errors
+from hyperframes_provider.client.execution.failure import RenderCancelled, RenderFailed, RenderTimedOut
 
 
 class HyperFramesError(AirflowException):
-    """The task failed, and a retry may succeed."""
+    """The task failed; a retry may succeed."""
 
 
 class HyperFramesFatalError(AirflowFailException):
-    """The task failed, and would fail the same way again: Airflow does not retry it."""
+    """The task failed and would fail again, so Airflow does not retry it."""
 
 
 class HyperFramesRequestError(HyperFramesFatalError):
@@ -27,23 +28,23 @@ class HyperFramesRequestError(HyperFramesFatalError):
 
 
 class HyperFramesAccessError(HyperFramesFatalError):
-    """A permission or credentials are missing."""
+    """Credentials or a permission are missing."""
 
 
 class HyperFramesThrottledError(HyperFramesError):
-    """AWS asked to call less often."""
+    """AWS throttled a call."""
 
 
 class HyperFramesServiceError(HyperFramesError):
-    """AWS refused or failed a call, or did not answer."""
+    """AWS refused a call, failed it, or did not answer."""
 
 
 class HyperFramesRenderError(HyperFramesError):
-    """The render failed in a way that may pass."""
+    """The render failed; a retry may succeed."""
 
 
 class HyperFramesRenderFatalError(HyperFramesFatalError):
-    """The render failed in a way that the same request would repeat."""
+    """The render failed, and the same request would fail again."""
 
 
 class HyperFramesRenderCancelledError(HyperFramesError):
@@ -51,16 +52,16 @@ class HyperFramesRenderCancelledError(HyperFramesError):
 
 
 class HyperFramesRenderTimeoutError(HyperFramesError):
-    """The render was not done by its deadline."""
+    """The render missed its deadline."""
 
 
 def to_airflow(error: errors.HyperFramesClientError | RenderError) -> AirflowException | AirflowFailException:
-    """The Airflow exception for one of the client's; the message is kept as it is."""
+    """Return the Airflow exception for a client error, with its message."""
     text = f"{type(error).__name__}: {error}"
     if isinstance(error, RenderError):
         fatal = error.spec.retry is Retry.NEVER
         return HyperFramesRequestError(f"{error.code}: {error}") if fatal else HyperFramesRenderError(f"{error.code}: {error}")
-    if isinstance(error, errors.RenderFailed):
+    if isinstance(error, RenderFailed):
         return HyperFramesRenderError(text) if error.retryable else HyperFramesRenderFatalError(text)
     for kind, exception in _EXCEPTIONS:
         if isinstance(error, kind):
@@ -73,14 +74,14 @@ _EXCEPTIONS: tuple[tuple[type[errors.HyperFramesClientError], type[AirflowExcept
     (errors.Throttled, HyperFramesThrottledError),
     (errors.AccessDenied, HyperFramesAccessError),
     (errors.ServiceError, HyperFramesServiceError),
-    (errors.RenderCancelled, HyperFramesRenderCancelledError),
-    (errors.RenderTimedOut, HyperFramesRenderTimeoutError),
+    (RenderCancelled, HyperFramesRenderCancelledError),
+    (RenderTimedOut, HyperFramesRenderTimeoutError),
 )
 
 
 @contextmanager
 def airflow_errors() -> Iterator[None]:
-    """Raise the Airflow exception for each of the client's errors inside the block."""
+    """Raise the client errors of the block as Airflow exceptions."""
     try:
         yield
     except (errors.HyperFramesClientError, RenderError) as error:

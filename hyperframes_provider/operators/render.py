@@ -16,9 +16,12 @@ from airflow.providers.common.compat.sdk import conf
 from hyperframes_provider.client.aws.errors import HyperFramesClientError, InvalidRequest
 from hyperframes_provider.client.execution.report import done_line, size, started_line
 from hyperframes_provider.client.renders import RenderClient
+from hyperframes_provider.client.request.names import DEFAULT_STACK
 from hyperframes_provider.client.request.request import PreparedRender, RenderTarget, read_config
+from hyperframes_provider.hooks.hyperframes import connection_arguments
 from hyperframes_provider.links.render import LINKS_KEY, RenderExecutionLink, RenderLogsLink, RenderOutputLink, addresses
 from hyperframes_provider.operators.base import HyperFramesBaseOperator
+from hyperframes_provider.operators.exceptions import airflow_errors
 from hyperframes_provider.operators.templates import check_literal_config, rendered_config, rendered_mapping, templated_fields
 from hyperframes_provider.triggers.events import RenderEvent
 from hyperframes_provider.triggers.outcomes import raise_unless_ended
@@ -27,41 +30,39 @@ from hyperframes_provider.triggers.render import RenderTrigger
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-DEFAULT_STACK = "hyperframes"
-"""The name that the deploy operator gives a stack, too."""
-
 
 class HyperFramesRenderOperator(HyperFramesBaseOperator):
-    """Render a HyperFrames project to a video, and return where it is and what it took.
+    """Render a HyperFrames project to a video; return its location and what the render took.
 
-    The project is uploaded once per content, the configuration validated, and a Step Functions execution started under a name that
-    follows from DAG, task, run, map index and inputs. Another attempt of the same task therefore finds the running execution and waits
-    for it; finished chunks are never rendered twice. Killing the task stops the render.
+    Validates the configuration, uploads the project unless S3 has the same content, and starts a Step Functions execution. The
+    execution's name follows from DAG, task, run, map index and inputs, so another attempt of the task finds the running execution and
+    waits for it. Finished chunks are never rendered twice. Killing the task stops the render.
 
-    Returns the result as a mapping: `output_uri`, `frames`, `duration` (s), `width`, `height`, `bytes`, `chunks`, `chunks_reused`,
-    `retries` (after a failure), `throttled` (invocations that had to wait for others), `invocations`, `seconds`, `cost_usd`, `plan_hash`,
-    `execution_arn`, `renderer`, `workers` (processes within an invocation), `sizing` (why so many chunks and workers), `verification`
-    (what the output was held to, in numbers) and `sidecars` (name to URI). The execution's ARN is also pushed under the key
-    `execution_arn` as soon as the render starts.
+    Returns a mapping: `output_uri`, `frames`, `duration` (s), `width`, `height`, `bytes`, `chunks`, `chunks_reused`, `retries` (after a
+    failure), `throttled` (invocations that waited for capacity), `invocations`, `seconds`, `cost_usd`, `plan_hash`, `execution_arn`,
+    `renderer`, `workers` (processes in an invocation), `sizing` (the reason for the number of chunks and workers), `verification`
+    (measurements of the output) and `sidecars` (name to URI). Pushes the execution's ARN under the key `execution_arn` as soon as the
+    render starts.
 
-    :param project: the folder of the project on the worker (relative paths start at the DAG file's folder), or `s3://….tar.gz`
-    :param stack_name: the CloudFormation stack to render with; default `hyperframes`. Give this, or both of the next two
-    :param state_machine_arn: the stack's state machine, where the task may not read the stack
+    :param project: the project's folder on the worker, relative to the DAG file's folder, or `s3://….tar.gz`
+    :param stack_name: the CloudFormation stack to render with; default `hyperframes`. Give either this, or both `state_machine_arn` and
+        `bucket`
+    :param state_machine_arn: the stack's state machine, for a task without permission to read the stack
     :param bucket: the stack's bucket, together with `state_machine_arn`
     :param variables: values for the variables that the composition declares
-    :param output: where the video goes: `s3://bucket/key`, or a key in the stack's bucket. The stack must allow the bucket. Default:
-        `outputs/<render id>.mp4`, or as the format ends, which does not expire
-    :param config: what else is asked of the render: `format` (mp4, webm, mov, hls, gif, png-sequence, png, jpeg, webp, m4a, wav), `codec`,
+    :param output: the location of the video: `s3://bucket/key` in a bucket that the stack allows, or a key in the stack's bucket. Default:
+        `outputs/<render id>.mp4`, or the format's extension; it does not expire
+    :param config: further settings: `format` (mp4, webm, mov, hls, gif, png-sequence, png, jpeg, webp, m4a, wav), `codec`,
         `fps`, `width`, `height`, `quality`, `crf` or `bitrate`, `audio`, `audioCodec`, `audioBitrate`, `metadata`, `frame` or `at` of a
         still, `gifLoop`, `hlsSegmentSeconds`, `chunkSize` or `targetChunkFrames`, `maxParallelChunks`, `runtimeCap`, `entryFile`,
-        `strictVariables`; `sidecars` (any of `poster`, `contact-sheet`, `captions`, `report`) are written beside the output. Validated when
-        the DAG is parsed as far as it holds no template
-    :param wait_for_completion: False returns once the render is started, with `execution_arn`, `render_id` and `output_uri`, for a
-        sensor to wait for
-    :param poll_interval: seconds between two looks at a long render; the first ones follow faster
-    :param cancel_on_kill: whether killing, clearing or timing out the task stops the render. With False it goes on, and costs, until
-        the next attempt adopts it
-    :param deferrable: wait in the triggerer, without a worker slot. `execution_timeout` holds there too
+        `strictVariables`, and `sidecars` (any of `poster`, `contact-sheet`, `captions`, `report`) to write beside the output. Values
+        without templates are validated when the DAG is parsed
+    :param wait_for_completion: if False, return `execution_arn`, `render_id` and `output_uri` once the render has started, for a sensor
+        to wait
+    :param poll_interval: seconds between polls of a long render; the first polls follow faster
+    :param cancel_on_kill: whether killing, clearing or timing out the task stops the render. If False, the render continues, at a cost,
+        and the next attempt adopts it
+    :param deferrable: wait in the triggerer, without a worker slot; `execution_timeout` applies there too
     """
 
     template_fields: Sequence[str] = aws_template_fields(
@@ -84,19 +85,15 @@ class HyperFramesRenderOperator(HyperFramesBaseOperator):
         poll_interval: float = 10.0,
         cancel_on_kill: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        aws_conn_id: str | None = "aws_default",
-        region_name: str | None = None,
-        verify: bool | str | None = None,
-        botocore_config: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(aws_conn_id=aws_conn_id, region_name=region_name, verify=verify, botocore_config=botocore_config, **kwargs)
+        super().__init__(**kwargs)
         self.project = project
         self.stack_name = stack_name
         self.state_machine_arn = state_machine_arn
         self.bucket = bucket
         self.variables = variables
-        # `output` is taken: every operator has it, as the reference to its XCom.
+        # Every operator already has an attribute `output`: the reference to its XCom.
         self.output_uri = output
         self.config = config
         self.wait_for_completion = wait_for_completion
@@ -106,15 +103,15 @@ class HyperFramesRenderOperator(HyperFramesBaseOperator):
         self._templated = templated_fields(config)
         self._execution_arn: str | None = None
         self._prepared: PreparedRender | None = None
-        with self.airflow_errors():
+        with airflow_errors():
             self._check_place()
             if poll_interval <= 0:
-                raise InvalidRequest(f"poll_interval: {poll_interval!r} is not accepted", hint="Accepted: seconds above 0.")
+                raise InvalidRequest(f"poll_interval: {poll_interval!r} is not accepted", hint="Give seconds above 0.")
             check_literal_config(config, variables)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Prepare, start or adopt, wait, and hand over the result."""
-        with self.airflow_errors():
+        """Prepare the render, start or adopt it, wait, and return the result."""
+        with airflow_errors():
             prepared = self._prepare(context)
             execution_arn, finished = self._start(prepared, context)
             if not self.wait_for_completion:
@@ -127,15 +124,15 @@ class HyperFramesRenderOperator(HyperFramesBaseOperator):
             return self._hand_over(execution_arn)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:  # noqa: ARG002  # Airflow passes it
-        """Resume after the trigger: the event says why it fired, and the execution itself has the result."""
+        """Resume after the trigger, whose event tells why it fired; the result comes from the execution."""
         happened = RenderEvent.of(event)
         self._execution_arn = happened.execution_arn
-        with self.airflow_errors():
+        with airflow_errors():
             raise_unless_ended(happened)
             return self._hand_over(happened.execution_arn)
 
     def on_kill(self) -> None:
-        """Stop the render; also called when `execution_timeout` ends a task that is not deferred."""
+        """Stop the render. Airflow also calls this when `execution_timeout` ends a task that is not deferred."""
         if not self.cancel_on_kill or self._execution_arn is None:
             return
         self.log.info("Stopping %s", self._execution_arn)
@@ -143,7 +140,7 @@ class HyperFramesRenderOperator(HyperFramesBaseOperator):
         try:
             stopped = self._client.cancel(self._execution_arn, cause=cause, prepared=self._prepared)
         except HyperFramesClientError as error:
-            self.log.error("Could not stop %s: it may still be running, and cost: %s", self._execution_arn, error)
+            self.log.error("Could not stop %s, which may still be running at a cost: %s", self._execution_arn, error)
             return
         if stopped.stopped:
             self.log.info("Stopped.")
@@ -164,12 +161,12 @@ class HyperFramesRenderOperator(HyperFramesBaseOperator):
         parts = [part for part in (self.state_machine_arn, self.bucket) if part is not None]
         if len(parts) == 1 or (parts and self.stack_name is not None):
             raise InvalidRequest(
-                "stack_name, state_machine_arn and bucket: one place to render is needed",
-                hint="Give stack_name, or both of state_machine_arn and bucket.",
+                "stack_name, state_machine_arn and bucket: exactly one place to render is needed",
+                hint="Give either stack_name, or both state_machine_arn and bucket.",
             )
 
     def _prepare(self, context: Context) -> PreparedRender:
-        """Validate everything and make sure that the project is on S3."""
+        """Validate everything and upload the project unless it is on S3."""
         config = read_config(
             rendered_config(self.config, self._templated),
             None if self.variables is None else rendered_mapping(self.variables, "variables"),
@@ -186,7 +183,7 @@ class HyperFramesRenderOperator(HyperFramesBaseOperator):
         for warning in prepared.warnings:
             self.log.warning("%s", warning)
         upload = self._client.upload(prepared)
-        self.log.info("project %s · %s · %s", upload.archive.uri, size(upload.size), "uploaded" if upload.uploaded else "was there already")
+        self.log.info("project %s · %s · %s", upload.archive.uri, size(upload.size), "uploaded" if upload.uploaded else "already uploaded")
         self._prepared = prepared
         return prepared
 
@@ -194,18 +191,18 @@ class HyperFramesRenderOperator(HyperFramesBaseOperator):
         if self.state_machine_arn and self.bucket:
             return self._client.target_at(self.bucket, self.state_machine_arn)
         if self.stack_name == "":
-            raise InvalidRequest("stack_name: rendered to nothing", hint="Check the template.")
+            raise InvalidRequest("stack_name: the template rendered to an empty string", hint="Check the template.")
         return self._client.target(self.stack_name or DEFAULT_STACK)
 
     def _project(self) -> str:
-        """The project, a relative path made absolute: the worker's current folder means nothing to a DAG's author."""
+        """Return the project with a relative path resolved against the DAG file, because a DAG author cannot know the worker's folder."""
         project = os.fspath(self.project)
         if project.startswith("s3://") or Path(project).is_absolute():
             return project
         return str(Path(self.dag.fileloc).resolve().parent / project)
 
     def _start(self, prepared: PreparedRender, context: Context) -> tuple[str, bool]:
-        """Start or adopt; return the execution's ARN and whether it has finished already."""
+        """Start or adopt the execution; return its ARN and whether it has already finished."""
 
         def begin(execution_arn: str) -> None:
             self._execution_arn = execution_arn
@@ -218,7 +215,7 @@ class HyperFramesRenderOperator(HyperFramesBaseOperator):
         if self.do_xcom_push:
             context["ti"].xcom_push(key="execution_arn", value=started.execution_arn)
             links = addresses(started.execution_arn, output_uri=prepared.output_uri, log_group=prepared.target.log_group)
-            # Airflow looks for them at the end of every task, and calls it an error when there are none: hence an empty answer.
+            # Airflow reads the links at the end of every task and reports an error if there are none; hence the empty mapping.
             context["ti"].xcom_push(key=LINKS_KEY, value=links if self._client.has_console else {})
         return started.execution_arn, started.how == "finished"
 
@@ -230,10 +227,7 @@ class HyperFramesRenderOperator(HyperFramesBaseOperator):
                 poll_interval=self.poll_interval,
                 deadline=None if limit is None else time.time() + limit.total_seconds(),
                 owns_execution=self.cancel_on_kill,
-                aws_conn_id=self.aws_conn_id,
-                region_name=self.region_name,
-                verify=self.verify,
-                botocore_config=self.botocore_config,
+                **connection_arguments(self),
             ),
             method_name="execute_complete",
         )
@@ -246,13 +240,13 @@ class HyperFramesRenderOperator(HyperFramesBaseOperator):
 
     def _mark_taken(self, execution_arn: str) -> None:
         if not self._client.mark_taken(execution_arn):
-            self.log.warning("May not write to the stack's bucket: clearing this task will return this result instead of rendering again")
+            self.log.warning("The stack's bucket is not writable: clearing this task will return this result instead of rendering again")
 
 
 def _run_of(context: Context) -> str:
-    """What makes a run this run: its logical date, or its id where it has none.
+    """Return the run's identity: its logical date, or its id if it has no date.
 
-    Both are unique within a DAG. The date also survives `airflow dags test`, which replaces the run of a date by one with a new id.
+    Both are unique within a DAG. The date survives `airflow dags test`, which replaces the run of a date by one with a new id.
     """
     date: Any = context.get("logical_date")
     return str(context["ti"].run_id) if date is None else str(date.astimezone(UTC).isoformat())

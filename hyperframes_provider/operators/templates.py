@@ -1,4 +1,4 @@
-"""Configuration that may hold templates: what can be validated while the DAG is parsed, and what rendering makes of the rest."""
+"""Configuration with templates: validate the literal part when the DAG is parsed, and read the rest after rendering."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MARKS = ("{{", "{%", "{#")
 
 
 def is_template(value: object) -> bool:
-    """Whether `value` is, or holds, something that is known only when the task runs: a Jinja string or another task's result."""
+    """Whether `value` is or contains a Jinja string or another task's result, which are known only when the task runs."""
     if isinstance(value, str):
         return any(mark in value for mark in _MARKS)
     if isinstance(value, Mapping):
@@ -25,12 +25,12 @@ def is_template(value: object) -> bool:
 
 
 def templated_fields(config: object) -> frozenset[str]:
-    """The fields of `config` that hold a template."""
+    """Return the fields of `config` that contain a template."""
     return frozenset(name for name, value in config.items() if is_template(value)) if isinstance(config, Mapping) else frozenset()
 
 
 def check_literal_config(config: object, variables: object) -> None:
-    """Validate what is known already; `INVALID_CONFIG` or `InvalidRequest` for what can never become right."""
+    """Validate the literal values; raise `INVALID_CONFIG` or `InvalidRequest` for those that no rendering can correct."""
     known_config = isinstance(config, Mapping)
     if config is not None and not known_config and not is_template(config):
         raise InvalidRequest(f"config: {config!r} is not a mapping of field names to values")
@@ -43,9 +43,9 @@ def check_literal_config(config: object, variables: object) -> None:
 
 
 def rendered_config(config: object, templated: frozenset[str]) -> dict[str, Any]:
-    """The configuration after rendering.
+    """Return the configuration after rendering.
 
-    A template renders to text: fields that held one get back the number or truth value that the text spells, and a mapping that was
+    Templates render to text. A field in `templated` whose text spells a number or a boolean becomes that value; a mapping that was
     rendered as a whole is read as JSON.
     """
     fields = rendered_mapping(config, "config")
@@ -53,7 +53,7 @@ def rendered_config(config: object, templated: frozenset[str]) -> dict[str, Any]
 
 
 def rendered_mapping(value: object, where: str) -> dict[str, Any]:
-    """A mapping after rendering: itself, or the JSON object that its text spells; `InvalidRequest` for anything else."""
+    """Return a rendered mapping, parsed if it is the text of a JSON object; raise `InvalidRequest` for anything else."""
     if value is None:
         return {}
     if isinstance(value, str):

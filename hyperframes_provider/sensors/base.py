@@ -1,4 +1,4 @@
-"""What the sensors of this provider share: the connection, the look at the execution, waiting in the triggerer."""
+"""The base of the provider's sensors: the connection, polling the execution, and waiting in the triggerer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hyperframes_provider.client.aws.errors import HyperFramesClientError
 from hyperframes_provider.client.execution.report import Reporter
 from hyperframes_provider.client.execution.watch import RenderWatch, Snapshot
 from hyperframes_provider.client.renders import RenderClient
-from hyperframes_provider.hooks.hyperframes import HyperFramesHook
+from hyperframes_provider.hooks.hyperframes import HyperFramesHook, connection_arguments
 from hyperframes_provider.operators.exceptions import airflow_errors
 from hyperframes_provider.triggers.events import Outcome, RenderEvent
 from hyperframes_provider.triggers.outcomes import raise_unless_ended
@@ -27,15 +27,13 @@ if TYPE_CHECKING:
 
 
 class HyperFramesBaseSensor(AwsBaseSensor[HyperFramesHook]):
-    """Base of the sensors that watch one execution. A sensor only looks on: killing it, or its timeout, does not stop the render.
+    """Base of the sensors that watch one execution. Killing or timing out a sensor does not stop the render.
 
-    :param execution_arn: the execution to watch, as the render operator pushes it
-    :param deferrable: wait in the triggerer, without a worker slot; the sensor's `timeout` holds there too
-    :param poke_interval: seconds between two looks
-    :param aws_conn_id: the Airflow connection of type `aws`; None or empty: boto3's own chain of credentials
-    :param region_name: the AWS region; default: the connection's, else boto3's
-    :param verify: whether, or with which CA bundle, TLS certificates are verified
-    :param botocore_config: keyword arguments of :class:`botocore.config.Config`
+    Takes the AWS arguments of :class:`~hyperframes_provider.operators.base.HyperFramesBaseOperator` too.
+
+    :param execution_arn: the execution to watch, as pushed by the render operator
+    :param deferrable: wait in the triggerer, without a worker slot; the sensor's `timeout` applies there too
+    :param poke_interval: seconds between polls
     """
 
     aws_hook_class = HyperFramesHook
@@ -48,25 +46,14 @@ class HyperFramesBaseSensor(AwsBaseSensor[HyperFramesHook]):
         execution_arn: str,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poke_interval: float = 10.0,
-        aws_conn_id: str | None = "aws_default",
-        region_name: str | None = None,
-        verify: bool | str | None = None,
-        botocore_config: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            poke_interval=poke_interval,
-            aws_conn_id=aws_conn_id,
-            region_name=region_name,
-            verify=verify,
-            botocore_config=botocore_config,
-            **kwargs,
-        )
+        super().__init__(poke_interval=poke_interval, **kwargs)
         self.execution_arn = execution_arn
         self.deferrable = deferrable
 
     def execute(self, context: Context) -> Any:
-        """Look once; then wait in the triggerer, or as any other sensor."""
+        """Poll as other sensors do; if deferrable, poll once and then wait in the triggerer."""
         if not self.deferrable:
             return super().execute(context)
         found = self.poke(context)
@@ -78,20 +65,20 @@ class HyperFramesBaseSensor(AwsBaseSensor[HyperFramesHook]):
         """Resume after the trigger."""
         happened = RenderEvent.of(event)
         if happened.outcome is Outcome.DEADLINE:
-            raise AirflowSensorTimeout(f"{self.execution_arn} was not there after {self.timeout:.0f} s")
+            raise AirflowSensorTimeout(f"{self.execution_arn}: still waiting after {self.timeout:.0f} s")
         with airflow_errors():
             raise_unless_ended(happened)
             return self.conclude(happened)
 
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002  # Airflow passes it
-        """Look once. What may pass (throttling, no answer) is for the next look; the sensor's timeout ends that."""
+        """Poll once. A passing fault, such as throttling, is left to the next poll until the sensor times out."""
         with airflow_errors():
             try:
                 snapshot = self._client.snapshot(self._watch)
             except HyperFramesClientError as error:
                 if not error.retryable:
                     raise
-                self.log.warning("asking again: %s", error.message)
+                self.log.warning("polling again: %s", error.message)
                 return PokeReturnValue(is_done=False)
             for line in self._reporter.lines(snapshot):
                 self.log.info("%s", line)
@@ -99,18 +86,18 @@ class HyperFramesBaseSensor(AwsBaseSensor[HyperFramesHook]):
             return PokeReturnValue(is_done=False) if event is None else PokeReturnValue(is_done=True, xcom_value=self.conclude(event))
 
     def make_trigger(self, deadline: float) -> RenderTrigger:
-        """The trigger that waits in this sensor's place."""
+        """Return the trigger that waits in place of this sensor."""
         raise NotImplementedError
 
     def satisfied(self, snapshot: Snapshot) -> RenderEvent | None:
-        """The event that a snapshot is worth, None to go on waiting: the trigger's own rule."""
+        """Return the event that the trigger would fire for the snapshot, or None to continue waiting."""
         event = self.make_trigger(0).satisfied(snapshot)
         if event is not None:
             raise_unless_ended(event)
         return event
 
     def conclude(self, event: RenderEvent) -> dict[str, Any]:
-        """What the sensor returns; raises when the render has failed."""
+        """Return the sensor's result; raise if the render has failed."""
         raise NotImplementedError
 
     @cached_property
@@ -127,12 +114,5 @@ class HyperFramesBaseSensor(AwsBaseSensor[HyperFramesHook]):
 
     @property
     def trigger_arguments(self) -> dict[str, Any]:
-        """What every trigger of a sensor is given."""
-        return {
-            "execution_arn": self.execution_arn,
-            "poll_interval": float(self.poke_interval),
-            "aws_conn_id": self.aws_conn_id,
-            "region_name": self.region_name,
-            "verify": self.verify,
-            "botocore_config": self.botocore_config,
-        }
+        """The arguments that every sensor's trigger takes."""
+        return {"execution_arn": self.execution_arn, "poll_interval": float(self.poke_interval), **connection_arguments(self)}

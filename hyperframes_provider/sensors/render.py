@@ -1,4 +1,4 @@
-"""Waiting for a render that another task, or somebody else, has started."""
+"""Sensors that wait for a render started elsewhere."""
 
 from __future__ import annotations
 
@@ -15,29 +15,27 @@ from hyperframes_provider.triggers.render import ChunkTrigger, RenderTrigger
 class HyperFramesRenderSensor(HyperFramesBaseSensor):
     """Wait until a render is done, and return the same result as the render operator.
 
-    Fails as the operator does when the render failed. Takes the parameters of :class:`HyperFramesBaseSensor`.
+    Fails like the operator if the render fails. Takes the arguments of :class:`HyperFramesBaseSensor`.
     """
 
     def make_trigger(self, deadline: float) -> RenderTrigger:
-        """The trigger that waits in this sensor's place."""
+        """Return the trigger that waits in place of this sensor."""
         return RenderTrigger(**self.trigger_arguments, deadline=deadline)
 
     def conclude(self, event: RenderEvent) -> dict[str, Any]:
-        """The render's result, or its failure."""
+        """Return the render's result, or raise its failure."""
         result = self._client.conclude(event.execution_arn)
         self.log.info("%s", done_line(result))
         return result.to_xcom()
 
 
 class HyperFramesChunkSensor(HyperFramesBaseSensor):
-    """Wait until enough chunks of a render are complete, and return how far it is.
+    """Wait until enough chunks of a render are complete, and return its progress.
 
-    Returns `execution_arn`, `chunks_done`, `chunks_total`, `frames_done` and `frames_total`. Fails as the render operator does when the
-    render fails before that.
+    Returns `execution_arn`, `chunks_done`, `chunks_total`, `frames_done` and `frames_total`. Fails like the render operator if the render
+    fails before. Takes the arguments of :class:`HyperFramesBaseSensor` too.
 
-    :param at_least: a number of chunks (int, from 1), or a share of them (float, above 0.0 and up to 1.0). 1 is one chunk, 1.0 is all
-
-    Takes the parameters of :class:`HyperFramesBaseSensor` too.
+    :param at_least: a number of chunks (int, from 1), or a share of them (float, above 0.0 and up to 1.0): 1 is one chunk, 1.0 is all
     """
 
     def __init__(self, *, execution_arn: str, at_least: AtLeast = 1.0, **kwargs: Any) -> None:
@@ -47,11 +45,11 @@ class HyperFramesChunkSensor(HyperFramesBaseSensor):
             check_at_least(at_least)
 
     def make_trigger(self, deadline: float) -> ChunkTrigger:
-        """The trigger that waits in this sensor's place."""
+        """Return the trigger that waits in place of this sensor."""
         return ChunkTrigger(**self.trigger_arguments, at_least=self.at_least, deadline=deadline)
 
     def conclude(self, event: RenderEvent) -> dict[str, Any]:
-        """How far the render is; its failure when it ended without getting there."""
+        """Return the render's progress, or raise its failure if it ended too early."""
         if event.outcome is Outcome.ENDED:
             result = self._client.conclude(event.execution_arn)
             done = {

@@ -1,4 +1,4 @@
-"""What is there, in which version, and what is missing: the whole machine as far as a local render needs it. Changes nothing."""
+"""A report on everything that a local render needs from this machine: versions, damage, gaps. Changes nothing."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from hyperframes_lambda.contract.toolset import ChromeSource, Toolset
+from hyperframes_lambda.contract.toolset import ChromeSource, Toolset, toolset_path
 from hyperframes_provider.toolset.errors import ToolsetError
-from hyperframes_provider.toolset.parts import find_part, probe_version
-from hyperframes_provider.toolset.paths import toolset_path
-from hyperframes_provider.toolset.pins import BROWSER_PROBE, PARTS, Part, Role
+from hyperframes_provider.toolset.installed import find_part, probe_version
+from hyperframes_provider.toolset.part import Part, Role
+from hyperframes_provider.toolset.pins import BROWSER_PROBE, PARTS
 from hyperframes_provider.toolset.setup import own_toolset, read_toolset
 
 SETUP = "hyperframes-airflow setup"
@@ -24,7 +24,7 @@ _LEAST_SHARED_MEMORY = 64 * 10**6
 
 
 class State(StrEnum):
-    """A verdict."""
+    """The verdict on one item."""
 
     OK = "ok"
     MISSING = "missing"
@@ -34,7 +34,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class ToolStatus:
-    """One line of the doctor's report. `hint` is the next command, where there is one."""
+    """One line of the doctor's report. `hint` is the next command, if any."""
 
     name: str
     state: State
@@ -44,15 +44,15 @@ class ToolStatus:
 
 
 def inspect(path: Path | None = None, parts: Sequence[Part] = PARTS) -> list[ToolStatus]:
-    """Look at everything. Every file of every part is hashed and every program is run, which takes about two seconds."""
+    """Inspect the machine. Hashes every file and runs every program, which takes about two seconds."""
     path = (path or toolset_path()).absolute()
     own = own_toolset()
     tools = _named(own) if own is not None else _parts(parts, path.parent / "parts")
-    return [*_machine(path), *_packages(), *tools, *_toolset(path), _endpoint()]
+    return [*_machine(path), *_packages(), *tools, *_toolset(path)]
 
 
 def _parts(parts: Sequence[Part], folder: Path) -> list[ToolStatus]:
-    """A line for each part; of the fonts only those that something is wrong with, and one for all others."""
+    """Return a line for each part, with a single line for all sound fonts."""
     tools = [_part(part, folder) for part in parts if part.role is not Role.FONT]
     fonts = [_part(part, folder) for part in parts if part.role is Role.FONT]
     sound = [status for status in fonts if status.state is State.OK]
@@ -67,19 +67,19 @@ def _machine(path: Path) -> Iterator[ToolStatus]:
     yield ToolStatus("python", State.OK if supported else State.WARNING, number, "" if supported else "tested with 3.11 to 3.13")
     existing = next(parent for parent in path.parents if parent.exists())
     free = shutil.disk_usage(existing).free
-    yield _enough("disk", free, _LEAST_DISK, f"free at {existing}", "free some, or set XDG_CACHE_HOME")
+    yield _enough("disk", free, _LEAST_DISK, f"free at {existing}", "free some space, or set XDG_CACHE_HOME")
     shared = Path("/dev/shm")
     if shared.is_dir():
         yield _enough("shared memory", shutil.disk_usage(shared).total, _LEAST_SHARED_MEMORY, "/dev/shm", "in a container: --shm-size=256m")
     else:
-        yield ToolStatus("shared memory", State.WARNING, "", "there is no /dev/shm", "in a container: --shm-size=256m")
+        yield ToolStatus("shared memory", State.WARNING, "", "/dev/shm does not exist", "in a container: --shm-size=256m")
 
 
 def _enough(name: str, found: int, least: int, where: str, hint: str) -> ToolStatus:
     size = f"{found / 1e9:.1f} GB" if found >= 10**9 else f"{found / 1e6:.0f} MB"
     if found >= least:
         return ToolStatus(name, State.OK, size, where)
-    return ToolStatus(name, State.WARNING, size, f"{where}; {least / 1e6:.0f} MB are wanted", hint)
+    return ToolStatus(name, State.WARNING, size, f"{where}; at least {least / 1e6:.0f} MB are needed", hint)
 
 
 def _packages() -> Iterator[ToolStatus]:
@@ -104,7 +104,7 @@ def _part(part: Part, parts: Path) -> ToolStatus:
 
 
 def _named(toolset: Toolset) -> list[ToolStatus]:
-    """The tools of a toolset that somebody else made: nothing is known of their hashes."""
+    """Return a line for each tool of a toolset that another program wrote; their hashes are unknown."""
     tools = {"ffmpeg": toolset.ffmpeg, "runtime": toolset.runtime, **toolset.libraries}
     return [
         *(_program(source.value, browser.path, BROWSER_PROBE, browser.library_path) for source, browser in toolset.browsers.items()),
@@ -140,18 +140,6 @@ def _toolset(path: Path) -> Iterator[ToolStatus]:
         yield ToolStatus(name, State.DAMAGED, own.version, error.message, f"{SETUP} --chrome PATH")
         return
     if number != own.version:
-        yield ToolStatus(name, State.WARNING, number, f"was {own.version} when it was registered", f"{SETUP} --chrome {own.path}")
+        yield ToolStatus(name, State.WARNING, number, f"registered as {own.version}", f"{SETUP} --chrome {own.path}")
     else:
         yield ToolStatus(name, State.OK, number, str(own.path))
-
-
-def _endpoint() -> ToolStatus:
-    try:
-        # Refuses to be imported without the pinned moto.
-        from hyperframes_provider.local import endpoint
-    except (ImportError, RuntimeError) as error:
-        return ToolStatus("endpoint", State.MISSING, "", str(error), 'pip install "hyperframes-provider[local]"')
-    running = endpoint.status()
-    if running is None:
-        return ToolStatus("endpoint", State.OK, "", "not running; it starts with: hyperframes-airflow local up")
-    return ToolStatus("endpoint", State.OK, "", f"{running.url} (process {running.pid})")

@@ -1,12 +1,12 @@
-"""The one exception of the set-up."""
+"""The one exception of the setup."""
 
 from __future__ import annotations
 
 
 class ToolsetError(Exception):
-    """A part cannot be brought, is not what was pinned, or does not run.
+    """A part cannot be fetched, differs from its pin, or does not run.
 
-    :param message: what was wrong, with the part's name
+    :param message: the problem, with the part's name
     :param hint: the next command to type
     """
 

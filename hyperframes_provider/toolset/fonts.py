@@ -1,4 +1,4 @@
-"""What the font parts are to the engine: the catalogue of families for pages, and `fonts.conf` for the browser's own search."""
+"""The catalogue of font families for pages, and `fonts.conf` for the browser's own search."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from xml.sax.saxutils import escape
 
 from hyperframes_lambda.contract.fonts import ALIASES, BUNDLED, CJK_BY_LANGUAGE, INSTALLED, MATH, slug
 from hyperframes_lambda.contract.toolset import FontCatalogue, FontFace
-from hyperframes_provider.toolset.parts import InstalledPart
-from hyperframes_provider.toolset.pins import Role
+from hyperframes_provider.toolset.installed import InstalledPart
+from hyperframes_provider.toolset.part import Role
 
 _LATIN = (
     "U+0000-00FF,U+0131,U+0152-0153,U+02BB-02BC,U+02C6,U+02DA,U+02DC,U+0304,U+0308,U+0329,U+2000-206F,U+2074,U+20AC,U+2122,U+2191,U+2193,"
     "U+2212,U+2215,U+FEFF,U+FFFD"
 )
-"""The characters for which the reference uses the weights that it embeds."""
+"""The characters that the reference draws with its embedded weights."""
 
 
 def font_catalogue(installed: Sequence[InstalledPart], base: Path) -> FontCatalogue:
-    """Every bundled family with its faces, files relative to `base`.
+    """Return every bundled family with its faces, files relative to `base`.
 
-    As with the reference, Latin text in the weights that it embeds is drawn with those; a variable font fills the gaps between them, in
-    hundreds, and serves the other scripts.
+    As in the reference, embedded weights draw Latin text. A variable font fills the gaps between them, in hundreds, and serves the other
+    scripts.
     """
     families: dict[str, list[FontFace]] = {}
     for family in BUNDLED:
@@ -37,7 +37,7 @@ def font_catalogue(installed: Sequence[InstalledPart], base: Path) -> FontCatalo
 
 
 def fonts_version(installed: Sequence[InstalledPart], base: Path) -> str:
-    """Digest of everything that decides how text looks: every font file, and the rules by which they are found."""
+    """Return a digest of everything that decides how text looks: the font files, and the rules for finding them."""
     digest = hashlib.sha256(font_catalogue(installed, base).model_dump_json().encode())
     for part in sorted(installed, key=lambda found: found.part.folder):
         for name, file in sorted(part.record.files.items()):
@@ -48,9 +48,9 @@ def fonts_version(installed: Sequence[InstalledPart], base: Path) -> str:
 
 
 def fonts_conf(installed: Sequence[InstalledPart], cache: Path) -> str:
-    """A `fonts.conf` with the folders of the pinned fonts and no other.
+    """Return a `fonts.conf` that names the folders of the pinned fonts only.
 
-    What else is installed would make the same composition look different from machine to machine.
+    Other installed fonts would make the same composition look different from machine to machine.
     """
     folders = [found.folder / found.part.fonts for found in installed if found.part.fonts is not None]
     lines = [
@@ -66,7 +66,7 @@ def fonts_conf(installed: Sequence[InstalledPart], cache: Path) -> str:
 
 
 def _rules() -> str:
-    """By which names the installed families are found as well, and which of them draws a language's characters."""
+    """Return the rules for further names of the installed families, and for the family that draws a language's characters."""
     names = {name: family for family, others in INSTALLED.items() for name in others}
     names |= {name: family for name, family in ALIASES.items() if family in INSTALLED and name != family.lower()}
     return "\n".join(
@@ -82,7 +82,7 @@ _WITHOUT_ARABIC = (
     f'  <match target="scan"><test name="family"><string>{MATH}</string></test><edit name="charset" mode="assign">'
     "<minus><name>charset</name><charset><range><int>0x0600</int><int>0x06FF</int></range></charset></minus></edit></match>"
 )
-"""The font for formulas has Arabic letters as symbols, which do not join; text must not find them."""
+"""Hides the Arabic symbols of the formula font from text, because they do not join."""
 
 
 def _rule(test: str, qualifier: str, value: str, mode: str, family: str) -> str:
@@ -113,10 +113,10 @@ def _packaged(part: InstalledPart, family: str, base: Path, covered: set[int]) -
 
 
 def _spans(least: int, most: int, alone: set[int]) -> list[str]:
-    """The hundreds from `least` to `most` in runs, each of those `alone` by itself: `100 300`, `400`, `500 600`.
+    """Return the hundreds from `least` to `most` in runs, with each weight in `alone` by itself: `100 300`, `400`, `500 600`.
 
-    The browser picks a weight first and a script then, among the faces of exactly that weight or run. Where Latin has a face for 400 alone
-    the other scripts need one as well.
+    The browser first picks a weight, then a script among the faces of exactly that weight or run. If Latin has a face for 400 alone, the
+    other scripts need one too.
     """
     if not alone:
         return [f"{least} {most}"]
@@ -130,7 +130,7 @@ def _spans(least: int, most: int, alone: set[int]) -> list[str]:
 
 
 def _files(part: InstalledPart, family: str) -> Iterator[tuple[str, str, str, str]]:
-    """The part's files of a family: path in the part, script, weight and style, out of `<family>-<script>-<weight>-<style>.woff2`."""
+    """Yield path, script, weight and style of a family's files, which are named `<family>-<script>-<weight>-<style>.woff2`."""
     if part.part.web_fonts is None:
         return
     prefix = f"{part.part.web_fonts}/{slug(family)}-"

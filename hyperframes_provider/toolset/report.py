@@ -1,15 +1,15 @@
-"""What a set-up tells while it works. How that looks is the command line's business."""
+"""The progress that a setup reports; the command line decides how it looks."""
 
 from __future__ import annotations
 
 from enum import Enum
 from typing import Protocol
 
-from hyperframes_provider.toolset.pins import Part
+from hyperframes_provider.toolset.part import Part
 
 
 class Phase(Enum):
-    """What is being done to a part."""
+    """A step in the installation of a part."""
 
     FETCH = "fetching"
     CHECK = "checking"
@@ -18,26 +18,26 @@ class Phase(Enum):
 
 
 class SetupReporter(Protocol):
-    """Told of every step; called from several threads, one part always from the same one."""
+    """Receives every step. Several threads call it, but only one of them for any given part."""
 
     def waiting(self) -> None:
-        """Another set-up holds the cache."""
+        """Another setup holds the cache."""
 
     def phase(self, part: Part, phase: Phase) -> None:
         """A part enters a phase."""
 
     def fetched(self, part: Part, size: int) -> None:
-        """So many bytes of the part's archive have arrived."""
+        """`size` bytes of the part's archive have arrived so far."""
 
 
 class Silent:
-    """A reporter that says nothing."""
+    """A reporter that reports nothing."""
 
     def waiting(self) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def phase(self, part: Part, phase: Phase) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def fetched(self, part: Part, size: int) -> None:
-        """Say nothing."""
+        """Do nothing."""

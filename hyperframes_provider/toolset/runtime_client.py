@@ -1,8 +1,8 @@
-"""What Lambda's Python runtime brings and a function's ZIP does not: the Runtime Interface Client, pinned for each runtime's Python."""
+"""The pinned Runtime Interface Client, which Lambda's Python runtime brings and a function's ZIP does not."""
 
 from __future__ import annotations
 
-from hyperframes_provider.toolset.pins import Member, Part, Registry, Role
+from hyperframes_provider.toolset.part import Member, Part, Registry, Role
 
 
 def _client_part(name: str, version: str, integrity: str, size: int, *members: Member, python: str) -> Part:
@@ -55,4 +55,4 @@ RUNTIME_CLIENT: dict[str, tuple[Part, ...]] = {
         ),
     )
 }
-"""The Runtime Interface Client and what it imports, for each runtime that the sandbox can be: on Lambda they come with the runtime."""
+"""The Runtime Interface Client and its dependencies, by the Python version of the sandbox."""

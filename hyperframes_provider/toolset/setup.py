@@ -1,7 +1,7 @@
-"""Bring every pinned part into the user cache and write `toolset.json`, last.
+"""Bring every pinned part into the user cache, then write `toolset.json`.
 
-Safe to kill at any moment: a part appears by one rename, what was half-done lies in one scratch folder that the next set-up clears, and
-two set-ups at a time take turns.
+Safe to kill at any moment: each part appears by one rename, unfinished work lies in a scratch folder that the next setup clears, and
+concurrent setups take turns.
 """
 
 from __future__ import annotations
@@ -13,26 +13,27 @@ import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from hyperframes_lambda.contract.toolset import TOOLSET_VARIABLE, Browser, ChromeSource, Npm, Tool, Toolset
+from hyperframes_lambda.contract.toolset import TOOLSET_VARIABLE, Browser, ChromeSource, Npm, Tool, Toolset, cache_home, toolset_path
 from hyperframes_provider.toolset.errors import ToolsetError
 from hyperframes_provider.toolset.fetch import npm_client
 from hyperframes_provider.toolset.fonts import font_catalogue, fonts_conf, fonts_version
-from hyperframes_provider.toolset.parts import InstalledPart, find_part, flush_folder, install_part, probe_version
-from hyperframes_provider.toolset.paths import cache_home, toolset_path
-from hyperframes_provider.toolset.pins import BROWSER_PROBE, PARTS, Part, Role
+from hyperframes_provider.toolset.installed import InstalledPart, find_part, flush_folder, install_part, probe_version
+from hyperframes_provider.toolset.part import Part, Role
+from hyperframes_provider.toolset.pins import BROWSER_PROBE, PARTS
 from hyperframes_provider.toolset.report import SetupReporter, Silent
 
-_OWN_CHROME = "Add the browser to that file, or: env -u HYPERFRAMES_TOOLSET hyperframes-airflow setup --chrome PATH"
+_OWN_CHROME = "Add the browser to that file, or type: env -u HYPERFRAMES_TOOLSET hyperframes-airflow setup --chrome PATH"
+_LOCK = "setup.lock"
 _UNPACKED_FACTOR = 6
-"""Room wanted for each byte of archive: the archive twice, and what comes out of it."""
+"""Free bytes needed for each byte of archive: the archive twice, and its unpacked content."""
 _FETCHED_AT_ONCE = 8
-"""Each fetch is a package manager of its own, with the memory that it takes."""
+"""Limited because each fetch runs a package manager, which takes memory."""
 
 
 def ensure_toolset(
@@ -42,18 +43,18 @@ def ensure_toolset(
     path: Path | None = None,
     parts: Sequence[Part] = PARTS,
 ) -> Path:
-    """Bring what is missing and return the path of `toolset.json`; without anything missing that takes milliseconds and no network.
+    """Install the missing parts and return the path of `toolset.json`. Takes milliseconds and no network if nothing is missing.
 
-    :param progress: told of every step
+    :param progress: receives every step
     :param chrome: an existing chrome-headless-shell to register as the source `chrome-headless-shell`, beside the pinned browser
-    :param path: where `toolset.json` goes, the parts beside it; default `toolset_path()`
-    :param parts: what to bring
+    :param path: the `toolset.json` to write, with the parts beside it; default `toolset_path()`
+    :param parts: the parts to install
 
-    A toolset that the environment names and somebody else made is returned as it is. Raises `ToolsetError`.
+    If `HYPERFRAMES_TOOLSET` names a toolset that another program wrote, returns its path and changes nothing. Raises `ToolsetError`.
     """
     if path is None and own_toolset() is not None:
         if chrome is not None:
-            raise ToolsetError(f"{TOOLSET_VARIABLE} names a toolset of your own, which the set-up does not change", hint=_OWN_CHROME)
+            raise ToolsetError(f"{TOOLSET_VARIABLE} names a toolset of your own, which setup does not change", hint=_OWN_CHROME)
         return toolset_path()
     path = (path or toolset_path()).absolute()
     reporter = progress or Silent()
@@ -61,7 +62,7 @@ def ensure_toolset(
     if chrome is None and _is_complete(path, parts):
         return path
     registered = None if chrome is None else _own_chrome(chrome)
-    with _locked(path.parent, reporter):
+    with locked(path.parent / _LOCK, "setup", reporter.waiting):
         with _scratch(path.parent / "setup.tmp") as scratch:
             installed = _install(parts, path.parent / "parts", scratch, reporter)
         _replace(_fonts_conf(path), fonts_conf(installed, path.parent / "fontconfig"))
@@ -72,24 +73,24 @@ def ensure_toolset(
 
 
 def ensure_part(part: Part) -> InstalledPart:
-    """Bring a part that is not in the toolset into the same cache, if it is missing; raises `ToolsetError`."""
+    """Install a part that is not in the toolset into the same cache, if it is missing; raise `ToolsetError` on failure."""
     return ensure_parts((part,))[0]
 
 
 def ensure_parts(parts: Sequence[Part], progress: SetupReporter | None = None) -> list[InstalledPart]:
-    """Bring those of the parts that are missing into the user cache, whether they are in the toolset or not; raises `ToolsetError`."""
+    """Install those of the parts that the user cache lacks; raise `ToolsetError` on failure."""
     reporter = progress or Silent()
     folder = cache_home() / "parts"
     found = _sound(parts, folder)
     if len(found) < len(parts):
         _require_linux()
-        with _locked(folder.parent, reporter), _scratch(folder.parent / "setup.tmp") as scratch:
+        with locked(folder.parent / _LOCK, "setup", reporter.waiting), _scratch(folder.parent / "setup.tmp") as scratch:
             found = _install(parts, folder, scratch, reporter)
     return found
 
 
 def own_toolset() -> Toolset | None:
-    """The toolset that `HYPERFRAMES_TOOLSET` names when somebody else made it: the set-up leaves such a one alone."""
+    """Return the toolset that `HYPERFRAMES_TOOLSET` names if another program wrote it; setup leaves such a toolset alone."""
     if TOOLSET_VARIABLE not in os.environ:
         return None
     path = toolset_path().absolute()
@@ -97,7 +98,7 @@ def own_toolset() -> Toolset | None:
 
 
 def read_toolset(path: Path) -> Toolset | None:
-    """What `path` holds; None when it is missing or not a toolset."""
+    """Return the toolset in the file `path`, or None if it is missing or invalid."""
     try:
         return Toolset.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
@@ -131,7 +132,7 @@ def _install(parts: Sequence[Part], folder: Path, scratch: Path, reporter: Setup
 
 
 def _toolset(path: Path, installed: Sequence[InstalledPart], chrome: Browser | None) -> Toolset:
-    """The toolset of these parts; a chrome-headless-shell that was registered before stays so while it exists."""
+    """Return the toolset of these parts. An earlier registered chrome-headless-shell stays while it exists."""
     browsers: dict[ChromeSource, Browser] = {}
     tools: dict[Role, Tool] = {}
     libraries: dict[str, Tool] = {}
@@ -148,7 +149,7 @@ def _toolset(path: Path, installed: Sequence[InstalledPart], chrome: Browser | N
     earlier = read_toolset(path)
     own = chrome or (earlier.browsers.get(ChromeSource.CHROME_HEADLESS_SHELL) if earlier else None)
     if own is not None and own.path.exists():
-        # It draws with the pinned fonts, so that both browsers set the same text.
+        # It uses the pinned fonts, so that both browsers draw the same text.
         browsers[ChromeSource.CHROME_HEADLESS_SHELL] = own.model_copy(update={"fontconfig": _fonts_conf(path)})
     return Toolset(
         browsers=browsers,
@@ -185,7 +186,7 @@ def _replace(path: Path, text: str) -> None:
 def _own_chrome(chrome: Path) -> Browser:
     if not chrome.is_file():
         raise ToolsetError(
-            f"--chrome: there is no file {chrome}",
+            f"--chrome: the file {chrome} does not exist",
             hint="Name an existing chrome-headless-shell: hyperframes-airflow setup --chrome PATH",
         )
     program = chrome.resolve()
@@ -205,15 +206,15 @@ def _require_room(folder: Path, wanted: int) -> None:
     free = shutil.disk_usage(existing).free
     if free < wanted:
         raise ToolsetError(
-            f"{existing} has {free / 1e6:.0f} MB free; the set-up needs {wanted / 1e6:.0f} MB",
-            hint="Free some, or choose another cache: XDG_CACHE_HOME=/some/where hyperframes-airflow setup",
+            f"{existing} has {free / 1e6:.0f} MB free; setup needs {wanted / 1e6:.0f} MB",
+            hint="Free some space, or choose another cache: XDG_CACHE_HOME=/some/where hyperframes-airflow setup",
         )
 
 
 @contextlib.contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
-    """A folder to work in, of this set-up alone: the npm of one that was killed may go on writing into its own for a while."""
-    # Whoever left something here was killed: the lock says that no set-up works in it now.
+    """Yield a new folder to work in. Each setup needs its own, because the npm of a killed setup may still be writing."""
+    # Anything here is left from a killed setup: the lock excludes a running one.
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(exist_ok=True)
     try:
@@ -223,20 +224,24 @@ def _scratch(folder: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path, reporter: SetupReporter) -> Iterator[None]:
-    """One set-up at a time; the lock ends with its holder, however that ends."""
+def locked(lock: Path, again: str, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold the file `lock`, making its folder; the operating system releases it however the process ends.
+
+    :param again: the command to type after the cache folder has been corrected
+    :param waiting: called if another process holds the lock
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "setup.lock").open("w")
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        file = lock.open("w")
     except OSError as error:
         raise ToolsetError(
-            f"the cache folder {folder} cannot be written: {error.strerror}",
-            hint="Choose another: XDG_CACHE_HOME=/some/where hyperframes-airflow setup",
+            f"the cache folder {lock.parent} cannot be written: {error.strerror}",
+            hint=f"Choose another: XDG_CACHE_HOME=/some/where hyperframes-airflow {again}",
         ) from error
-    with lock:
+    with file:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            reporter.waiting()
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            waiting()
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield

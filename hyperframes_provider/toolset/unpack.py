@@ -1,4 +1,4 @@
-"""Unpack the wanted members of an archive into a part's folder, streaming: the browser is 200 MB and needs no room in memory."""
+"""Stream the wanted members of an archive into a part's folder, without holding the 200 MB browser in memory."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from typing import IO, Any
 from hyperframes_provider.client.aws.archives import tarfile
 from hyperframes_provider.toolset.errors import ToolsetError
 from hyperframes_provider.toolset.font_files import embedded_fonts, plain_font
-from hyperframes_provider.toolset.pins import Member, Packing, Part, Registry
+from hyperframes_provider.toolset.part import Member, Packing, Part, Registry
 
 _BLOCK = 1 << 20
 
 
 def unpack(part: Part, archive: Path, folder: Path, scratch: Path) -> None:
-    """Write the members of `part` below `folder`. `scratch` takes what lies in between.
+    """Write the members of `part` below `folder`, using `scratch` for intermediate files.
 
-    Raises `ToolsetError` when a member is missing or damaged.
+    Raises `ToolsetError` if a member is missing or damaged.
     """
     found: set[str] = set()
     opened = _tar_members if part.registry is Registry.NPM else _zip_members
@@ -35,10 +35,10 @@ def unpack(part: Part, archive: Path, folder: Path, scratch: Path) -> None:
         raise ToolsetError(f"{part.name}: {part.spec} cannot be unpacked: {error}", hint=_ROOM) from error
     missing = [member.path for member in part.members if member.path not in found]
     if missing:
-        raise ToolsetError(f"{part.name}: {part.spec} has no {', '.join(missing)}", hint="The pin and the archive disagree: report this.")
+        raise ToolsetError(f"{part.name}: {part.spec} lacks {', '.join(missing)}", hint="The pin and the archive disagree: report this.")
 
 
-_ROOM = "See that there is room in the cache folder, then: hyperframes-airflow setup"
+_ROOM = "Check the free space of the cache folder, then try again: hyperframes-airflow setup"
 
 
 def _tar_members(archive: Path, members: Sequence[Member]) -> Iterator[tuple[str, Member, IO[bytes]]]:

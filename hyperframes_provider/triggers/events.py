@@ -1,4 +1,4 @@
-"""What a trigger tells the task that it wakes."""
+"""The event that a trigger sends to the task it wakes."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Outcome(StrEnum):
-    """Why the trigger fired."""
+    """The reason why a trigger fired."""
 
     ENDED = "ended"
-    """The execution is in a terminal state; whether there is a result is for the task to read."""
+    """The execution is in a terminal state; the task reads its result."""
     REACHED = "reached"
-    """As many chunks are complete as were waited for."""
+    """Enough chunks are complete."""
     DEADLINE = "deadline"
     """The deadline passed first."""
     ERROR = "error"
-    """AWS could not be asked any more; `message` says why."""
+    """AWS stopped answering; `message` has the reason."""
 
 
 class RenderEvent(BaseModel):
-    """The payload of the trigger's event. Fields of a newer version are ignored."""
+    """The payload of a trigger's event. Fields of a newer version are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
     outcome: Outcome
     execution_arn: str
     status: str = ""
-    """The execution's, when it was last seen."""
+    """Status of the execution at the last poll."""
     message: str = ""
     retryable: bool = True
     """For `ERROR`: whether another attempt of the task may succeed."""
@@ -38,10 +38,10 @@ class RenderEvent(BaseModel):
     frames_total: int | None = None
 
     def to_payload(self) -> dict[str, Any]:
-        """Plain JSON, as Airflow stores it."""
+        """Return plain JSON for Airflow to store."""
         return self.model_dump(mode="json")
 
     @classmethod
     def of(cls, payload: object) -> RenderEvent:
-        """Read a payload back; a missing or foreign one is a `ValueError` of pydantic."""
+        """Parse a payload; raise pydantic's `ValidationError` for a missing or foreign one."""
         return cls.model_validate(payload)

@@ -1,13 +1,12 @@
-"""Waiting without a worker: for the end of a render, or for its chunks.
+"""Triggers that wait, without a worker slot, for the end of a render or for its chunks.
 
-Both triggers poll through aiobotocore and put what changed into the task log. They never raise: whatever happens becomes a `RenderEvent`,
-because a task whose trigger failed learns nothing of the reason.
+Both poll through aiobotocore and log progress to the task log. They never raise: every outcome becomes a `RenderEvent`, because Airflow
+does not tell a task why its trigger failed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from functools import cached_property
@@ -19,26 +18,26 @@ from botocore.exceptions import BotoCoreError, ClientError
 from hyperframes_provider.client import renders
 from hyperframes_provider.client.aws.calls import AsyncConnect, arun
 from hyperframes_provider.client.aws.errors import HyperFramesClientError
-from hyperframes_provider.client.execution.report import Reporter
+from hyperframes_provider.client.execution.failure import RenderTimedOut
+from hyperframes_provider.client.execution.follow import follow
 from hyperframes_provider.client.execution.share import AtLeast, reached
-from hyperframes_provider.client.execution.watch import Pace, RenderWatch, Snapshot
+from hyperframes_provider.client.execution.watch import Snapshot
 from hyperframes_provider.hooks.hyperframes import HyperFramesHook
 from hyperframes_provider.triggers.events import Outcome, RenderEvent
 
 
 class RenderTrigger(BaseTrigger):
-    """Fires when the execution has ended, or at its deadline.
+    """Trigger that fires when the execution has ended, or at its deadline.
 
     :param execution_arn: the execution to wait for
-    :param poll_interval: seconds between two polls at most; the first ones follow faster
+    :param poll_interval: longest pause in seconds between two polls; the first ones are shorter
     :param deadline: Unix seconds at which the wait ends whatever the state; None: never
-    :param owns_execution: whether the waiting task started the render: then its deadline, or killing it, stops the execution. A sensor
-        only looks on
+    :param owns_execution: whether the waiting task started the render; if so, the deadline or killing the task stops the execution
     :param aws_conn_id: the Airflow connection
     :param region_name: the AWS region; default: the connection's
     :param verify: whether, or with which CA bundle, TLS certificates are verified
     :param botocore_config: keyword arguments of :class:`botocore.config.Config`
-    :param unknown: arguments of a newer version, whose deferred tasks an older triggerer may meet during an upgrade; ignored
+    :param unknown: arguments of a newer version, which an older triggerer may receive during an upgrade; ignored
     """
 
     def __init__(
@@ -67,24 +66,13 @@ class RenderTrigger(BaseTrigger):
             self.log.warning("Ignoring arguments of another version of the provider: %s", ", ".join(sorted(unknown)))
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Class path and arguments, as the triggerer stores them."""
-        return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
-            {
-                "execution_arn": self.execution_arn,
-                "poll_interval": self.poll_interval,
-                "deadline": self.deadline,
-                "owns_execution": self.owns_execution,
-                "aws_conn_id": self.aws_conn_id,
-                "region_name": self.region_name,
-                "verify": self.verify,
-                "botocore_config": self.botocore_config,
-            },
-        )
+        """Return class path and arguments for the triggerer to store."""
+        names = ["execution_arn", "poll_interval", "deadline", "owns_execution", "aws_conn_id", "region_name", "verify", "botocore_config"]
+        return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
 
     @cached_property
     def hook(self) -> HyperFramesHook:
-        """The hook of the waiting task's connection."""
+        """Hook for the waiting task's connection."""
         return HyperFramesHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name, verify=self.verify, config=self.botocore_config)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -92,12 +80,12 @@ class RenderTrigger(BaseTrigger):
         try:
             event = await self._wait()
         except asyncio.CancelledError:
-            # A triggerer that restarts cancels too, and then the render must go on. Only a run without a triggerer, such as
-            # `airflow dags test`, has no task instance here, and nobody else to stop the render when it is interrupted.
+            # A restarting triggerer cancels too, and then the render must continue. Only a run without a triggerer, such as
+            # `airflow dags test`, has no task instance here, and nothing else would stop its render.
             if self.task_instance is None and self.owns_execution:
                 await asyncio.shield(self._stop("interrupted"))
             raise
-        except Exception as error:  # the boundary: an exception here would reach nobody, an event reaches the task
+        except Exception as error:  # the boundary: an exception would be lost, but an event reaches the task
             self.log.exception("Waiting for %s failed", self.execution_arn)
             event = self._event(Outcome.ERROR, message=f"{type(error).__name__}: {error}", retryable=True)
         yield TriggerEvent(event.to_payload())  # type: ignore[no-untyped-call]  # nor is its event
@@ -108,47 +96,39 @@ class RenderTrigger(BaseTrigger):
             await self._stop("the deferred task was marked or cleared by a user")
 
     def satisfied(self, snapshot: Snapshot) -> RenderEvent | None:
-        """The event that a snapshot is worth, None to go on waiting."""
+        """Return the event that a snapshot justifies, None to continue waiting."""
         if snapshot.execution.status.terminal:
             return self._event(Outcome.ENDED, snapshot)
         return None
 
     async def _wait(self) -> RenderEvent:
-        watch, reporter, pace = RenderWatch(self.execution_arn), Reporter(), Pace(self.poll_interval)
-        async with AsyncExitStack() as stack:
-            connect = _connections(self.hook, stack)
-            while True:
-                try:
-                    snapshot = await arun(connect, watch.poll())
-                except HyperFramesClientError as error:
-                    delay = pace.after_error(error)
-                    if delay is None:
-                        return self._event(Outcome.ERROR, message=f"{type(error).__name__}: {error}", retryable=error.retryable)
-                    self.log.warning("asking again in %.0f s: %s", delay, error.message)
-                else:
-                    for line in reporter.lines(snapshot):
-                        self.log.info("%s", line)
-                    event = self.satisfied(snapshot)
-                    if event is not None:
-                        return event
-                    delay = pace.after_answer(snapshot.progress.eta)
-                if self.deadline is not None:
-                    left = self.deadline - time.time()
-                    if left <= 0:
-                        if self.owns_execution:
-                            await self._stop("its deadline passed")
-                        return self._event(Outcome.DEADLINE)
-                    delay = min(delay, left)
-                await asyncio.sleep(delay)
+        steps = follow(
+            self.execution_arn,
+            poll_interval=self.poll_interval,
+            deadline=self.deadline,
+            say=self.log.info,
+            warn=self.log.warning,
+            enough=lambda snapshot: self.satisfied(snapshot) is not None,
+        )
+        try:
+            async with AsyncExitStack() as stack:
+                snapshot = await arun(_connections(self.hook, stack), steps)
+        except RenderTimedOut:
+            if self.owns_execution:
+                await self._stop("its deadline passed")
+            return self._event(Outcome.DEADLINE)
+        except HyperFramesClientError as error:
+            return self._event(Outcome.ERROR, message=f"{type(error).__name__}: {error}", retryable=error.retryable)
+        return self.satisfied(snapshot) or self._event(Outcome.ENDED, snapshot)
 
     async def _stop(self, why: str) -> None:
-        """Stop the execution. Logs what happened and never raises: the task's end must not depend on it."""
+        """Stop the execution and log the outcome; never raise, because the task's end must not depend on it."""
         self.log.info("Stopping %s: %s", self.execution_arn, why)
         try:
             async with AsyncExitStack() as stack:
                 stopped = await arun(_connections(self.hook, stack), renders.stop(self.execution_arn, cause=f"Stopped by Airflow: {why}"))
         except (HyperFramesClientError, ClientError, BotoCoreError):
-            self.log.exception("Could not stop %s: it may still be running, and cost", self.execution_arn)
+            self.log.exception("Could not stop %s: it may still run and incur costs", self.execution_arn)
             return
         self.log.info("Stopped." if stopped.stopped else "Not stopped: %s", *([] if stopped.stopped else [stopped.detail]))
 
@@ -169,7 +149,7 @@ class RenderTrigger(BaseTrigger):
 
 
 class ChunkTrigger(RenderTrigger):
-    """Fires when enough chunks are complete, when the execution has ended, or at its deadline.
+    """Trigger that fires when enough chunks are complete, when the execution has ended, or at its deadline.
 
     :param at_least: a number of chunks (int), or a share of them (float above 0 and up to 1)
 
@@ -181,12 +161,12 @@ class ChunkTrigger(RenderTrigger):
         self.at_least = at_least
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Class path and arguments, as the triggerer stores them."""
+        """Return class path and arguments for the triggerer to store."""
         path, arguments = super().serialize()
         return path, {**arguments, "at_least": self.at_least}
 
     def satisfied(self, snapshot: Snapshot) -> RenderEvent | None:
-        """The event that a snapshot is worth, None to go on waiting."""
+        """Return the event that a snapshot justifies, None to continue waiting."""
         try:
             enough = reached(snapshot.progress, self.at_least)
         except HyperFramesClientError as error:
@@ -197,7 +177,7 @@ class ChunkTrigger(RenderTrigger):
 
 
 def _connections(hook: HyperFramesHook, stack: AsyncExitStack) -> AsyncConnect:
-    """Clients that are opened once each and closed with `stack`."""
+    """Return a connect function that opens each client once; `stack` closes them."""
     clients: dict[str, Any] = {}
     lock = asyncio.Lock()
 

@@ -1,4 +1,4 @@
-"""Assemble: make the output of a plan's segments and sound, and hold it to the plan."""
+"""Assemble: make the output from a plan's segments and sound, and verify it against the plan."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ class AssembleOutcome:
     output: Path
     frames: int
     size: int
-    """Bytes, of all files together."""
+    """Bytes of all files together."""
     duration: float
     """Seconds."""
     verification: dict[str, Any]
     files: list[Path]
-    """All files of the output, in the order in which to publish them; `output` is the last. None for a folder of frames."""
+    """All files of the output in the order of publishing, `output` last; empty for a folder of frames."""
     sidecars: dict[str, Path] = field(default_factory=dict)
-    """What was asked for beside the output, by name."""
+    """Requested files beside the output, by name."""
 
 
 def assemble(
     plan_dir: Path, segments: Sequence[Path], output: Path, *, tools: Tools | None = None, plan_hash: str | None = None
 ) -> AssembleOutcome:
-    """Make `output` of `segments`, in order, and the plan's sound; what was there before is replaced.
+    """Make `output` from `segments` in order and the plan's sound, replacing an earlier output.
 
-    Segments are known by their names; they must tile the plan, one behind the other, however each chunk was divided.
+    Segments are identified by their file names. They must tile the plan, however each chunk was divided.
 
-    `output` is named as its format is; a png-sequence becomes one tar when it ends in `.tar`, else a folder, and the other files of an HLS
-    package appear beside its master playlist. Raises `VERIFICATION_FAILED` when segments are missing or the result differs from the plan
-    in frames, spacing, keyframes, size, format or sound; a file that was there is then kept.
+    The name of `output` ends as its format requires. A png-sequence becomes one tar if the name ends in `.tar`, else a folder; the other
+    files of an HLS package appear beside its master playlist. Raise `VERIFICATION_FAILED` when segments are missing or the result differs
+    from the plan in frames, spacing, keyframes, size, format or sound; an earlier output is then kept.
     """
     tools = tools or find_tools()
     manifest = read_manifest(plan_dir, plan_hash)
@@ -83,7 +83,7 @@ def assemble(
 
 @dataclass(frozen=True)
 class _Job:
-    """What an output is made of."""
+    """The ingredients of an output."""
 
     manifest: Manifest
     plan_dir: Path
@@ -96,20 +96,20 @@ class _Job:
 
     @property
     def unverified(self) -> Path:
-        """Where the output is made, under its own name."""
+        """Path of the output while it is made, under its own name."""
         return self.scratch / self.output.name
 
     @property
     def shape(self) -> dict[str, int]:
-        """Frames and their size."""
+        """Number and size of the frames."""
         return {"frames": self.manifest.total_frames, "width": self.manifest.width, "height": self.manifest.height}
 
     def source(self, file: str) -> Path:
-        """The local copy of a key of `Manifest.files`."""
+        """Return the local copy of a key of `Manifest.files`."""
         return self.plan_dir / blob_path(self.manifest.files[file].sha256)
 
     def mixed(self) -> Path | None:
-        """The plan's sound as one WAV, None when it has none."""
+        """Mix the plan's sound to one WAV; None when it has none."""
         if not self.manifest.has_audio:
             return None
         mixed = self.scratch / f"mix-of-{self.output.name}.wav"  # never the output's own name
@@ -117,23 +117,23 @@ class _Job:
         return mixed
 
     def gate(self, whole: Path, mixed: Path | None, *, decoder: str | None = None) -> dict[str, Any]:
-        """The verification gate on a finished output; it decodes all of it, once for everything."""
+        """Run the verification gate on a finished output, which decodes all of it once."""
         return gate(self.ffmpeg, whole, self.manifest, self.records, mix=mixed, source=self.source, decoder=decoder)
 
     @cached_property
     def records(self) -> list[ChunkRecord]:
-        """What was captured, segment by segment."""
+        """Records of the captured frames, one for each segment."""
         return [ChunkRecord.read(record_path(segment)) for segment in self.segments]
 
     def sidecars(self, verification: dict[str, Any]) -> dict[str, Path]:
-        """What is asked for beside the published output."""
+        """Write the requested files beside the published output."""
         decoder = codec_of(self.manifest.config).decoder if self.segments else None
         return write_sidecars(self.ffmpeg, self.output, self.manifest, self.records, verification, source=self.source, decoder=decoder)
 
 
 @dataclass(frozen=True)
 class _Product:
-    """A verified output in the scratch folder: its files in the order in which they may appear. A folder has appeared already."""
+    """A verified output: its files in the scratch folder, in the order of publishing. A folder of frames is in place already."""
 
     files: list[Path]
     verification: dict[str, Any]
@@ -193,7 +193,7 @@ def _still(job: _Job) -> _Product:
 def _sound(job: _Job) -> _Product:
     manifest, mixed, sound = job.manifest, job.mixed(), sound_of(job.manifest.config)
     if mixed is None or sound is None:
-        raise RenderError(ErrorCode.COMPOSITION_EMPTY, f"the plan has no sound to make a {manifest.format.value} of")
+        raise RenderError(ErrorCode.COMPOSITION_EMPTY, f"the plan has no sound for a {manifest.format.value}")
     encode_sound(job.ffmpeg, mixed, job.unverified, kind=manifest.format, sound=sound, metadata=manifest.config.metadata)
     duration = float(manifest.total_frames / manifest.fps)
     found = verify_sound(job.ffmpeg, job.unverified, duration=duration, sound=sound)
@@ -201,7 +201,7 @@ def _sound(job: _Job) -> _Product:
 
 
 def _publish(files: Sequence[Path], output: Path) -> list[Path]:
-    """Move the files beside `output`, in order; fragments that an earlier, longer HLS package left there are removed."""
+    """Move the files beside `output`, in order, and remove fragments of an earlier, longer HLS package."""
     published = [output.with_name(file.name) if len(files) > 1 else output for file in files]
     for file, final in zip(files, published, strict=True):
         file.replace(final)
@@ -213,7 +213,7 @@ def _publish(files: Sequence[Path], output: Path) -> list[Path]:
 
 
 def _require_segments(manifest: Manifest, segments: Sequence[Path]) -> list[Segment]:
-    """What the files are called; `VERIFICATION_FAILED` unless they are there and tile the plan's chunks in order."""
+    """Return the segments by their names; `VERIFICATION_FAILED` unless the files exist and tile the plan's chunks in order."""
     suffix = manifest.format.spec.segment_suffix
     names = iter(segment.name for segment in segments)
     tiled: list[Segment] = []
@@ -223,12 +223,12 @@ def _require_segments(manifest: Manifest, segments: Sequence[Path]) -> list[Segm
             name = next(names, None)
             segment = None if name is None else parse_segment(name, suffix)
             if segment is None or (segment.chunk, segment.first) != (chunk.index, frame) or segment.last > chunk.last:
-                message = f"chunk {chunk.index} wants a segment of frames {frame} to at most {chunk.last} and gets {name or 'nothing'}"
+                message = f"chunk {chunk.index} needs a segment of frames {frame} to at most {chunk.last}, but got {name or 'nothing'}"
                 raise RenderError(ErrorCode.VERIFICATION_FAILED, message)
             tiled.append(segment)
             frame = segment.last + 1
     if (more := next(names, None)) is not None:
-        raise RenderError(ErrorCode.VERIFICATION_FAILED, f"{more} is behind the last frame of the plan's {len(manifest.chunks)} chunks")
+        raise RenderError(ErrorCode.VERIFICATION_FAILED, f"{more} lies after the last frame of the plan's {len(manifest.chunks)} chunks")
     for path in segments:
         if not path.is_file():
             raise RenderError(ErrorCode.VERIFICATION_FAILED, f"the segment {path} does not exist", hint="Render its chunk first.")

@@ -175,7 +175,7 @@ def test_two_equal_videos_are_alike_and_their_facts_are_in_the_table(tmp_path: P
 @pytest.mark.parametrize(
     ("levels", "sound", "complaint"),
     [
-        ([90, 91], tone(0.125), "2 frames against 3"),
+        ([90, 91], tone(0.125), "2 frames, the reference has 3"),
         ([90, 91, 192], tone(0.125), "frame 2 has 8.1 dB, under 30"),
         ([90, 91, 92], None, "only the reference has sound"),
         ([90, 91, 92], np.roll(tone(0.125, starts=0.0), 2400, axis=0), "the sound is +50.0 ms off"),

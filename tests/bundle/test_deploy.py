@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hyperframes_provider.client.aws.errors import InvalidRequest
-from hyperframes_provider.client.stack.stack import _find_code
+from hyperframes_provider.client.stack.deploy import _find_code
 
 
 def connect_to(url: str) -> Any:

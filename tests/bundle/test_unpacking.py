@@ -198,7 +198,7 @@ def test_a_discarded_copy_is_unpacked_anew(task: Path, scratch: Path) -> None:
     environ = {"LAMBDA_TASK_ROOT": str(task)}
     path = find_tools(environ).browser.path
     path.write_bytes(b"\x7fELF" + bytes(len(PROGRAM) - 4))
-    with pytest.raises(RenderError, match="partly unpacked"):
+    with pytest.raises(RenderError, match="is incomplete"):
         find_tools(environ)
     discard_unpacked(environ)
     assert left(scratch) == []
@@ -215,7 +215,7 @@ def test_a_damaged_payload_is_named_and_nothing_of_it_is_used(task: Path, scratc
     payload = task / "bundle" / "payload" / file
     data = payload.read_bytes()
     payload.write_bytes(flip(data, len(data) // 2) if harm == "flipped" else data[: len(data) // 2])
-    with pytest.raises(RenderError, match=rf"payload/{file} of the code ZIP is damaged") as caught:
+    with pytest.raises(RenderError, match=rf"payload/{file} in the code ZIP is damaged") as caught:
         find_tools({"LAMBDA_TASK_ROOT": str(task)})
     assert caught.value.code is ErrorCode.CHROME_UNAVAILABLE
     assert caught.value.hint is not None and "hyperframes-airflow build" in caught.value.hint
@@ -232,7 +232,7 @@ def test_a_bundle_that_says_nothing_is_named(task: Path, scratch: Path) -> None:
 def test_without_room_nothing_is_begun(task: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")(512 << 20, 511 << 20, 1 << 20)
     monkeypatch.setattr(bundled_tools.shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(RenderError, match="of which 1 of 512 MB are free") as caught:
+    with pytest.raises(RenderError, match="where 1 of 512 MB are free") as caught:
         find_tools({"LAMBDA_TASK_ROOT": str(task)})
     assert caught.value.code is ErrorCode.DISK_FULL
     assert left(scratch) == []

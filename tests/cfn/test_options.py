@@ -12,7 +12,9 @@ from botocore.exceptions import ClientError
 
 from hyperframes_provider.client.aws.connect import Connect
 from hyperframes_provider.client.aws.errors import InvalidRequest
-from hyperframes_provider.client.stack.stack import StackFailed, StackOutputs, delete_stack, deploy_stack
+from hyperframes_provider.client.stack.delete import StackFailed, delete_stack
+from hyperframes_provider.client.stack.deploy import deploy_stack
+from hyperframes_provider.client.stack.describe import StackOutputs
 from hyperframes_provider.client.stack.template import InvalidStackParameter
 
 NAME = "hyperframes-options"
@@ -161,10 +163,10 @@ def test_an_image_takes_the_place_of_the_zip(connect: Connect) -> None:
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        ({"WebhookUrl": "https://studio.example"}, "WebhookUrl: belongs together with WebhookSecretArn"),
+        ({"WebhookUrl": "https://studio.example"}, "WebhookUrl: requires WebhookSecretArn"),
         ({"WebhookUrl": "http://studio.example", "WebhookSecretArn": SECRET}, "accepted: an https URL"),
         ({"WebhookUrl": "https://user:word@studio.example", "WebhookSecretArn": SECRET}, "accepted: an https URL without user info"),
-        ({"VpcSubnetIds": "subnet-01234567"}, "VpcSubnetIds: belongs together with VpcSecurityGroupIds"),
+        ({"VpcSubnetIds": "subnet-01234567"}, "VpcSubnetIds: requires VpcSecurityGroupIds"),
         ({"CoordinatorMemoryMb": 1769}, "accepted: 0, or 2048 to 10240"),
         ({"CoordinatorMemoryMb": 10241}, "accepted: 0, or 2048 to 10240"),
         ({"KmsKeyArn": "alias/studio"}, "accepted: the ARN of a KMS key"),

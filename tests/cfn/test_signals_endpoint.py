@@ -17,7 +17,8 @@ from standardwebhooks import Webhook
 
 from hyperframes_provider.client.aws.connect import Connect, connect_local
 from hyperframes_provider.client.execution.webhooks import WebhookMessage, WebhookType, verify_signature
-from hyperframes_provider.client.stack.stack import StackOutputs, deploy_stack
+from hyperframes_provider.client.stack.deploy import deploy_stack
+from hyperframes_provider.client.stack.describe import StackOutputs
 from hyperframes_provider.local.endpoint import down, up
 from tests.cfn.receiver import Post, Receiver, make_certificate, receive
 

@@ -16,10 +16,12 @@ import pytest
 
 from hyperframes_provider.client.aws.calls import run
 from hyperframes_provider.client.aws.connect import Connect
-from hyperframes_provider.client.aws.errors import RenderFailed
+from hyperframes_provider.client.execution.ending import conclude
+from hyperframes_provider.client.execution.failure import RenderFailed
 from hyperframes_provider.client.execution.history import History, read
-from hyperframes_provider.client.renders import conclude
-from hyperframes_provider.client.stack.stack import StackOutputs, delete_stack, deploy_stack
+from hyperframes_provider.client.stack.delete import delete_stack
+from hyperframes_provider.client.stack.deploy import deploy_stack
+from hyperframes_provider.client.stack.describe import StackOutputs
 
 HANDLER = '''
 import os

@@ -113,7 +113,7 @@ def test_a_snapshot_is_the_frame_that_the_video_shows_then(say: Run, project, tm
         assert (red[:, 1].min(), red[:, 1].max()) == (left, left + 39)
 
 
-@pytest.mark.parametrize(("at", "words"), [("2.5", "frames from 0 to 1.967 s"), ("soon", "seconds are needed"), ("-1", "frames from 0")])
+@pytest.mark.parametrize(("at", "words"), [("2.5", "frames from 0 to 1.967 s"), ("soon", "give seconds"), ("-1", "frames from 0")])
 def test_a_moment_that_is_none_is_refused(at: str, words: str, say: Run, project) -> None:
     done = say("snapshot", project(page("")), f"--at={at}")
 
@@ -125,4 +125,4 @@ def test_a_project_that_is_no_folder_is_refused(say: Run, tmp_path: Path) -> Non
     done = say("info", tmp_path / "none")
 
     assert done.returncode == 2
-    assert "is no folder" in done.stderr
+    assert "is not a folder" in done.stderr

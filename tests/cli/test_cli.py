@@ -77,7 +77,7 @@ def test_a_format_that_is_asked_for_does_not_give_way_to_the_ending_of_a_batchs_
     (tmp_path / "rows.jsonl").write_text("{}\n")
     done = run("render-batch", "nowhere", "--rows", "rows.jsonl", "-o", "x/{row}.webm", *asked)
     assert done.returncode == 2, done.stderr
-    assert "row 1: -o x/1.webm: a file ending in .mp4 is needed for the format mp4" in done.stderr
+    assert "row 1: -o x/1.webm: the format mp4 needs a file ending in .mp4" in done.stderr
 
 
 def test_json_is_one_document_for_an_error_too(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from hyperframes_provider.cli import main
-from hyperframes_provider.client.stack.policies import Scope, policy_of, user_needs
+from hyperframes_provider.client.stack.needs import Scope
+from hyperframes_provider.client.stack.policies import policy_of, user_needs
 from hyperframes_provider.operators.render import HyperFramesRenderOperator
 from tests.recorded import Call, recorded, refused
 

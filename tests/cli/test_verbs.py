@@ -108,7 +108,7 @@ def test_nothing_is_started_for_a_batch_with_a_faulty_row(deployed: Path, batch:
     done = runner(deployed)("render-batch", "tiny", "--rows", "faulty.csv", "-o", "out/{title}.mp4")
     assert done.returncode == 2
     assert "row 2: config.fps" in done.stderr
-    assert "row 3: output out/a.mp4 is that of row 1, too" in done.stderr
+    assert "row 3: output out/a.mp4 is also that of row 1" in done.stderr
     assert said("list")["renders"] == before
 
 

@@ -9,8 +9,8 @@ import psutil
 import pytest
 
 from hyperframes_provider.client.aws.connect import connect_from_session
+from hyperframes_provider.client.stack.deploy import deploy_stack
 from hyperframes_provider.client.stack.slim_zip import build_slim_zip
-from hyperframes_provider.client.stack.stack import deploy_stack
 from hyperframes_provider.local import endpoint as embedded
 from tests.e2e.whole_path import WholePath
 

@@ -17,8 +17,8 @@ from hyperframes_provider.client.aws.connect import connect_local
 from hyperframes_provider.client.execution.watch import RenderWatch
 from hyperframes_provider.client.renders import RenderClient
 from hyperframes_provider.client.request.request import PLAN_RESERVE, PreparedRender
+from hyperframes_provider.client.stack.deploy import deploy_stack
 from hyperframes_provider.client.stack.slim_zip import build_slim_zip
-from hyperframes_provider.client.stack.stack import deploy_stack
 from tests.e2e.whole_path import WholePath, archive
 
 STACK, SPLIT = "hyperframes-e2e", "hyperframes-e2e-split"

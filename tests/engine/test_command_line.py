@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from hyperframes_lambda.__main__ import Display, main
+from hyperframes_lambda.contract.toolset import TOOLSET_VARIABLE, Toolset
 from tests import ROOT
 
 PAGE = """<!doctype html><html><body style="margin:0;background:#fff">
@@ -94,6 +95,22 @@ def test_a_wrong_request_ends_with_2_and_no_traceback(
     said = capsys.readouterr().err
     assert [word for word in words if word not in said] == [], said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("set_up", [True, False])
+def test_the_toolset_of_the_user_cache_is_found_without_a_variable(
+    set_up: bool, toolset: Toolset, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "cache" / "hyperframes" / "toolset.json"
+    if set_up:
+        place.parent.mkdir(parents=True)
+        place.write_text(toolset.model_dump_json())
+    monkeypatch.delenv(TOOLSET_VARIABLE)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert main(["render", str(project), "-o", str(tmp_path / "out.jpg")]) == (0 if set_up else 1)
+    assert (tmp_path / "out.jpg").exists() == set_up
+    said = capsys.readouterr().err
+    assert said == "" if set_up else str(place) in said and "hyperframes-airflow setup" in said
 
 
 def test_a_missing_project_is_a_wrong_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -193,11 +193,11 @@ def test_chunks_become_a_verified_video(planned: tuple[Path, Path, Manifest], tm
     # A wrong set of segments is refused by name, and the finished video stays.
     before = out.read_bytes()
     message = refusal(ErrorCode.VERIFICATION_FAILED, assemble, plan_dir, segments[:2], out)
-    assert "chunk 2 wants a segment of frames 20 to at most 23 and gets nothing" in message
+    assert "chunk 2 needs a segment of frames 20 to at most 23, but got nothing" in message
     message = refusal(ErrorCode.VERIFICATION_FAILED, assemble, plan_dir, [segments[1], segments[0], segments[2]], out)
-    assert "chunk 0 wants a segment of frames 0 to at most 9 and gets 000001-10-19.mp4" in message
+    assert "chunk 0 needs a segment of frames 0 to at most 9, but got 000001-10-19.mp4" in message
     segments[2].write_bytes(segments[1].read_bytes())
-    assert "30 frames, planned are 24" in refusal(ErrorCode.VERIFICATION_FAILED, assemble, plan_dir, segments, out)
+    assert "30 frames; planned: 24" in refusal(ErrorCode.VERIFICATION_FAILED, assemble, plan_dir, segments, out)
     segments[2].unlink()
     assert "does not exist" in refusal(ErrorCode.VERIFICATION_FAILED, assemble, plan_dir, segments, out)
     assert out.read_bytes() == before

@@ -23,9 +23,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from hyperframes_provider.client.aws.connect import Connect, connect_local
-from hyperframes_provider.client.aws.errors import HyperFramesClientError, InvalidRequest, RenderCancelled, ServiceError
+from hyperframes_provider.client.aws.errors import HyperFramesClientError, InvalidRequest, ServiceError
+from hyperframes_provider.client.execution.failure import RenderCancelled
+from hyperframes_provider.client.stack.delete import DeleteResult
+from hyperframes_provider.client.stack.deploy import deploy_stack
 from hyperframes_provider.client.stack.events import StackEvent
-from hyperframes_provider.client.stack.stack import DeleteResult, deploy_stack
 from hyperframes_provider.evaluation import distributed, own_stack, smoke
 from hyperframes_provider.evaluation.fixtures import Fixture, built_in
 from hyperframes_provider.evaluation.local_render import LocalRender
@@ -213,8 +215,8 @@ def test_an_interrupt_takes_the_stack_away_and_stops_the_render(connect, start, 
     ("arguments", "words"),
     [
         (["smoke", "nowhere"], "is neither one of cascade, sweep, ticker"),
-        (["smoke", "tiny", "--slim", "--chunk-counts", "2;4"], "numbers with commas"),
-        (["smoke", "tiny", "--slim", "--chunk-counts", "0"], "numbers from 1"),
+        (["smoke", "tiny", "--slim", "--chunk-counts", "2;4"], "give numbers"),
+        (["smoke", "tiny", "--slim", "--chunk-counts", "0"], "positive numbers"),
         (["eval", "tiny", "--iterations", "0"], "1 and more"),
     ],
 )
@@ -281,7 +283,7 @@ def test_one_doubled_frame_among_many_is_not_alike_enough(tmp_path: Path) -> Non
     assert alike.shortfall(40.0) == ""
     assert wrong.psnr_db is not None and wrong.worst_psnr_db is not None
     assert wrong.psnr_db > 40 and (wrong.worst_frame, wrong.worst_psnr_db < 30) == (41, True)
-    assert wrong.shortfall(40.0) == f"frame 41 has PSNR {wrong.worst_psnr_db:g} dB, which is below 30 dB"
+    assert wrong.shortfall(40.0) == f"frame 41 has PSNR {wrong.worst_psnr_db:g} dB, below 30 dB"
     assert wrong.shortfall(60.0).startswith(f"PSNR {wrong.psnr_db:g} dB is below 60 dB; worst is frame 41")
 
 
@@ -351,7 +353,7 @@ def test_what_could_not_be_taken_away_is_said_by_name(
     done = stack.teardown
     assert (done.stack, done.bucket, done.bucket_name) == teardown
     assert done.problem == ("the deletion was interrupted" if fault is KeyboardInterrupt else "not today")
-    assert said[0] == f"not everything could be deleted: {done.problem}"
+    assert said[0] == f"cannot delete everything: {done.problem}"
     assert said[1].endswith(advice)
 
 
@@ -451,10 +453,10 @@ CANCELLED = RenderCancelled("stopped in the console", execution_arn="arn")
 @pytest.mark.parametrize(
     ("end", "said"),
     [
-        (None, ["the history could not be kept: DescribeExecution: refused"]),
-        (CANCELLED, ["the history could not be kept: DescribeExecution: refused"]),
+        (None, ["cannot save the history: DescribeExecution: refused"]),
+        (CANCELLED, ["cannot save the history: DescribeExecution: refused"]),
         *(
-            (end, ["the render could not be stopped: StopExecution: refused", "the history could not be kept: DescribeExecution: refused"])
+            (end, ["cannot stop the render: StopExecution: refused", "cannot save the history: DescribeExecution: refused"])
             for end in (KeyboardInterrupt(), HyperFramesClientError("no answer"), ValueError("unexpected"))
         ),
     ],

@@ -1,4 +1,4 @@
-"""One real endpoint with a function for the tests of this folder. At the end it must have left nothing behind."""
+"""One real endpoint for the tests of this folder, with a function, and a final check that it left nothing behind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     """A running endpoint with a bucket and the sample function's code in it."""
     state_dir, outputs = tmp_path_factory.mktemp("state"), tmp_path_factory.mktemp("renders") / "outputs"
     with pytest.MonkeyPatch.context() as surroundings:
-        # Functions get the first two and must not get the third.
+        # Functions inherit the first two, but not the third.
         surroundings.setenv("HYPERFRAMES_TOOLSET", "/of/this/machine/toolset.json")
         surroundings.setenv("NODE_EXTRA_CA_CERTS", "/of/this/machine/authority.pem")
         surroundings.setenv("AWS_SECRET_ACCESS_KEY", "real-secret-of-this-machine")

@@ -1,4 +1,4 @@
-"""Helpers of the embedded endpoint's tests."""
+"""Common steps of the embedded endpoint's tests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LAMBDA_INVOKE = "arn:aws:states:::lambda:invoke"
 
 
 def eventually(look: Callable[[], Any], seconds: float = 15.0) -> Any:
-    """Poll `look` and return its first truthy answer; fail after `seconds`."""
+    """Return the first truthy answer of `look`; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (answer := look()):
         assert time.monotonic() < deadline, f"not within {seconds} s"
@@ -36,7 +36,7 @@ def function_zip() -> bytes:
 
 @dataclass(frozen=True)
 class Deployed:
-    """The running endpoint and the tests' bucket in it."""
+    """The running endpoint and the tests' resources on it."""
 
     info: EndpointInfo
     state_dir: Path
@@ -44,7 +44,7 @@ class Deployed:
     bucket: str
 
     def function(self, name: str, **options: Any) -> str:
-        """Create a function for a test, with `options` of CreateFunction, and return its name."""
+        """Create a function for one test, with CreateFunction's `options`; return its name."""
         reserved = options.pop("reserved", None)
         self.connect("lambda").create_function(
             FunctionName=name,
@@ -87,6 +87,6 @@ class Deployed:
 
 
 def task(function: str, payload: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    """A Task state that invokes `function`; ends the machine unless `Next` is given."""
+    """Return a Task state that invokes `function`; it ends the machine unless `Next` is given."""
     end = {} if "Next" in fields else {"End": True}
     return {"Type": "Task", "Resource": LAMBDA_INVOKE, "Parameters": {"FunctionName": function, "Payload": payload}, **end, **fields}

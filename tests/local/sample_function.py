@@ -1,4 +1,4 @@
-"""The function that the endpoint's tests deploy: small, and able to go wrong in every way that a Lambda function can."""
+"""The function of the endpoint's tests: small, and able to fail in every way that a Lambda function can."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import boto3
 
 
 class FlakyError(Exception):
-    """Goes away when tried again."""
+    """An error that a retry fixes."""
 
 
 class BadInputError(Exception):
-    """Does not."""
+    """An error that no retry fixes."""
 
 
 def handler(event: dict[str, Any], context: Any) -> Any:
@@ -35,7 +35,7 @@ def do_fail(event: dict[str, Any], _context: Any) -> None:
 
 
 def do_count_and_fail(event: dict[str, Any], _context: Any) -> dict[str, int]:
-    """Fails until it was tried `succeed_on` times; the tries are objects in the bucket."""
+    """Fail until attempt `succeed_on`; attempts are counted by objects in the bucket."""
     s3 = boto3.client("s3")
     tried = s3.list_objects_v2(Bucket=event["bucket"], Prefix=event["prefix"]).get("KeyCount", 0) + 1
     s3.put_object(Bucket=event["bucket"], Key=f"{event['prefix']}{tried}", Body=b"")
@@ -63,13 +63,13 @@ def do_signal(event: dict[str, Any], _context: Any) -> None:
 
 
 def do_allocate(event: dict[str, Any], _context: Any) -> int:
-    """In a child, as the browser is one."""
+    """Use the memory in a child process, like a browser."""
     script = f"import time; held = b'x' * ({event['mb']} << 20); time.sleep({event['seconds']})"
     return subprocess.run([sys.executable, "-c", script], check=False).returncode
 
 
 def do_share(event: dict[str, Any], _context: Any) -> int:
-    """`processes` forks that share one block: its pages count once."""
+    """Fork `processes` that share one block, whose pages count once."""
     held = b"x" * (event["mb"] << 20)
     children = []
     for _ in range(event["processes"]):
@@ -98,9 +98,9 @@ def do_describe(_event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def do_detach(event: dict[str, Any], _context: Any) -> dict[str, int]:
-    """Leave a process behind that has a session of its own and no living parent, as a browser's helpers may."""
+    """Leave a process behind with its own session and no living parent, like a browser's helper."""
     script = "import os, sys, time; pid = os.fork()\nif pid: print(pid); sys.exit()\nos.setsid(); time.sleep(600)"
-    # Not the parent's pipe as standard output for the one who stays: `run` would wait for it.
+    # The remaining process must not inherit the pipe of standard output: `run` would wait for it.
     started = subprocess.run(
         [sys.executable, "-c", script.replace("os.setsid();", "os.setsid(); os.close(1);")], stdout=subprocess.PIPE, check=True
     )

@@ -1,4 +1,4 @@
-"""Starting and stopping: one endpoint a state folder, and nothing left of it afterwards, however it ended."""
+"""Starting and stopping: one endpoint per state folder, and nothing left of it, however it ended."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def state_dir(tmp_path: Path) -> Iterator[Path]:
 
 
 def detach_and_wait(info: EndpointInfo) -> int:
-    """Start an invocation that has a detached, parentless process and goes on; the pid of that process."""
+    """Start an invocation that keeps a detached, parentless process running; return its pid."""
     connect = connect_local(info.url)
     connect("iam").create_role(RoleName="test", AssumeRolePolicyDocument="{}")
     s3 = connect("s3")

@@ -1,4 +1,4 @@
-"""What goes wrong between the parts of the embedded endpoint, each part alone with small stand-ins: no endpoint runs here."""
+"""Failures between the parts of the embedded endpoint, each part alone with small stand-ins."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CONFIG = FunctionConfig(ARN, "app.handler", Code(Path("/nowhere"), complete=Fals
 
 
 class Held:
-    """An environment whose invocation lasts until it is let go."""
+    """An environment whose invocation lasts until it is released."""
 
     def __init__(self, config: FunctionConfig) -> None:
         self.config = config
@@ -129,7 +129,7 @@ def test_code_that_is_taken_away_before_it_is_shared_is_unpacked_again(tmp_path:
         code = unpack(source, folder)
         if not taken:
             taken.append(folder)
-            lambda_code.remove(folder)
+            lambda_code.remove_tree(folder)
         return code
 
     monkeypatch.setattr(lambda_code, "unpack", take_away_once)
@@ -139,7 +139,7 @@ def test_code_that_is_taken_away_before_it_is_shared_is_unpacked_again(tmp_path:
 
 
 class Queues:
-    """The endpoint's clients: a topic that is not there, a queue that is not there, and one that is."""
+    """The endpoint's clients: a missing topic, a missing queue, and an existing queue."""
 
     def __init__(self) -> None:
         self.sent: list[str] = []
@@ -181,7 +181,7 @@ def test_a_target_that_cannot_be_told_does_not_keep_the_others_from_being_told(
 
 @dataclass
 class Interpreter:
-    """As much of moto's environment as a distributed Map without an item list needs."""
+    """The parts of moto's environment that a distributed Map without an item list needs."""
 
     run: MapRunRecord = field(default_factory=lambda: MapRunRecord("arn:aws:states:us-east-1:1:stateMachine:m", "e", 0, 0, 0.0, "label"))
     running: threading.Event = field(default_factory=threading.Event)
@@ -206,7 +206,7 @@ def interpreter(monkeypatch: pytest.MonkeyPatch) -> Interpreter:
 
 
 class Parent:
-    """An execution whose children cannot be started, and which may have been stopped."""
+    """An execution whose children cannot be started; it may have been stopped."""
 
     def __init__(self, *, name: str = "Chunks", stopped: bool = False) -> None:
         processor = {"ProcessorConfig": {"Mode": "DISTRIBUTED"}, "StartAt": "Chunk", "States": {"Chunk": {"Type": "Pass", "End": True}}}

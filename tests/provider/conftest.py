@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from hyperframes_provider.client.aws.connect import Connect, connect_local
-from hyperframes_provider.client.stack.stack import StackOutputs, deploy_stack
+from hyperframes_provider.client.stack.deploy import deploy_stack
+from hyperframes_provider.client.stack.describe import StackOutputs
 from hyperframes_provider.local.endpoint import down, up
 
 STACK = "hyperframes-provider-tests"

@@ -12,11 +12,14 @@ from typing import Any
 import airflow
 import jsonschema
 import pytest
+from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
+from airflow.providers.amazon.aws.sensors.base_aws import AwsBaseSensor
 from airflow.providers_manager import ProvidersManager
 
 from hyperframes_provider.client.request.names import execution_arn
 from hyperframes_provider.get_provider_info import get_provider_info
 from hyperframes_provider.links.render import RenderExecutionLink, RenderLogsLink, RenderOutputLink, addresses
+from hyperframes_provider.operators.base import HyperFramesBaseOperator
 from tests import ROOT
 
 INFO = get_provider_info()
@@ -68,14 +71,26 @@ def documented_classes() -> list[type]:
 
 @pytest.mark.parametrize("item", documented_classes(), ids=lambda item: item.__name__)
 def test_every_argument_is_explicit_and_documented(item: type) -> None:
+    ours = [base for base in item.__mro__ if base.__module__.startswith("hyperframes_provider")]
     parameters = [
         parameter.name
-        for parameter in inspect.signature(item.__init__).parameters.values()
-        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD) and parameter.name != "self"
+        for base in ours
+        for parameter in inspect.signature(base.__init__).parameters.values()
+        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD) and parameter.name not in ("self", "region")
     ]
-    text = "\n".join(inspect.getdoc(base) or "" for base in item.__mro__ if base.__module__.startswith("hyperframes_provider"))
+    # The AWS arguments are amazon's, documented once.
+    text = "\n".join(inspect.getdoc(base) or "" for base in [*ours, HyperFramesBaseOperator])
 
     assert [name for name in parameters if f":param {name}:" not in text] == []
+
+
+def test_operators_and_sensors_take_amazons_arguments() -> None:
+    wanted = {"aws_conn_id": "other", "region_name": "eu-west-1", "verify": False, "botocore_config": {"retries": {"max_attempts": 2}}}
+    for item in documented_classes():
+        if issubclass(item, (AwsBaseOperator, AwsBaseSensor)):
+            needed = {name: name for name in ("project", "execution_arn") if name in inspect.signature(item.__init__).parameters}
+            made = item(task_id="t", **needed, **wanted)
+            assert {name: getattr(made, name) for name in wanted} == wanted
 
 
 @pytest.mark.parametrize("item", documented_classes(), ids=lambda item: item.__name__)

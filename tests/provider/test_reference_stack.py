@@ -25,7 +25,9 @@ from hyperframes_provider.client.aws.errors import InvalidRequest
 from hyperframes_provider.client.renders import RenderClient
 from hyperframes_provider.client.request.dialect import OWN
 from hyperframes_provider.client.request.reference_stack import REFERENCE
-from hyperframes_provider.client.stack.stack import delete_stack, deploy_stack, describe_stack
+from hyperframes_provider.client.stack.delete import delete_stack
+from hyperframes_provider.client.stack.deploy import deploy_stack
+from hyperframes_provider.client.stack.describe import describe_stack
 from hyperframes_provider.operators import exceptions
 from hyperframes_provider.operators.render import HyperFramesRenderOperator
 from hyperframes_provider.sensors.render import HyperFramesChunkSensor, HyperFramesRenderSensor
@@ -232,7 +234,7 @@ def test_a_stopped_render_goes_on_under_a_prefix_of_its_own(reference, project, 
     started = client.redrive(arn)
 
     assert (stopped.stopped, stopped.marked) == (True, False)
-    assert "running end when they are done" in stopped.detail
+    assert "running chunks end when they are done" in stopped.detail
     assert started.execution_arn == f"{arn.removesuffix('-g1')}-g2"
     ended = reference.until(lambda: (found := reference.describe(started.execution_arn))["status"] != "RUNNING" and found)
     assert ended["status"] == "SUCCEEDED"
@@ -243,7 +245,7 @@ def test_a_stopped_render_goes_on_under_a_prefix_of_its_own(reference, project, 
     ("arguments", "words"),
     [
         ({"config": {"fps": 25, "sidecars": ["poster"], "audio": False}}, ("config.fps: 25", "config.sidecars", "config.audio", "width")),
-        ({"config": {**SIZE, "format": "gif"}}, ("config.format: 'gif' is not accepted; accepted: mp4, mov, webm, png-sequence",)),
+        ({"config": {**SIZE, "format": "gif"}}, ("config.format: 'gif' is not accepted; use mp4, mov, webm, png-sequence",)),
         ({"output": "s3://elsewhere/recap.mp4"}, ("output: s3://elsewhere/recap.mp4 is not in the bucket",)),
         ({"project": "s3://elsewhere/recap.tar.gz"}, ("project: s3://elsewhere/recap.tar.gz is not in the bucket",)),
         ({"config": {**SIZE, "format": "png-sequence"}, "output": "outputs/a.tar"}, ("End it in .tar.gz",)),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hyperframes_lambda.contract.config import RenderConfig
+from hyperframes_provider import client
 from tests import ROOT
 
 DOCS = sorted((ROOT / "docs").glob("*.md"))
@@ -72,8 +73,11 @@ def test_every_file_that_a_page_names_exists(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_examples_import_the_client_by_its_face_only(page: Path) -> None:
-    assert re.findall(r"hyperframes_provider\.client\.[\w.]+ import", page.read_text("utf-8")) == []
+def test_examples_import_documented_names_of_the_client(page: Path) -> None:
+    for block in re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL):
+        for module, names in re.findall(r"^from (hyperframes_provider\.client[\w.]*) import (.+)$", block, re.MULTILINE):
+            assert module == client.__name__
+            assert set(names.split(", ")) <= set(client.__all__)
 
 
 def test_the_readme_shows_a_composition_of_ten_lines_and_its_picture() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import brotli
 import pytest
 
-from hyperframes_provider.toolset.pins import Member, Packing, Part, Registry, Role
+from hyperframes_provider.toolset.part import Member, Packing, Part, Registry, Role
 
 PROGRAM = b"#!/bin/sh\necho Fake 1.2.3\n"
 

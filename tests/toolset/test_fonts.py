@@ -17,7 +17,8 @@ from hyperframes_lambda.composition.fonts import font_files, read_catalogue
 from hyperframes_lambda.contract.fonts import ALIASES, BUNDLED, slug
 from hyperframes_provider.toolset import ensure_toolset, inspect, read_toolset
 from hyperframes_provider.toolset.font_files import embedded_fonts, plain_font
-from hyperframes_provider.toolset.pins import FONT_PARTS, Member, Packing, Part, Role
+from hyperframes_provider.toolset.font_pins import FONT_PARTS
+from hyperframes_provider.toolset.part import Member, Packing, Part, Role
 from hyperframes_provider.toolset.report import SetupReporter
 
 SCRIPT = ",\n".join(
@@ -48,7 +49,7 @@ def parts_with_fonts(fake_parts: tuple[Part, ...], fake_part: Callable[..., Part
 
     They are unpacked from where they lie: that npm delivers them is what the tests of the set-up are about.
     """
-    monkeypatch.setattr("hyperframes_provider.toolset.parts.fetch", _in_place)
+    monkeypatch.setattr("hyperframes_provider.toolset.installed.fetch", _in_place)
     browser, encoder, _, library = fake_parts
     variable = {"inter-latin-wght-normal": b"a", "inter-latin-ext-wght-normal": b"b", "inter-latin-wght-italic": b"c"}
     return (

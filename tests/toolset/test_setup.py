@@ -15,7 +15,8 @@ import pytest
 from hyperframes_lambda.contract.toolset import TOOLSET_VARIABLE, ChromeSource
 from hyperframes_provider.toolset import ToolsetError, ensure_toolset, inspect, read_toolset
 from hyperframes_provider.toolset.doctor import State
-from hyperframes_provider.toolset.pins import PARTS, Member, Part
+from hyperframes_provider.toolset.part import Member, Part
+from hyperframes_provider.toolset.pins import PARTS
 from hyperframes_provider.toolset.report import Phase, Silent
 
 
@@ -179,7 +180,7 @@ def test_an_existing_chrome_is_registered_and_stays(fake_parts: tuple[Part, ...]
     assert own.fontconfig == toolset.browsers[ChromeSource.SPARTICUZ].fontconfig
 
 
-@pytest.mark.parametrize(("content", "said"), [(None, "there is no file"), ("#!/bin/sh\necho no display >&2; exit 3\n", "no display")])
+@pytest.mark.parametrize(("content", "said"), [(None, "does not exist"), ("#!/bin/sh\necho no display >&2; exit 3\n", "no display")])
 def test_a_chrome_that_does_not_run_is_refused(
     content: str | None, said: str, fake_parts: tuple[Part, ...], path: Path, tmp_path: Path
 ) -> None:
@@ -221,7 +222,7 @@ def test_the_doctor_tells_missing_damaged_and_sound_parts_apart(
     after = {status.name: status for status in inspect(path, fake_parts)}
     assert [after[name].state for name in names] == [State.OK, State.OK, State.DAMAGED, State.OK]
     assert after["browser"].version == "1.2.3"
-    assert "another content" in after["runtime"].detail
+    assert "content of runtime.js has changed" in after["runtime"].detail
     assert "hyperframes-airflow setup" in after["runtime"].hint
     assert after["disk"].state in (State.OK, State.WARNING)
     assert after["moto"].version == "5.2.5"

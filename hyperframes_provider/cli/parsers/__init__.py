@@ -1,6 +1,6 @@
-"""What can be typed: a module for each group of verbs, with a function `register` that adds them and their options.
+"""The verbs and their options: each group has a module whose function `register` adds its verbs.
 
-A new verb is one call of `Verbs.add` in the module of its group, and the function that it names. Nothing here imports what a verb does.
+A new verb needs a call of `Verbs.add` in the module of its group, and the function that the call names. Nothing here imports a verb's code.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ GROUPS = (
     "evaluation",
     "demo",
 )
-"""The modules with a `register`, in the order of the help."""
+"""The modules with a `register` function, in the order of the help."""
 
 
 class UsageError(SystemExit):
-    """What was typed is no command; it has been said on stderr.
+    """The command line is wrong; stderr already has the usage.
 
-    :param message: argparse's sentence
+    :param message: argparse's error message
     """
 
     def __init__(self, message: str) -> None:
@@ -45,7 +45,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The whole command line; what it does not take is a `UsageError`."""
+    """Return the parser of the whole command line, which raises `UsageError`."""
     made: argparse.ArgumentParser = _Parser(
         prog="hyperframes-airflow", description="Render HTML compositions to video on AWS, or on this machine."
     )

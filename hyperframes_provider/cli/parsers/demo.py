@@ -1,4 +1,4 @@
-"""`demo`: everything at once, on this machine."""
+"""`demo`: the whole path of a render, on this machine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hyperframes_provider.cli.parsers.verbs import Verbs
 
 def register(verbs: Verbs) -> None:
     """Add the verb."""
-    demo = verbs.add("demo", "demo.demo", "render the sample project by its DAG, on the embedded endpoint", verbs.quiet)
+    demo = verbs.add("demo", "demo.demo", "render the sample project with its DAG on the embedded endpoint", verbs.quiet)
     mode = demo.add_mutually_exclusive_group()
-    mode.add_argument("--deferrable", dest="deferrable", action="store_true", default=True, help="tasks wait in the triggerer (default)")
-    mode.add_argument("--sync", dest="deferrable", action="store_false", help="tasks wait in their worker")
+    mode.add_argument("--deferrable", dest="deferrable", action="store_true", default=True, help="wait in the triggerer (default)")
+    mode.add_argument("--sync", dest="deferrable", action="store_false", help="wait in the worker")

@@ -9,12 +9,11 @@ from hyperframes_provider.cli.parsers.verbs import Verbs
 
 def register(verbs: Verbs) -> None:
     """Add the verbs."""
-    setup = verbs.add("setup", "tools.setup", "bring browser, ffmpeg and runtime into the user cache", verbs.quiet)
-    setup.add_argument(
-        "--chrome", type=Path, metavar="PATH", help="also register this chrome-headless-shell, as ChromeSource=chrome-headless-shell"
-    )
-    doctor = verbs.add("doctor", "tools.doctor", "say what is there, which versions, and what is missing", verbs.aws)
-    doctor.add_argument("--stack-name", metavar="NAME", help="also look at this stack: versions, functions, bucket, quotas")
+    setup = verbs.add("setup", "tools.setup", "install browser, ffmpeg and runtime in the user cache", verbs.quiet)
+    chrome = "also register this chrome-headless-shell, for stacks with ChromeSource=chrome-headless-shell"
+    setup.add_argument("--chrome", type=Path, metavar="PATH", help=chrome)
+    doctor = verbs.add("doctor", "tools.doctor", "inspect this machine: installed versions, damaged and missing parts", verbs.aws)
+    doctor.add_argument("--stack-name", metavar="NAME", help="also inspect this stack: versions, functions, bucket, quotas")
     add = verbs.add("add", "tools.add", "copy a pinned script library into a project", verbs.quiet)
-    add.add_argument("library", metavar="LIBRARY", help="such as gsap")
-    add.add_argument("--to", type=Path, required=True, metavar="DIR", help="the folder that receives it, as gsap.min.js")
+    add.add_argument("library", metavar="LIBRARY", help="name of the library, such as gsap")
+    add.add_argument("--to", type=Path, required=True, metavar="DIR", help="folder to copy the library to")

@@ -1,4 +1,4 @@
-"""`tarfile` with its data filter, also on the Pythons before 3.11.4, which some distributions still ship and which lack it."""
+"""`tarfile` with its data filter, also for Python before 3.11.4, which lacks it and is still in some distributions."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""How the client reaches AWS: one callable that turns a service name into a boto3 client.
+"""Access to AWS: one callable that turns a service name into a boto3 client.
 
-Where the endpoint lies, which credentials and which region are used is decided here, or by the Airflow connection behind the hook;
-the rest of `client/` neither knows nor asks.
+Endpoint, credentials and region are decided here, or by the Airflow connection behind the hook, and nowhere else in `client/`.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import boto3
 from botocore.config import Config
 
 Connect = Callable[[str], Any]
-"""A boto3 client for a service name such as `"stepfunctions"`; the same client for the same name."""
+"""Return a boto3 client for a service name such as `"stepfunctions"`; the same client for the same name."""
 
 LOCAL_REGION = "us-east-1"
 """Region of the embedded endpoint."""
@@ -30,19 +29,16 @@ def connect_from_session(
     region_name: str | None = None,
     endpoint_url: str | None = None,
     config: Config | None = None,
-    verify: bool | str | None = None,
 ) -> Connect:
-    """A `Connect` over `session` (default: boto3's own chain of credentials); each service's client is built once.
+    """Return a `Connect` over `session` (default: boto3's own chain of credentials) that builds each client once.
 
     A loopback `endpoint_url` needs neither credentials nor a region: the embedded endpoint checks neither, so fixed ones are used when
-    none are configured. The returned callable may be used from several threads.
+    none are configured. The returned callable is thread-safe.
     """
     session = session or boto3.Session(region_name=region_name)
     options: dict[str, Any] = {"config": _CONFIG.merge(config) if config else _CONFIG}
     if region_name is not None:
         options["region_name"] = region_name
-    if verify is not None:
-        options["verify"] = verify
     if endpoint_url is not None:
         options["endpoint_url"] = endpoint_url
         if is_loopback(endpoint_url):
@@ -53,15 +49,15 @@ def connect_from_session(
 
 
 def connect_local(endpoint_url: str) -> Connect:
-    """A `Connect` to the embedded endpoint: its region and fixed credentials, whatever this machine has configured for AWS."""
+    """Return a `Connect` to the embedded endpoint, with its region and fixed credentials whatever this machine has configured for AWS."""
     session = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=LOCAL_REGION)
     return connect_from_session(session, region_name=LOCAL_REGION, endpoint_url=endpoint_url)
 
 
 def cached(build: Connect) -> Connect:
-    """`build`, called once a service; building a boto3 client takes tens of milliseconds and is not thread-safe."""
+    """Call `build` once for each service: building a boto3 client takes tens of milliseconds and is not thread-safe."""
     clients: dict[str, Any] = {}
-    lock = threading.RLock()  # a signal handler (`on_kill`) may come back here while a client is being built
+    lock = threading.RLock()  # a signal handler (`on_kill`) may re-enter while a client is being built
 
     def connect(service: str) -> Any:
         with lock:
@@ -73,7 +69,7 @@ def cached(build: Connect) -> Connect:
 
 
 def is_loopback(endpoint_url: str | None) -> bool:
-    """Whether `endpoint_url` names this machine, as the embedded endpoint's does."""
+    """Whether `endpoint_url` names this machine, as that of the embedded endpoint does."""
     host = urlsplit(endpoint_url or "").hostname
     if host is None:
         return False

@@ -1,27 +1,23 @@
-"""What can go wrong between this machine and a deployed stack, as distinct classes.
+"""Errors of the client: one class for each kind of fault between this machine and a deployed stack.
 
-Each carries a sentence for the person who reads it and, where there is one, the next thing to do. The render's own codes stay in
-`hyperframes_lambda.contract.errors`; `RenderFailed` carries one. The operators turn these into Airflow's exceptions.
+Each carries a message and, where possible, a hint about what to do next. Faults of the render itself have the codes of
+`hyperframes_lambda.contract.errors`. The operators map these classes to Airflow's exceptions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError, NoCredentialsError, NoRegionError
-
-if TYPE_CHECKING:
-    from hyperframes_provider.client.execution.history import Failure
 
 
 class HyperFramesClientError(Exception):
     """Base of every error that `client/` raises for a known cause.
 
-    :param message: what was wrong, with the value
-    :param hint: what to type or change next
+    :param message: the fault, with the offending value
+    :param hint: the next thing to type or to change
     """
 
     retryable = True
@@ -34,27 +30,27 @@ class HyperFramesClientError(Exception):
 
 
 class InvalidRequest(HyperFramesClientError):
-    """The request is wrong: repeating it cannot help."""
+    """The request is invalid; repeating it cannot succeed."""
 
     retryable = False
 
 
 class ProjectNotFound(InvalidRequest):
-    """The project's folder or archive does not exist, or it has no entry page."""
+    """The project's folder or archive does not exist, or has no entry page."""
 
 
 class ProjectRejected(InvalidRequest):
-    """The project cannot be packed: a link leads out of it, or it is over the limits."""
+    """The project cannot be packed, for example because a link leads out of it."""
 
 
 class RequestTooLarge(InvalidRequest):
-    """The execution input is over the limit of Step Functions."""
+    """The execution input exceeds the limit of Step Functions."""
 
 
 class ServiceError(HyperFramesClientError):
-    """AWS refused or failed a call for a reason of its own.
+    """AWS refused a call, or failed to answer it.
 
-    :param code: the service's error code, empty when there was no answer
+    :param code: the service's error code; empty without an answer
     :param operation: the API call, such as `StartExecution`
     """
 
@@ -65,54 +61,23 @@ class ServiceError(HyperFramesClientError):
 
 
 class Throttled(ServiceError):
-    """AWS asked to call less often; the call succeeds later."""
+    """AWS throttled the call; it can succeed later."""
 
 
 class AccessDenied(ServiceError):
-    """The credentials lack a permission, or there are none."""
+    """Credentials are missing or lack a permission."""
 
     retryable = False
 
 
 class EndpointUnreachable(ServiceError):
-    """Nothing answered: no network, or the embedded endpoint is not up."""
+    """The endpoint does not answer: no network, or the embedded endpoint is not running."""
 
 
 class ExecutionNotFound(HyperFramesClientError):
-    """No such execution: a mistyped ARN, another region, or a restarted embedded endpoint, which forgets everything."""
+    """The execution does not exist: a mistyped ARN, another region, or an embedded endpoint that restarted and forgot it."""
 
     retryable = False
-
-
-class RenderFailed(HyperFramesClientError):
-    """The render ended without an output; `failure` has the error's name, cause, place and log tail."""
-
-    def __init__(self, failure: Failure, *, execution_arn: str, text: str) -> None:
-        super().__init__(text)
-        self.failure = failure
-        self.execution_arn = execution_arn
-
-    @property
-    def retryable(self) -> bool:  # type: ignore[override]  # narrows a class-wide default to this failure's own answer
-        """Whether the error table says that another attempt may succeed."""
-        return self.failure.retryable
-
-
-class RenderCancelled(HyperFramesClientError):
-    """The render was stopped: by this provider, or by someone in the console."""
-
-    def __init__(self, message: str, *, execution_arn: str, cause: str = "") -> None:
-        super().__init__(message)
-        self.execution_arn = execution_arn
-        self.cause = cause
-
-
-class RenderTimedOut(HyperFramesClientError):
-    """The render was not done by its deadline, and was stopped."""
-
-    def __init__(self, message: str, *, execution_arn: str, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.execution_arn = execution_arn
 
 
 _THROTTLED = frozenset(
@@ -122,17 +87,17 @@ _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnrecognizedClien
 
 
 def error_code(error: ClientError) -> str:
-    """The service's own name of the fault, such as `ExecutionDoesNotExist`."""
+    """Return the service's error code, such as `ExecutionDoesNotExist`."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def is_denied(error: ClientError) -> bool:
-    """Whether the credentials lack a permission."""
+    """Whether the call failed because of missing or invalid permissions."""
     return error_code(error) in _DENIED
 
 
 def classify(error: ClientError | BotoCoreError | Boto3Error) -> ServiceError:
-    """The typed error for one of botocore's, or of boto3's, which wraps those of transfers."""
+    """Return the typed error for one of botocore, or of boto3, which wraps the errors of transfers."""
     if isinstance(error, Boto3Error):
         inner = getattr(error, "last_exception", None) or error.__cause__ or error.__context__
         return classify(inner) if isinstance(inner, (ClientError, BotoCoreError)) else EndpointUnreachable(f"{error}: {inner}")
@@ -148,14 +113,14 @@ def classify(error: ClientError | BotoCoreError | Boto3Error) -> ServiceError:
         return AccessDenied(str(error), hint="Set the credentials and the region of the Airflow connection (aws_conn_id).")
     if isinstance(error, (ConnectionError, HTTPClientError)):
         return EndpointUnreachable(
-            str(error), hint="Check the connection's endpoint_url; the embedded endpoint starts with: hyperframes-airflow local up"
+            str(error), hint="Check the connection's endpoint_url. Start the embedded endpoint with: hyperframes-airflow local up"
         )
     return ServiceError(str(error))
 
 
 @contextmanager
 def typed_errors() -> Iterator[None]:
-    """Turn botocore's and boto3's exceptions inside the block into those of this module."""
+    """Convert exceptions of botocore and boto3 inside the block to those of this module."""
     try:
         yield
     except (ClientError, BotoCoreError, Boto3Error) as error:

@@ -1,4 +1,4 @@
-"""S3 locations, and the few questions that the client asks about objects."""
+"""S3 locations, and small operations on single objects."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hyperframes_provider.client.aws.calls import Call, Steps
+from hyperframes_provider.client.aws.calls import Call, Steps, pages
 from hyperframes_provider.client.aws.errors import InvalidRequest, error_code
 
 _URI = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(?P<key>.*)", re.DOTALL)
@@ -28,26 +28,26 @@ class S3Location:
         return f"s3://{self.bucket}/{self.key}"
 
     def __truediv__(self, name: str) -> S3Location:
-        """The location of `name` below a prefix."""
+        """Return the location of `name` below a prefix."""
         return S3Location(self.bucket, self.key + name)
 
 
 def parse_s3_uri(uri: str, *, where: str) -> S3Location:
-    """The location that `uri` names; `InvalidRequest` naming `where` it stood when it is none."""
+    """Parse an S3 URI; raise `InvalidRequest`, which names `where` it was given, if it is malformed."""
     match = _URI.fullmatch(uri)
     if match is None:
-        raise InvalidRequest(f"{where}: {uri!r} is not an S3 URI", hint="Accepted: s3://bucket/key, with a bucket name in lower case.")
+        raise InvalidRequest(f"{where}: {uri!r} is not an S3 URI", hint="Use s3://bucket/key, with the bucket name in lower case.")
     return S3Location(match["bucket"], match["key"])
 
 
 def object_size(location: S3Location) -> Steps[int | None]:
-    """Size in bytes of the object, None when there is none. Without s3:ListBucket, S3 answers 403 for a missing object."""
+    """Return the object's size in bytes, None if it does not exist. Without s3:ListBucket, S3 answers 403 for a missing object."""
     head = yield from _head(location)
     return None if head is None else int(head["ContentLength"])
 
 
 def object_version(location: S3Location) -> Steps[str | None]:
-    """The ETag of the object, which changes with its content; None when there is none."""
+    """Return the object's ETag, which changes with its content; None if it does not exist."""
     head = yield from _head(location)
     return None if head is None else str(head["ETag"])
 
@@ -56,17 +56,23 @@ def _head(location: S3Location) -> Steps[dict[str, Any] | None]:
     try:
         head: dict[str, Any] = yield Call("s3", "head_object", {"Bucket": location.bucket, "Key": location.key})
     except ClientError as error:
-        if error_code(error) in _MISSING:
+        if is_missing(error):
             return None
         raise
     return head
 
 
+def list_objects(prefix: S3Location) -> Steps[list[dict[str, Any]]]:
+    """Return the entries of ListObjectsV2 for every object below a prefix."""
+    found = yield from pages(Call("s3", "list_objects_v2", {"Bucket": prefix.bucket, "Prefix": prefix.key}))
+    return [item for page in found for item in page.get("Contents", ())]
+
+
 def write_object(location: S3Location, content: bytes, *, content_type: str) -> Steps[None]:
-    """Write an object, in place of one that is there."""
+    """Write an object, replacing an existing one."""
     yield Call("s3", "put_object", {"Bucket": location.bucket, "Key": location.key, "Body": content, "ContentType": content_type})
 
 
 def is_missing(error: ClientError) -> bool:
-    """Whether S3 says that the object or its bucket does not exist."""
+    """Whether S3 reports that the object or its bucket does not exist."""
     return error_code(error) in _MISSING

@@ -1,4 +1,4 @@
-"""ZIP files that are the same bytes whenever the same things are put into them."""
+"""Reproducible ZIP files: the same content gives the same bytes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The earliest time that a ZIP can hold: real ones would differ from build to build."""
+"""The earliest time that a ZIP can hold; real times would differ between builds."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One file of a ZIP. `deflate` is for what is worth it: zlib's output is another where zlib is of another make."""
+    """A file of a ZIP. Deflated bytes depend on the zlib in use, so `deflate` is only for files that shrink noticeably."""
 
     name: str
     content: bytes | Path
@@ -23,7 +23,7 @@ class Entry:
 
     @property
     def size(self) -> int:
-        """Bytes, before they are deflated."""
+        """Uncompressed bytes."""
         return len(self.content) if isinstance(self.content, bytes) else self.content.stat().st_size
 
 
@@ -33,7 +33,7 @@ def write_zip(path: Path, entries: Iterable[Entry]) -> str:
     with zipfile.ZipFile(path, "w") as archive:
         for entry in sorted(entries, key=lambda entry: entry.name):
             info = zipfile.ZipInfo(entry.name, _EPOCH)
-            info.create_system = 3  # Unix, wherever it is built: the mode below is a Unix one
+            info.create_system = 3  # Unix on every platform, because the mode below is a Unix one
             info.external_attr = (0o100755 if entry.executable else 0o100644) << 16
             info.compress_type = zipfile.ZIP_DEFLATED if entry.deflate else zipfile.ZIP_STORED
             content = entry.content if isinstance(entry.content, bytes) else entry.content.read_bytes()

@@ -1,4 +1,4 @@
-"""The rows of a batch: read from a file, given their outputs, and all of them validated before anything is started."""
+"""The rows of a batch: read from a file, given their outputs, and validated before anything is started."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from hyperframes_provider.client.request.output_paths import check_output_path, 
 
 _FIELDS = ("variables", "config", "output")
 _NAMED_FAULTS = 20
-"""Rows with faults that a message names."""
+"""Most faulty rows that a message lists."""
 _LONGEST_PART = 60
-"""Characters of a variable in the name of an output."""
+"""Characters that a variable contributes to the name of an output."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One render of a batch, as it is asked for.
+    """One render of a batch, as requested.
 
     :param number: counted from 1
     """
@@ -35,43 +35,43 @@ class Row:
     number: int
     variables: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
-    """What differs from the configuration of the batch."""
+    """Differences from the configuration of the batch."""
     output: str | None = None
-    """A path, or an S3 URI; None: as the batch's template says."""
+    """A path or an S3 URI; None: named by the batch's template."""
 
 
 @dataclass(frozen=True)
 class PlannedRow:
-    """A row that is seen to be right."""
+    """A validated row."""
 
     number: int
     config: RenderConfig
     output: str | None
-    """A path of this machine or an S3 URI; None: the default place in the stack's bucket."""
+    """A local path or an S3 URI; None: the default key in the stack's bucket."""
 
     @property
     def remote(self) -> str | None:
-        """The output, when it is on S3."""
+        """The output if it is on S3."""
         return self.output if self.output is not None and is_remote(self.output) else None
 
     @property
     def path(self) -> Path | None:
-        """The output, when it is on this machine."""
+        """The output if it is on this machine."""
         return Path(self.output) if self.output is not None and not is_remote(self.output) else None
 
 
 @dataclass(frozen=True)
 class RowFault:
-    """What is wrong with a row."""
+    """A fault of a row."""
 
     number: int
     message: str
 
 
 class InvalidBatch(InvalidRequest):
-    """Rows of the batch cannot be accepted; nothing was started.
+    """Some rows of the batch are not acceptable; nothing was started.
 
-    :param faults: every one, in the order of the rows
+    :param faults: all faults in the order of the rows
     """
 
     def __init__(self, faults: Sequence[RowFault]) -> None:
@@ -79,17 +79,17 @@ class InvalidBatch(InvalidRequest):
         more = [f"and {len(faults) - _NAMED_FAULTS} more"] if len(faults) > _NAMED_FAULTS else []
         super().__init__(
             "\n".join([f"{len(faults)} of the batch's rows cannot be rendered; nothing was started", *named, *more]),
-            hint="Correct them, then type the same hyperframes-airflow render-batch command again.",
+            hint="Correct them, then run the same hyperframes-airflow render-batch command again.",
         )
         self.faults = tuple(faults)
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The rows of a `.jsonl`, `.json` or `.csv` file.
+    """Return the rows of a `.jsonl`, `.json` or `.csv` file.
 
-    JSON rows are objects with `variables`, `config` and `output`, each of which may be absent. The columns of a CSV file are variables,
-    but for `output` and `config.FIELD`; `variables.NAME` is a variable of any name. A cell that is JSON is read as such, an empty one is
-    not there. Raises `InvalidRequest` for a file of another kind, `InvalidBatch` for rows that cannot be read.
+    JSON rows are objects with optional `variables`, `config` and `output`. The columns of a CSV file are variables, except `output` and
+    `config.FIELD`; `variables.NAME` is a variable of any name. A cell is parsed as JSON if possible; an empty one counts as absent. Raise
+    `InvalidRequest` for another kind of file, and `InvalidBatch` for unreadable rows.
     """
     try:
         text = path.read_text("utf-8-sig")
@@ -100,7 +100,7 @@ def read_rows(path: Path) -> list[Row]:
     readers = {".jsonl": _lines, ".ndjson": _lines, ".json": _array, ".csv": _table}
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise InvalidRequest(f"batch: {path}: a file ending in {', '.join(readers)} is needed", hint="One row a render.")
+        raise InvalidRequest(f"batch: {path}: the file must end in {', '.join(readers)}", hint="Write one row per render.")
     rows: list[Row] = []
     faults: list[RowFault] = []
     for number, value in enumerate(reader(text, path), 1):
@@ -111,33 +111,35 @@ def read_rows(path: Path) -> list[Row]:
     if faults:
         raise InvalidBatch(faults)
     if not rows:
-        raise InvalidRequest(f"batch: {path} has no rows", hint="One row a render.")
+        raise InvalidRequest(f"batch: {path} has no rows", hint="Write one row per render.")
     return rows
 
 
 def read_row(number: int, value: object) -> Row:
-    """A row from its JSON object; `InvalidRequest` says what else was found."""
-    if isinstance(value, _NotJson):
+    """Return the row in a JSON value; raise `InvalidRequest` for anything else."""
+    if isinstance(value, _Unreadable):
         raise InvalidRequest(f"not JSON: {value.fault}")
     if not isinstance(value, Mapping):
-        raise InvalidRequest(f"an object is needed, not {json.dumps(value, default=str)[:60]}")
+        raise InvalidRequest(f"expected an object, not {json.dumps(value, default=str)[:60]}")
     unknown = [name for name in value if name not in _FIELDS]
     if unknown:
-        raise InvalidRequest(f"{', '.join(map(str, unknown))}: unknown; a row has {', '.join(_FIELDS)}, and variables go into `variables`")
+        raise InvalidRequest(
+            f"{', '.join(map(str, unknown))}: unknown; a row has {', '.join(_FIELDS)}, and variables belong into `variables`"
+        )
     for name in ("variables", "config"):
         if not isinstance(value.get(name, {}), Mapping):
-            raise InvalidRequest(f"{name}: an object is needed")
+            raise InvalidRequest(f"{name}: expected an object")
     if not isinstance(value.get("output", ""), str):
-        raise InvalidRequest("output: a text is needed")
+        raise InvalidRequest("output: expected a string")
     return Row(number, value.get("variables", {}), value.get("config", {}), value.get("output"))
 
 
 def plan_rows(rows: Iterable[Row], config: Mapping[str, Any], *, template: str | None = None) -> list[PlannedRow]:
-    """Every row with its whole configuration and its output, or `InvalidBatch` with what is wrong.
+    """Return every row with its complete configuration and its output, or raise `InvalidBatch`.
 
-    :param config: the configuration of the batch, as a mapping that `parse_config` takes; a row's variables are added to its `variables`
-    :param template: names the outputs, with `{row}`, `{row:04d}` and `{a_variable}`; what a variable says is made fit for a file name.
-        The ending says the format, where neither the row nor the batch names one
+    :param config: the configuration of the batch, as accepted by `parse_config`; the variables of a row are added to its `variables`
+    :param template: names of the outputs, with `{row}`, `{row:04d}` and `{a_variable}`, whose value is reduced to a valid file name. The
+        ending implies the format if neither the row nor the batch has one
     """
     planned: list[PlannedRow] = []
     faults: list[RowFault] = []
@@ -151,7 +153,7 @@ def plan_rows(rows: Iterable[Row], config: Mapping[str, Any], *, template: str |
         if done.output is not None:
             first = outputs.setdefault(done.output if done.remote else str(Path(done.output).absolute()), row.number)
             if first != row.number:
-                faults.append(RowFault(row.number, f"output {done.output} is that of row {first}, too"))
+                faults.append(RowFault(row.number, f"output {done.output} is also that of row {first}"))
                 continue
         planned.append(done)
     if faults:
@@ -161,7 +163,7 @@ def plan_rows(rows: Iterable[Row], config: Mapping[str, Any], *, template: str |
 
 def _plan_row(row: Row, config: Mapping[str, Any], template: str | None) -> PlannedRow:
     variables = {**config.get("variables", {}), **row.variables}
-    # A field has two spellings, chunkSize and chunk_size; the row's must replace the batch's whichever each of them uses.
+    # A field has two spellings, chunkSize and chunk_size: in either, the row's must replace the batch's.
     wanted = {to_camel(str(name)): value for given in (config, row.config) for name, value in given.items()} | {"variables": variables}
     output = row.output if row.output is not None else _output_name(template, row.number, variables)
     if output is not None and "format" not in wanted:
@@ -175,7 +177,7 @@ def _plan_row(row: Row, config: Mapping[str, Any], template: str | None) -> Plan
 
 
 def _output_name(template: str | None, number: int, variables: Mapping[str, Any]) -> str | None:
-    """`videos/0003-studio-north.mp4` of `videos/{row:04d}-{name}.mp4`."""
+    """Expand a template like `videos/{row:04d}-{name}.mp4`."""
     if template is None:
         return None
     named = {name: slug(str(value))[:_LONGEST_PART] for name, value in variables.items()}
@@ -185,11 +187,11 @@ def _output_name(template: str | None, number: int, variables: Mapping[str, Any]
         known = ", ".join(["row", *named])
         raise InvalidRequest(f"-o {template}: the row has no variable {error}; it has {known}") from None
     except (ValueError, IndexError, AttributeError) as error:
-        raise InvalidRequest(f"-o {template}: {error}; such as videos/{{row:04d}}.mp4 is accepted") from None
+        raise InvalidRequest(f"-o {template}: {error}; use a template like videos/{{row:04d}}.mp4") from None
 
 
 @dataclass(frozen=True)
-class _NotJson:
+class _Unreadable:
     fault: str
 
 
@@ -199,16 +201,16 @@ def _lines(text: str, _path: Path) -> Iterator[object]:
             try:
                 yield json.loads(line)
             except ValueError as error:
-                yield _NotJson(str(error))
+                yield _Unreadable(str(error))
 
 
 def _array(text: str, path: Path) -> Iterator[object]:
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise InvalidRequest(f"batch: {path} is not JSON: {error}", hint="A .jsonl file has one object a line.") from error
+        raise InvalidRequest(f"batch: {path} is not JSON: {error}", hint="Write one object per line in a .jsonl file.") from error
     if not isinstance(value, list):
-        raise InvalidRequest(f"batch: {path}: an array of rows is needed", hint="A .jsonl file has one object a line.")
+        raise InvalidRequest(f"batch: {path}: expected an array of rows", hint="Write one object per line in a .jsonl file.")
     yield from value
 
 
@@ -217,11 +219,13 @@ def _table(text: str, path: Path) -> Iterator[object]:
     try:
         names = reader.fieldnames or []
         if len(set(names)) != len(names) or not all(names):
-            raise InvalidRequest(f"batch: {path}: each column needs a name of its own", hint=f"Its first line is: {','.join(names)}")
+            raise InvalidRequest(f"batch: {path}: each column needs a unique name", hint=f"The first line is: {','.join(names)}")
         for cells in reader:
-            yield _NotJson("more cells than the table has columns") if None in cells else _of_cells(cells)
+            yield _Unreadable("more cells than the table has columns") if None in cells else _of_cells(cells)
     except csv.Error as error:
-        raise InvalidRequest(f"batch: {path}: line {reader.line_num}: {error}", hint="Cells with commas or quotes are quoted.") from error
+        raise InvalidRequest(
+            f"batch: {path}: line {reader.line_num}: {error}", hint="Quote cells that contain commas or quotes."
+        ) from error
 
 
 def _of_cells(cells: Mapping[str, str | None]) -> dict[str, Any]:
@@ -240,7 +244,7 @@ def _of_cells(cells: Mapping[str, str | None]) -> dict[str, Any]:
 
 
 def _value(text: str) -> Any:
-    """47 and true are what they look like; everything that is not JSON is text, and so is what JSON calls NaN."""
+    """Parse a cell as JSON; anything else is text, and so are NaN and infinities."""
     try:
         return json.loads(text, parse_constant=str)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a render costs: pure arithmetic over its attempts. An estimate at list prices, without free tiers, transfer and storage."""
+"""The cost of a render, from its attempts: an estimate at list prices, without free tiers, transfer and storage."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from hyperframes_lambda.contract.prices import PRICES, Prices
 from hyperframes_provider.client.execution.history import History
 
 DEFAULT_MEMORY_MB = 10_240
-"""What the template gives a function unless it is asked for something else."""
+"""Memory that the template gives a function by default."""
 _PUTS_OF_PLAN = 10
 _PUTS_OF_CHUNK = 3
-"""A segment, its record and its sidecar."""
+"""One for the segment, its record and its sidecar."""
 _PROGRESS_INTERVAL = 1.5
-"""Seconds between two reports of a chunk."""
+"""Seconds between two reports by a chunk."""
 _STATES_OF_INVOCATION = 2
-"""The task, and the choice whether it is complete; a further one ends the chunk."""
+"""The task, and the choice whether the chunk is complete; one more ends the chunk."""
 _STATES_OF_PARENT = 4
 """Plan, the choice of the Map, the Map, Assemble."""
 ASSEMBLE_SECONDS = 5.0
-"""What joining the segments of an ordinary video takes."""
+"""Duration of Assemble for an ordinary video."""
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What is billed."""
+    """The billed quantities of a render."""
 
     lambda_seconds: float
-    """Of the function that renders chunks."""
+    """Seconds of the function that renders chunks."""
     invocations: int
-    """Of both functions."""
+    """Invocations of both functions."""
     transitions: int
     puts: int
     coordinator_seconds: float = 0.0
-    """Of the function that plans and assembles; by default the two are one."""
+    """Seconds of the function that plans and assembles, by default the same function."""
 
 
 def usage_of(history: History, now: datetime, reports: Iterable[ChunkProgress] = ()) -> Usage:
-    """What an execution has used: finished attempts as they were, running ones until `now`, throttled ones not at all.
+    """Return the usage of an execution: finished attempts, running ones until `now`, and no throttled ones.
 
-    :param reports: what the chunks say of themselves. It is asked only where the history does not know: for a distributed Map's
+    :param reports: the reports of the chunks, used only for a distributed Map, whose history lacks them
     """
     seconds = {True: 0.0, False: 0.0}
     puts = 0
@@ -65,12 +65,12 @@ def usage_of(history: History, now: datetime, reports: Iterable[ChunkProgress] =
 
 
 def estimate_of(plan: PlanResult) -> Usage:
-    """What a render will use, as far as its plan can say: chunks as long as they are expected to take, and no fault."""
+    """Return the usage that a plan predicts, without any fault."""
     return expected_usage(plan.chunk_count, plan.max_parallel_chunks, plan.estimated_seconds, plan_seconds=plan.duration_ms / 1000)
 
 
 def expected_usage(chunks: int, at_once: int, seconds: float, *, plan_seconds: float) -> Usage:
-    """What a render uses whose `chunks`, so many of them `at_once`, take `seconds` together, without a fault."""
+    """Return the usage of a render without faults: `chunks`, `at_once` of them concurrently, are done after `seconds`."""
     waves = math.ceil(chunks / max(1, at_once))
     chunk = seconds / max(1, waves)
     return Usage(
@@ -83,7 +83,7 @@ def expected_usage(chunks: int, at_once: int, seconds: float, *, plan_seconds: f
 
 
 def cost(usage: Usage, *, memory_mb: int = DEFAULT_MEMORY_MB, coordinator_memory_mb: int | None = None, prices: Prices = PRICES) -> float:
-    """US dollars. Lambda bills memory and scratch space by the millisecond, in GB of 1024 MB.
+    """Return the cost in US dollars. Lambda bills memory and scratch space by the millisecond, in GB of 1024 MB.
 
     :param memory_mb: memory of the function that renders chunks
     :param coordinator_memory_mb: memory of the function that plans and assembles; None: the same function

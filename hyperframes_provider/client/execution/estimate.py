@@ -1,7 +1,7 @@
-"""What a render will take and cost, before anything is paid for: from what a frame takes on this machine. Pure arithmetic.
+"""An estimate of a render's time and cost before anything is paid for, from the cost of a frame on this machine.
 
-The frame's cost is measured by the engine in a process of its own (`python -m hyperframes_lambda.authoring measure`); how the render is
-cut is decided by the same arithmetic that Plan uses.
+The engine measures a frame in a process of its own (`python -m hyperframes_lambda.authoring measure`). Chunks are cut by the arithmetic
+that Plan uses.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ from hyperframes_provider.client.aws.errors import InvalidRequest
 from hyperframes_provider.client.execution.cost import ASSEMBLE_SECONDS, cost, expected_usage
 
 VCPU_FACTOR = 1.0
-"""Seconds of a Lambda vCPU for a second of a processor of this machine.
+"""Seconds of a Lambda vCPU per second of a processor of this machine.
 
-Not measured: AWS calls a vCPU a hardware thread and does not say of which processor. A finished render tells: its plan's `sizing` has the
+This is an assumption: AWS calls a vCPU a hardware thread and does not name the processor. The `sizing` of a finished render's plan has the
 milliseconds that a frame took there.
 """
 
 
 @dataclass(frozen=True)
 class RenderEstimate:
-    """What a render is expected to take."""
+    """The expected time and cost of a render."""
 
     seconds: float
-    """From start to video: Plan, the chunks, Assemble."""
+    """Time for Plan, the chunks and Assemble."""
     cost_usd: float
     chunks: int
     at_once: int
-    """Chunks that are rendered at the same time."""
+    """Chunks that are rendered concurrently."""
     workers: int
     """Processes that draw within one invocation."""
     frames: int
     lambda_seconds: float
-    """Billed, of all functions together."""
+    """Billed seconds of all functions together."""
     sizing: str
-    """Why it is cut so."""
+    """Reason for the number of chunks and workers, as a sentence."""
     assumptions: tuple[str, ...]
 
 
@@ -55,19 +55,19 @@ def estimate(
     vcpu_factor: float = VCPU_FACTOR,
     prices: Prices = PRICES,
 ) -> RenderEstimate:
-    """The estimate for a stack whose function has `memory_mb` and `timeout` seconds.
+    """Estimate a render on a stack whose function has `memory_mb` and a timeout in seconds.
 
-    :param concurrency: invocations that may run at once; None while that is unknown
+    :param concurrency: invocations that may run at once; None if unknown
     :param vcpu_factor: see `VCPU_FACTOR`
     """
     if vcpu_factor <= 0:
-        raise InvalidRequest(f"vcpu_factor: {vcpu_factor} is not accepted", hint="Accepted: a number above 0, such as 1.3.")
+        raise InvalidRequest(f"vcpu_factor: {vcpu_factor} is not accepted", hint="Pass a number above 0, such as 1.3.")
     frame = FrameCost(measured.capture * vcpu_factor, measured.worst * vcpu_factor, measured.encode * vcpu_factor)
     wishes = Wishes(config.chunk_size, config.max_parallel_chunks, config.target_chunk_frames, concurrency)
     sizing = (
         choose(measured.frames, measured.width * measured.height, frame, Machine.of_function(memory_mb, timeout), wishes)
         if measured.frames
-        else Sizing([], 1, 0, 1, 0.0, "no chunks: sound has no pictures to draw")
+        else Sizing([], 1, 0, 1, 0.0, "no chunks: sound has no frames to draw")
     )
     plan_seconds = START_SECONDS + measured.plan_seconds * vcpu_factor
     usage = expected_usage(len(sizing.chunks), sizing.max_parallel, sizing.seconds, plan_seconds=plan_seconds)
@@ -85,18 +85,18 @@ def estimate(
 
 
 def _assumptions(measured: MeasuredProject, factor: float, concurrency: int | None, prices: Prices) -> list[str]:
-    source = "assumed, not measured" if factor == VCPU_FACTOR else "as given"
-    at_once = "not asked: as many as a render asks for" if concurrency is None else f"{concurrency:,}"
+    source = "assumed, not measured" if factor == VCPU_FACTOR else "given"
+    at_once = "unknown: as many as the render requests" if concurrency is None else f"{concurrency:,}"
     return [
         f"a frame takes {measured.capture * 1000:.0f} ms here, {measured.worst * 1000:.0f} ms at worst, and {measured.encode * 1000:.0f} "
-        "ms of a processor to encode; measured on a few frames, with this machine as busy as it is",
-        f"a Lambda vCPU takes {factor:g} times as long as a processor here ({source}; --vcpu-factor says otherwise)",
-        f"every invocation begins in a cold sandbox, {START_SECONDS:g} s; Assemble takes {ASSEMBLE_SECONDS:g} s",
+        "ms of a processor to encode; measured on a few frames, at the machine's current load",
+        f"a Lambda vCPU takes {factor:g} times as long as a processor here ({source}; set it with --vcpu-factor)",
+        f"every invocation starts cold, which takes {START_SECONDS:g} s; Assemble takes {ASSEMBLE_SECONDS:g} s",
         f"invocations at once: {at_once}",
         f"list prices of {prices.region} on {prices.as_of}, without free tiers, transfer and storage; no retries",
     ]
 
 
 def document(found: RenderEstimate, measured: MeasuredProject) -> dict[str, Any]:
-    """The estimate and what it rests on, as JSON."""
+    """Return the estimate and its measurements as a JSON object."""
     return {**found.__dict__, "assumptions": list(found.assumptions), "measured": measured.model_dump(mode="json")}

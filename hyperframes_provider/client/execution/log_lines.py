@@ -1,4 +1,4 @@
-"""What a render's functions logged, merged in the order of time."""
+"""Log lines of a render's functions, merged in order of time."""
 
 from __future__ import annotations
 
@@ -11,38 +11,23 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hyperframes_provider.client.aws.calls import Call, Steps
+from hyperframes_provider.client.aws.calls import Call, Steps, pages
 from hyperframes_provider.client.aws.errors import error_code
 from hyperframes_provider.client.execution.executions import Execution
 from hyperframes_provider.client.request.names import render_id_of
 
 _SLACK_MS = 2_000
-"""CloudWatch's clock and that of Step Functions need not agree."""
+"""Allowance for the differing clocks of CloudWatch and Step Functions."""
 _LATE_MS = 30_000
-"""How much later than another's a line of the same moment may arrive."""
+"""Delay with which a line may arrive after others of the same time."""
 _PLATFORM = ("Task timed out", "Runtime exited", "REPORT RequestId")
-"""What Lambda itself writes about an invocation that did not end by itself, or ended; such a line knows only the invocation's request."""
+"""Lines by Lambda itself about the end of an invocation; they name only the invocation's request."""
 _REQUEST = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 _OWN = frozenset(
-    {
-        "level",
-        "message",
-        "location",
-        "timestamp",
-        "service",
-        "cold_start",
-        "function_name",
-        "function_memory_size",
-        "function_arn",
-        "function_request_id",
-        "xray_trace_id",
-        "action",
-        "execution",
-        "render",
-        "chunk",
-    }
-)
-"""Fields of a structured line that are shown apart from its text, or not at all."""
+    {"level", "message", "location", "timestamp", "service", "cold_start", "function_name", "function_memory_size", "function_arn",
+     "function_request_id", "xray_trace_id", "action", "execution", "render", "chunk"}
+)  # fmt: skip
+"""Fields of a structured line that are shown separately or not at all."""
 
 
 @dataclass(frozen=True)
@@ -52,20 +37,20 @@ class LogLine:
     time: datetime
     function: str
     level: str
-    """Such as `INFO`; empty where the line has none."""
+    """Level such as `INFO`; empty without one."""
     action: str
-    """What the invocation did: `plan`, `renderChunk`, `assemble`; empty for a line of Lambda's own whose invocation is unknown."""
+    """Action of the invocation: `plan`, `renderChunk` or `assemble`; empty if unknown."""
     chunk: int | None
     message: str
     fields: dict[str, Any] = field(default_factory=dict)
-    """What else a structured line says."""
+    """Other fields of a structured line."""
 
 
 @dataclass
 class LogReader:
-    """Reads the log of one execution, and then what is new.
+    """Incremental reader of one execution's log.
 
-    :param execution: as `describe` has it; its start bounds the search
+    :param execution: the execution; its start bounds the search
     :param functions: names or ARNs of the stack's functions
     """
 
@@ -73,11 +58,11 @@ class LogReader:
     functions: tuple[str, ...]
     _seen: set[str] = field(default_factory=set)
     _requests: dict[str, tuple[str, int | None]] = field(default_factory=dict)
-    """Action and chunk of each invocation of this execution, by the id of its request."""
+    """Action and chunk of each invocation of this execution, by request id."""
     _since: int = 0
 
     def read(self, until: datetime) -> Steps[list[LogLine]]:
-        """The lines up to `until` that no earlier call returned, in the order of time."""
+        """Return the lines up to `until` that no earlier call returned, in order of time."""
         raw: list[tuple[int, str, str]] = []
         for function in self.functions:
             raw += yield from self._of(function.rpartition(":function:")[2].split(":")[0], until)
@@ -95,25 +80,18 @@ class LogReader:
             "logGroupName": f"/aws/lambda/{function}",
             "startTime": max(self._since, int(self.execution.started.timestamp() * 1000) - _SLACK_MS),
             "endTime": int(until.timestamp() * 1000) + _SLACK_MS,
-            # A line of our own that names the render, or one that may be about one of its invocations.
+            # Lines that name the render, or that may concern one of its invocations.
             "filterPattern": " ".join(f"?{json.dumps(term)}" for term in (name, *_PLATFORM)),
         }
-        found: list[tuple[int, str, str]] = []
-        while True:
-            try:
-                answer = yield Call("logs", "filter_log_events", arguments)
-            except ClientError as error:
-                if error_code(error) == "ResourceNotFoundException":
-                    # Lambda makes the group with the function's first line.
-                    return found
-                raise
-            for event in answer["events"]:
-                if event["eventId"] not in self._seen:
-                    self._seen.add(event["eventId"])
-                    found.append((event["timestamp"], function, event["message"].rstrip()))
-            if not answer.get("nextToken"):
-                return found
-            arguments = {**arguments, "nextToken": answer["nextToken"]}
+        try:
+            found = yield from pages(Call("logs", "filter_log_events", arguments))
+        except ClientError as error:
+            if error_code(error) == "ResourceNotFoundException":
+                return []  # Lambda creates the group with the function's first line
+            raise
+        events = {event["eventId"]: event for page in found for event in page["events"] if event["eventId"] not in self._seen}
+        self._seen |= events.keys()
+        return [(event["timestamp"], function, event["message"].rstrip()) for event in events.values()]
 
     def _is_ours(self, record: dict[str, Any]) -> bool:
         return bool(record.get("execution") == self.execution.name)
@@ -141,19 +119,19 @@ class LogReader:
 
 
 def of_chunk(lines: Iterable[LogLine], chunk: int | None) -> list[LogLine]:
-    """The lines of one chunk; all of them for None."""
+    """Return the lines of one chunk; all lines for None."""
     return [line for line in lines if chunk is None or line.chunk == chunk]
 
 
 def log_text(line: LogLine) -> str:
-    """`chunk 3  INFO done {"frames": 60}`: a line for a person, without its time."""
+    """Format a line without its time, like `chunk 3  INFO done {"frames": 60}`."""
     place = f"chunk {line.chunk}" if line.chunk is not None else line.action
     rest = json.dumps(line.fields, ensure_ascii=False, default=str) if line.fields else ""
     return " ".join(part for part in (place.ljust(10), line.level.ljust(7) if line.level else "", line.message, rest) if part)
 
 
 def _record(text: str) -> dict[str, Any]:
-    """The fields of a structured line, nothing for any other."""
+    """Return the fields of a structured line; none for any other line."""
     if not text.startswith("{"):
         return {}
     try:

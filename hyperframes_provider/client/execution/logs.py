@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hyperframes_provider.client.aws.calls import Call, Steps
+from hyperframes_provider.client.aws.calls import Call, Steps, pages
 
 _PAGES = 5
 _LONGEST_LINE = 400
 _SLACK_MS = 2_000
-"""CloudWatch's clock and that of Step Functions need not agree, and the last lines are written while the task is reported as failed."""
+"""Allowance for differing clocks, and for lines written while the task is reported as failed."""
 
 
 def tail(log_group: str, since: datetime, until: datetime, *, containing: str, lines: int = 20) -> Steps[tuple[str, ...]]:
-    """The last `lines` lines between two moments, those that contain a text if there are any; empty when the log cannot be read.
+    """Return the last `lines` lines between two times, preferring those that contain a text; empty if the log cannot be read.
 
-    A failure is being reported: a missing permission or log group must not take its place.
+    A missing permission or log group raises nothing, because it must not hide the failure that is being reported.
     """
     if not log_group:
         return ()
@@ -37,20 +38,18 @@ def tail(log_group: str, since: datetime, until: datetime, *, containing: str, l
 
 def _last(arguments: dict[str, Any], lines: int) -> Steps[tuple[str, ...]]:
     kept: deque[str] = deque(maxlen=lines)
-    for _ in range(_PAGES):
-        try:
-            answer = yield Call("logs", "filter_log_events", arguments)
-        except ClientError:
-            break
-        kept.extend(_line(event["message"]) for event in answer["events"])
-        if not answer.get("nextToken"):
-            break
-        arguments = {**arguments, "nextToken": answer["nextToken"]}
+
+    def keep(found: list[dict[str, Any]]) -> bool:
+        kept.extend(_line(event["message"]) for event in found[-1]["events"])
+        return len(found) >= _PAGES
+
+    with suppress(ClientError):
+        yield from pages(Call("logs", "filter_log_events", arguments), until=keep)
     return tuple(kept)
 
 
 def _line(message: str) -> str:
-    """A structured line as `LEVEL message`, any other as it is."""
+    """Return a structured line as `LEVEL message`, any other line unchanged."""
     text = message.rstrip()
     if text.startswith("{"):
         try:

@@ -1,6 +1,6 @@
-"""The map run of a distributed Map: its parent's history knows nothing of the chunks, each of which is an execution of its own.
+"""The run of a distributed Map, whose chunks are executions of their own and absent from the parent's history.
 
-What is asked here is extra: without the permissions for it a render is followed, and its failure told, from what is known anyway.
+These calls are extra: without permission for them, a render is followed and its failure reported from the parent alone.
 """
 
 from __future__ import annotations
@@ -9,27 +9,25 @@ from dataclasses import dataclass
 
 from botocore.exceptions import ClientError
 
-from hyperframes_provider.client.aws.calls import Call, Steps
+from hyperframes_provider.client.aws.calls import Call, Steps, pages
 from hyperframes_provider.client.execution import history as histories
 from hyperframes_provider.client.execution.executions import Execution, Status, describe
 from hyperframes_provider.client.execution.history import History
 
 EXCEEDED = "States.ExceedToleratedFailureThreshold"
-"""How the parent fails when a child has: the child's own error is in the child only."""
-
-_FAILING = (Status.FAILED, Status.TIMED_OUT)
+"""Error of the parent after a child has failed; the child's own error is in the child only."""
 
 
 @dataclass(frozen=True)
 class Child:
-    """The execution of one chunk, and what happened in it."""
+    """The execution of one chunk, with its history."""
 
     execution: Execution
     history: History
 
 
 def completed(map_run_arn: str) -> Steps[int]:
-    """How many chunks are complete; 0 where the run may not be asked."""
+    """Return the number of complete chunks; 0 without permission to ask."""
     try:
         answer = yield Call("stepfunctions", "describe_map_run", {"mapRunArn": map_run_arn})
     except ClientError:
@@ -38,17 +36,16 @@ def completed(map_run_arn: str) -> Steps[int]:
 
 
 def failing_child(execution: Execution) -> Steps[Child | None]:
-    """The child that made `execution` fail: the first that did; None when none did, or none can be read."""
+    """Return the first child that made `execution` fail; None if no child did, or none can be read."""
     if execution.error != EXCEEDED:
         return None
     try:
         runs = yield Call("stepfunctions", "list_map_runs", {"executionArn": execution.arn})
         for run in reversed(runs["mapRuns"]):
-            for status in _FAILING:
-                failed = yield from _last_listed(run["mapRunArn"], status)
+            for status in (Status.FAILED, Status.TIMED_OUT):
+                failed = yield from _oldest(run["mapRunArn"], status)
                 if failed is not None:
-                    child = yield from describe(failed)
-                    history = History()
+                    child, history = (yield from describe(failed)), History()
                     yield from histories.read(history, failed)
                     return Child(child, history)
     except ClientError:
@@ -56,14 +53,9 @@ def failing_child(execution: Execution) -> Steps[Child | None]:
     return None
 
 
-def _last_listed(map_run_arn: str, status: Status) -> Steps[str | None]:
-    """The oldest child with this status: the newest are listed first."""
-    oldest: str | None = None
+def _oldest(map_run_arn: str, status: Status) -> Steps[str | None]:
+    """Return the ARN of the oldest child with this status, which is listed last."""
     arguments = {"mapRunArn": map_run_arn, "statusFilter": status.value, "maxResults": 1000}
-    while True:
-        answer = yield Call("stepfunctions", "list_executions", arguments)
-        if answer["executions"]:
-            oldest = str(answer["executions"][-1]["executionArn"])
-        if not answer.get("nextToken"):
-            return oldest
-        arguments = {**arguments, "nextToken": answer["nextToken"]}
+    found = yield from pages(Call("stepfunctions", "list_executions", arguments))
+    arns = [str(item["executionArn"]) for page in found for item in page["executions"]]
+    return arns[-1] if arns else None

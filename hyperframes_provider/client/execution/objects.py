@@ -1,4 +1,4 @@
-"""Objects of S3 as local files."""
+"""Downloads from S3."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from botocore.exceptions import ClientError
+
 from hyperframes_lambda.contract.formats import OutputFormat, base_name
 from hyperframes_provider.client.aws.archives import tarfile
 from hyperframes_provider.client.aws.connect import Connect
-from hyperframes_provider.client.aws.errors import InvalidRequest, error_code
-from hyperframes_provider.client.aws.s3 import parse_s3_uri
+from hyperframes_provider.client.aws.errors import InvalidRequest
+from hyperframes_provider.client.aws.s3 import is_missing, parse_s3_uri
 from hyperframes_provider.client.execution.result import RenderResult
 
 _FRAME_NAME = re.compile(r"[0-9]{6,}\.png")
 
 
 def fetch_object(connect: Connect, uri: str, path: Path) -> Path:
-    """Download `uri` to `path`, which appears when it is complete; `InvalidRequest` when there is no such object."""
-    from botocore.exceptions import ClientError
-
+    """Download `uri` to `path`, which appears once it is complete; raise `InvalidRequest` if there is no such object."""
     location = parse_s3_uri(uri, where="download")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.part")
@@ -31,9 +31,11 @@ def fetch_object(connect: Connect, uri: str, path: Path) -> Path:
         connect("s3").download_file(location.bucket, location.key, str(partial))
         partial.replace(path)
     except ClientError as error:
-        if error_code(error) not in ("404", "NoSuchKey", "NoSuchBucket"):
+        if not is_missing(error):
             raise
-        hint = "A restarted embedded endpoint forgets its objects; finished videos are in the folder of: hyperframes-airflow local status"
+        hint = (
+            "An embedded endpoint that was restarted has forgotten its objects. To find finished videos: hyperframes-airflow local status"
+        )
         raise InvalidRequest(f"there is no object {uri}", hint=hint) from error
     finally:
         partial.unlink(missing_ok=True)
@@ -42,18 +44,18 @@ def fetch_object(connect: Connect, uri: str, path: Path) -> Path:
 
 @dataclass(frozen=True)
 class Fetched:
-    """What `fetch_render` wrote."""
+    """The files that `fetch_render` wrote."""
 
     files: list[Path]
-    """What the path names, then what lies beside it; for frames, their folder."""
+    """The file at the path, then those beside it; for frames, their folder."""
     sidecars: dict[str, Path]
-    """By name, as in `RenderResult.sidecars`."""
+    """Paths by name, as in `RenderResult.sidecars`."""
 
 
 def fetch_render(connect: Connect, result: RenderResult, path: Path, made: OutputFormat) -> Fetched:
-    """Download what a render made to `path`, and its sidecars to beside it.
+    """Download a render's output to `path`, and its sidecars to the same folder.
 
-    A png-sequence is unpacked into the folder `path`, unless that ends in `.tar`; an HLS package has its files side by side.
+    A png-sequence is unpacked into the folder `path`, unless that ends in `.tar`. The files of an HLS package lie side by side.
     """
     if made is OutputFormat.PNG_SEQUENCE and path.suffix != ".tar":
         files = [fetch_frames(connect, result.output_uri, path)]
@@ -67,7 +69,7 @@ def fetch_render(connect: Connect, result: RenderResult, path: Path, made: Outpu
 
 
 def fetch_sidecars(connect: Connect, sidecars: Mapping[str, str], output_uri: str, path: Path) -> dict[str, Path]:
-    """Download what lies beside `output_uri` to beside `path`, with the endings that it has there, and say what is where."""
+    """Download the sidecars of `output_uri` to the folder of `path`, with the same endings, and return their paths by name."""
     remote, local = base_name(output_uri.rpartition("/")[2]), base_name(path.name)
     return {
         name: fetch_object(connect, uri, path.with_name(local + uri.rpartition("/")[2].removeprefix(remote)))
@@ -76,7 +78,7 @@ def fetch_sidecars(connect: Connect, sidecars: Mapping[str, str], output_uri: st
 
 
 def fetch_frames(connect: Connect, uri: str, folder: Path) -> Path:
-    """Download a png-sequence and unpack it into `folder`; numbered frames of an earlier, longer render are removed, other files stay."""
+    """Download a png-sequence and unpack it into `folder`; remove numbered frames of a longer earlier render, keep other files."""
     with tempfile.TemporaryDirectory(prefix="hyperframes-frames-") as scratch:
         archive = fetch_object(connect, uri, Path(scratch) / "frames.tar")
         folder.mkdir(parents=True, exist_ok=True)
@@ -90,7 +92,7 @@ def fetch_frames(connect: Connect, uri: str, folder: Path) -> Path:
 
 
 def _fetch_unpacked(connect: Connect, uri: str, path: Path) -> Path:
-    """A `.tar.gz`, as a stack of the reference makes it, as the `.tar` that was asked for."""
+    """Download a `.tar.gz`, as a stack of the reference makes it, and decompress it to the requested `.tar`."""
     partial = fetch_object(connect, uri, path.with_name(f".{path.name}.gz"))
     try:
         with gzip.open(partial) as compressed, partial.with_suffix(".part").open("wb") as archive:
@@ -101,9 +103,9 @@ def _fetch_unpacked(connect: Connect, uri: str, path: Path) -> Path:
 
 
 def fetch_package(connect: Connect, uri: str, path: Path) -> list[Path]:
-    """Download the HLS package whose master playlist is `uri`: to `path`, which appears last, and to files beside it; returns all of them.
+    """Download the HLS package with the master playlist `uri` to `path`, which appears last, and to files beside it; return all of them.
 
-    The files are called after `path`, in the playlists as well, so that two packages may lie in one folder.
+    The files are named after `path`, in the playlists as well, so that two packages may share a folder.
     """
     with tempfile.TemporaryDirectory(prefix="hyperframes-hls-") as scratch:
         renamed = _Renamed(base_name(uri.rpartition("/")[2]), base_name(path.name))
@@ -118,7 +120,7 @@ def fetch_package(connect: Connect, uri: str, path: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class _Renamed:
-    """Names of a package whose master playlist is called otherwise now."""
+    """New names for the files of a package, derived from that of its master playlist."""
 
     before: str
     after: str

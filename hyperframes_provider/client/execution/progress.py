@@ -1,4 +1,4 @@
-"""How far a render is: from the small objects that its chunks keep writing."""
+"""Progress of a render, from the reports that its chunks keep writing to S3."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pydantic import ValidationError
 
 from hyperframes_lambda.contract.events import ChunkProgress, PlanResult
 from hyperframes_provider.client.aws.calls import Call, Steps
-from hyperframes_provider.client.aws.s3 import S3Location
+from hyperframes_provider.client.aws.s3 import S3Location, list_objects
 
 _CLOCK_SLACK = 1.0
 """Seconds by which the clocks of Lambda and Step Functions may differ."""
 MOST_REPORTS = 250
-"""Reports fetched in one poll: a quarter of a second on AWS, and a hundredth of a cent."""
+"""Reports fetched in one poll, at the cost of a quarter of a second and a hundredth of a cent on AWS."""
 _SHORTEST_MEASURE = 0.5
-"""Seconds before a rate means anything."""
+"""Seconds of rendering before a rate is meaningful."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a render is. Totals, rate and time left are None while they are unknown."""
+    """Progress of a render. Totals, rate and remaining time are None while unknown."""
 
     chunks_done: int = 0
     chunks_total: int | None = None
@@ -30,23 +30,23 @@ class Progress:
     frames_done: int = 0
     frames_total: int | None = None
     rate: float | None = None
-    """Frames per second, of all chunks together."""
+    """Frames per second of all chunks together."""
     eta: float | None = None
-    """Seconds until the last frame, at this rate."""
+    """Seconds until the last frame at this rate."""
 
 
 def reports_of(chunks: Iterable[ChunkProgress], plan: PlanResult | None, *, since: float) -> list[ChunkProgress]:
-    """The reports that belong to an execution which started at `since` (Unix seconds); others are of an earlier one of the same render."""
+    """Return the reports of an execution that started at `since` (Unix seconds), without those of earlier executions of the render."""
     return [
         chunk for chunk in chunks if chunk.updated_at >= since - _CLOCK_SLACK and (plan is None or chunk.chunk_index < plan.chunk_count)
     ]
 
 
 def progress_of(chunks: Iterable[ChunkProgress], plan: PlanResult | None, *, since: float, completed: int = 0) -> Progress:
-    """Sum up the chunks' reports.
+    """Sum up the reports of the chunks.
 
     :param since: Unix seconds at which the execution started
-    :param completed: chunks that are known to be complete, which may be more than have been read
+    :param completed: chunks known to be complete, possibly more than have been read
     """
     current = reports_of(chunks, plan, since=since)
     done = sum(chunk.frames_done for chunk in current)
@@ -74,21 +74,21 @@ def _rate(rendered: list[ChunkProgress]) -> float | None:
 
 @dataclass
 class ProgressReader:
-    """Read the reports of one render; an object that has not changed is not fetched again."""
+    """Reader of one render's reports; an unchanged object is not fetched again."""
 
     _etags: dict[str, str] = field(default_factory=dict)
     _chunks: dict[str, ChunkProgress] = field(default_factory=dict)
     _fetched: dict[str, int] = field(default_factory=dict)
-    """In which of the reads each report was fetched last."""
+    """Number of the read that last fetched each report."""
     _reads: int = 0
 
     def read(self, prefix: S3Location, *, most: int | None = MOST_REPORTS) -> Steps[list[ChunkProgress]]:
-        """The chunks' reports: a list request for every thousand of them, and a fetch for each that changed, `most` of them.
+        """Return the reports of the chunks; fetch up to `most` that have changed.
 
-        Those whose last fetch is the longest ago come first, so that thousands of chunks are all heard within some polls.
+        Reports that were fetched longest ago come first, so that a few polls cover thousands of chunks.
         """
         self._reads += 1
-        listed = yield from _list(prefix / "progress/")
+        listed = {item["Key"]: item["ETag"] for item in (yield from list_objects(prefix / "progress/"))}
         changed = [key for key, etag in listed.items() if self._etags.get(key) != etag]
         changed = sorted(changed, key=lambda key: self._fetched.get(key, 0))[:most]
         self._fetched |= dict.fromkeys(changed, self._reads)
@@ -102,14 +102,3 @@ class ProgressReader:
                 continue
             self._etags[key] = listed[key]
         return [chunk for key, chunk in self._chunks.items() if key in listed]
-
-
-def _list(prefix: S3Location) -> Steps[dict[str, str]]:
-    found: dict[str, str] = {}
-    arguments = {"Bucket": prefix.bucket, "Prefix": prefix.key}
-    while True:
-        answer = yield Call("s3", "list_objects_v2", arguments)
-        found |= {item["Key"]: item["ETag"] for item in answer.get("Contents", ())}
-        if not answer.get("IsTruncated"):
-            return found
-        arguments = {**arguments, "ContinuationToken": answer["NextContinuationToken"]}

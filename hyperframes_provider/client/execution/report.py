@@ -1,4 +1,4 @@
-"""The lines of a task log: one when something changed, none when nothing did. Pure; who waits, and where lines go, is not its business."""
+"""Report lines: one when something has changed, none otherwise. Pure functions; the callers poll and log."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from hyperframes_lambda.contract.events import PlanResult
 from hyperframes_provider.client.aws.console import execution_url
 from hyperframes_provider.client.execution.executions import Execution, Status
-from hyperframes_provider.client.execution.history import Failure, RetryNote
+from hyperframes_provider.client.execution.failure import Failure
+from hyperframes_provider.client.execution.history import RetryNote
 from hyperframes_provider.client.execution.progress import Progress
 from hyperframes_provider.client.execution.result import RenderResult
 from hyperframes_provider.client.execution.watch import Estimate, Snapshot
@@ -16,26 +17,26 @@ from hyperframes_provider.client.request.names import short_id
 
 _TIMES = "\N{MULTIPLICATION SIGN}"
 _SHARE = 0.1
-"""Part of all frames that must be new before frames alone are worth a line."""
+"""Share of all frames that must be new before frames alone justify a line."""
 _WHOLE_FPS = 10
-"""Below so many frames a second their tenths matter."""
+"""Frames per second below which a rate has a decimal."""
 _AGAIN = 4
-"""Throttling goes on in many small steps: it is worth another line when there is so many times as much of it."""
+"""Factor by which throttling must grow before it is reported again."""
 
 
 @dataclass
 class Reporter:
-    """Turns successive snapshots of one render into lines."""
+    """Converter from successive snapshots of one render to lines."""
 
     _planned: bool = False
     _assembling: bool = False
     _retries: int = 0
     _throttled: int = 0
-    """Beyond so many throttled invocations it is said again that there are such."""
+    """Throttled invocations above which another line is due."""
     _progress: Progress = field(default_factory=Progress)
 
     def lines(self, snapshot: Snapshot) -> list[str]:
-        """What is new since the last call."""
+        """Return the lines about what has changed since the last call."""
         lines: list[str] = []
         plan = snapshot.plan
         if plan is not None and not self._planned:
@@ -61,18 +62,18 @@ class Reporter:
 
 
 def started_line(execution_name: str, how: str, because: str = "") -> str:
-    """The first line: which execution, and whether it is a new one."""
+    """Return the first line: the execution, and how the request was fulfilled."""
     words = {
         "started": "started",
         "adopted": "adopted: an earlier attempt started it",
-        "redriven": "continued where it stopped",
+        "redriven": "continued from where it stopped",
         "finished": "adopted: an earlier attempt finished it",
     }
     return f"render {short_id(execution_name)}… {words[how]}" + (f" · {because}" if because else "")
 
 
 def planned_line(execution_name: str, plan: PlanResult, estimate: Estimate | None) -> str:
-    """`render 6f1c… · 12 chunks planned · 2880 frames · … · estimated 41 s, $0.031`."""
+    """Return a line like `render 6f1c… · 12 chunks planned · 2880 frames · … · estimated 41 s, $0.031`."""
     parts = [f"render {short_id(execution_name)}…", _pictures(plan)]
     if plan.reused:
         parts.append("plan reused")
@@ -82,12 +83,12 @@ def planned_line(execution_name: str, plan: PlanResult, estimate: Estimate | Non
 
 
 def throttled_line(count: int) -> str:
-    """That the render waits for others to end; it goes on by itself."""
+    """Return the line about throttled invocations, which Step Functions repeats by itself."""
     return f"throttled {_count(count, 'time')}: other invocations use the concurrency, chunks wait for their turn"
 
 
 def progress_line(progress: Progress, cost_usd: float) -> str:
-    """`3/12 chunks · 720/2880 frames · 92 fps · ETA 23 s · $0.008`; what is unknown is left out."""
+    """Return a line like `3/12 chunks · 720/2880 frames · 92 fps · ETA 23 s · $0.008`, without unknown parts."""
     parts = []
     if progress.chunks_total and progress.frames_total is not None:
         parts.append(f"{progress.chunks_done}/{progress.chunks_total} chunks")
@@ -102,20 +103,20 @@ def progress_line(progress: Progress, cost_usd: float) -> str:
 
 
 def retry_line(note: RetryNote, dialect: Dialect = OWN) -> str:
-    """`chunk 7 retried (BROWSER_CRASHED, attempt 2 of 4)`."""
+    """Return a line like `chunk 7 retried (BROWSER_CRASHED, attempt 2 of 4)`."""
     what = note.state if note.chunk is None else f"chunk {note.chunk}"
     return f"{what} retried ({note.error}, attempt {note.attempt} of {dialect.attempts(note.error)})"
 
 
 def done_line(result: RenderResult) -> str:
-    """`done · 2880 frames · 96.000 s · 14.2 MB · $0.0296 · s3://…`."""
+    """Return a line like `done · 2880 frames · 96.000 s · 14.2 MB · $0.0296 · s3://…`."""
     # Sound alone has no chunks and no frames.
     length = [_count(result.frames, "frame"), f"{result.duration:.3f} s"] if result.chunks else [f"{result.duration:.3f} s"]
     return " · ".join(["done", *length, size(result.bytes), dollars(result.cost_usd), result.output_uri])
 
 
 def failure_text(failure: Failure, execution_arn: str, *, with_console: bool = True) -> str:
-    """A failure for the person who reads it at night: error and place, what was wrong and what to do, where to look, the log's end."""
+    """Return a failure as text: error and place, message and hint, where to look, and the end of the log."""
     place = f" in {failure.state}" if failure.state else ""
     if failure.chunk is not None:
         place += f", chunk {failure.chunk}"
@@ -132,7 +133,7 @@ def failure_text(failure: Failure, execution_arn: str, *, with_console: bool = T
 
 
 def cancelled_text(execution: Execution) -> str:
-    """Who stopped a render, and why."""
+    """Return the line about a cancelled render, with the cause."""
     what = "was stopped" if execution.status is Status.ABORTED else "found its cancel marker and ended"
     return f"render {short_id(execution.name)}… {what}" + (
         f": {execution.cause}" if execution.cause and execution.status is Status.ABORTED else ""
@@ -140,13 +141,13 @@ def cancelled_text(execution: Execution) -> str:
 
 
 def dollars(amount: float) -> str:
-    """`$0.0296`: four decimals, trailing zeros beyond the third left out."""
+    """Format an amount like `$0.0296`, with three or four decimals."""
     text = f"{amount:.4f}"
     return "$" + (text[:-1] if text.endswith("0") else text)
 
 
 def size(count: int) -> str:
-    """`14.2 MB`; decimal units."""
+    """Format a size like `14.2 MB`, in decimal units."""
     value = float(count)
     for unit in ("B", "kB", "MB"):
         if value < 1000:

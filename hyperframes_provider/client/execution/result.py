@@ -1,4 +1,4 @@
-"""What a finished render hands on, in the shape of the XCom."""
+"""The result of a finished render, in the shape of the XCom."""
 
 from __future__ import annotations
 
@@ -18,46 +18,45 @@ from hyperframes_provider.client.execution.history import History
 
 @dataclass(frozen=True)
 class RenderResult:
-    """A finished render: small, and without a presigned URL, because an XCom is not masked."""
+    """A finished render. It is small, and has no presigned URL, because an XCom is not masked."""
 
     output_uri: str
     frames: int
     duration: float
-    """Seconds of video."""
+    """Seconds of video or sound."""
     width: int
     height: int
     """Pixels."""
     bytes: int
-    """Size of the output."""
+    """Size of the output in bytes."""
     chunks: int
     chunks_reused: int
-    """Chunks that an earlier execution of the same render had finished."""
+    """Chunks that an earlier execution of the same render had finished already."""
     retries: int
-    """Tasks that were tried again because they had failed."""
+    """Retries of failed tasks."""
     seconds: float
-    """From the start of the execution to its end."""
+    """Duration of the execution."""
     cost_usd: float
-    """An estimate at list prices, see `client.cost`."""
+    """Estimated cost at list prices, see `execution.cost`."""
     plan_hash: str
     execution_arn: str
     renderer: str
     """Version of the deployed renderer."""
     throttled: int = 0
-    """Invocations that Lambda refused because too many were running, and that were tried again later. Of chunks that are executions of
-    their own, as with more than 40, nobody counts them."""
+    """Invocations that Lambda throttled and that were repeated. They are not counted for chunks of a distributed Map (more than 40)."""
     invocations: int = 0
-    """Invocations that ran. A chunk that outlasts one needs several, without any having failed."""
+    """Invocations that ran. A long chunk needs several without any having failed."""
     workers: int = 1
-    """Processes that drew within one invocation, at most."""
+    """Most processes that drew within one invocation."""
     sizing: str = ""
-    """Why there were so many chunks and workers, as a sentence."""
+    """Reason for the number of chunks and workers, as a sentence."""
     verification: dict[str, Any] = field(default_factory=dict)
-    """What the verification found: frames compared with the captured ones, the largest difference, the sound's peak and so on."""
+    """Findings of the verification: compared frames, their largest difference, the sound's peak and others."""
     sidecars: dict[str, str] = field(default_factory=dict)
-    """URIs of what was made beside the output, by name: `poster`, `contact-sheet`, `report`, `captions.vtt`…"""
+    """URIs of the sidecars by name: `poster`, `contact-sheet`, `report`, `captions.vtt`…"""
 
     def to_xcom(self) -> dict[str, Any]:
-        """The JSON object that operator and sensor return."""
+        """Return the JSON object that operator and sensor return."""
         return asdict(self)
 
 
@@ -69,9 +68,9 @@ def result_of(
     memory_mb: int = DEFAULT_MEMORY_MB,
     coordinator_memory_mb: int | None = None,
 ) -> RenderResult:
-    """The result of a succeeded execution; `HyperFramesClientError` when its output is not an assembled render's.
+    """Return the result of a succeeded execution; raise `HyperFramesClientError` if its output is not that of a render.
 
-    :param reports: the last words of the chunks, which say what the history does not know of a distributed Map's
+    :param reports: the last reports of the chunks, which the history of a distributed Map lacks
     """
     try:
         output = json.loads(execution.output)
@@ -80,7 +79,7 @@ def result_of(
         what = f"{error.error_count()} fields are missing or wrong" if isinstance(error, ValidationError) else str(error)
         raise HyperFramesClientError(
             f"the output of {execution.arn} is not a render's result: {what}",
-            hint="Is the deployed stack of another version than this provider?",
+            hint="Check that the deployed stack has the version of this provider.",
         ) from error
     stopped = execution.stopped or execution.started
     usage = usage_of(history, stopped, reports)

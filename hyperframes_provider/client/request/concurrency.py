@@ -1,6 +1,6 @@
-"""How many chunks may really be rendered at once: what is asked for, what is reserved for the function, and what the account has.
+"""The number of chunks that can run at once: the request, the function's reservation and the account's quota.
 
-Found out before a render is started, so that it is cut for what there is and its chunks do not spend their time being refused.
+It is determined before a render starts, so that the plan fits the capacity and chunks do not spend their time being throttled.
 """
 
 from __future__ import annotations
@@ -14,35 +14,35 @@ from hyperframes_provider.client.aws.errors import InvalidRequest, is_denied
 
 
 class NoConcurrency(InvalidRequest):
-    """Not a single invocation of the function may run: a render would wait until it gives up."""
+    """No invocation of the function may run, so a render would wait until it times out."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What was found out, and what follows."""
+    """The concurrency of a render, and the reason."""
 
     limit: int | None
-    """Invocations of the function that may run at once; None where nobody may say."""
+    """Invocations of the function that may run at once; None if AWS does not permit the question."""
     text: str
-    """The decision and its reason, as one line."""
+    """The decision and its reason in one line."""
     warning: bool = False
-    """More was asked for than there is."""
+    """Whether the request exceeds the limit."""
 
 
 @dataclass(frozen=True)
 class Quota:
-    """An account's concurrent executions of all Lambda functions of a region."""
+    """Concurrent executions that an account may have across all Lambda functions of a region."""
 
     total: int
     unreserved: int
-    """What functions without a reservation share."""
+    """The share left to functions without a reservation."""
 
 
 def reconcile(function_arn: str, *, asked: int | None) -> Steps[Decision]:
-    """How many chunks the function renders at once. `NoConcurrency` when none.
+    """Determine how many chunks the function renders at once; raise `NoConcurrency` if it is none.
 
     :param function_arn: the function that renders chunks
-    :param asked: the configuration's `maxParallelChunks`
+    :param asked: `maxParallelChunks` of the configuration
     """
     try:
         reserved = yield from reserved_concurrency(function_arn)
@@ -50,12 +50,12 @@ def reconcile(function_arn: str, *, asked: int | None) -> Steps[Decision]:
     except ClientError as error:
         if not is_denied(error):
             raise
-        return Decision(None, f"concurrency unknown: no permission for {error.operation_name}; Lambda itself limits how much runs at once")
+        return Decision(None, f"concurrency unknown: no permission for {error.operation_name}; Lambda throttles what exceeds it")
     return decide(function_arn.rsplit(":", 1)[-1], reserved, quota, asked)
 
 
 def decide(function: str, reserved: int | None, quota: Quota, asked: int | None) -> Decision:
-    """The decision, of numbers: a reservation is the function's own, without one it shares what nobody has reserved."""
+    """Decide from numbers alone: a function has its reservation or, without one, shares the unreserved rest of the quota."""
     if reserved is None:
         limit, reason = min(quota.unreserved, quota.total), f"{quota.unreserved:,} of the account's {quota.total:,} are not reserved"
     else:
@@ -63,7 +63,7 @@ def decide(function: str, reserved: int | None, quota: Quota, asked: int | None)
     if limit < 1:
         raise NoConcurrency(
             f"{function} cannot run at all: {reason}",
-            hint="Deploy the stack with another ReservedConcurrency (-1: none), or have the quota of concurrent executions raised.",
+            hint="Deploy the stack with another ReservedConcurrency (-1 for none), or request a higher quota of concurrent executions.",
         )
     if asked is not None and asked > limit:
         return Decision(limit, f"maxParallelChunks {asked:,} is more than can run at once: {limit:,}, because {reason}", warning=True)
@@ -72,14 +72,14 @@ def decide(function: str, reserved: int | None, quota: Quota, asked: int | None)
 
 
 def reserved_concurrency(function_arn: str) -> Steps[int | None]:
-    """Invocations that are reserved for the function, which are also the most it may have; None without a reservation."""
+    """Return the function's reserved invocations, which are also its maximum; None without a reservation."""
     answer = yield Call("lambda", "get_function_concurrency", {"FunctionName": function_arn})
     reserved = answer.get("ReservedConcurrentExecutions")
     return None if reserved is None else int(reserved)
 
 
 def account_quota() -> Steps[Quota]:
-    """The account's quota in this region."""
+    """Return the account's quota in this region."""
     answer = yield Call("lambda", "get_account_settings", {})
     limits = answer["AccountLimit"]
     total = int(limits["ConcurrentExecutions"])

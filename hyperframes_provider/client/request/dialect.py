@@ -1,6 +1,6 @@
-"""What kind of stack renders: what it may be asked, what it is sent, and how its executions are read.
+"""The kind of stack that renders: what it accepts, what it is sent, and how its executions are read.
 
-Everything that depends on it asks here. `OWN` is a stack of this provider; `client.reference_stack` has the other kind.
+`OWN` is a stack of this provider; `request.reference_stack` has the other kind.
 """
 
 from __future__ import annotations
@@ -21,51 +21,49 @@ if TYPE_CHECKING:
 class Dialect:
     """A stack that was deployed from this provider's template."""
 
-    name = "hyperframes-provider"
-
     live_signals = True
-    """Whether chunks report their progress to S3 and look there for a cancel marker. If not, the execution's history is all there is."""
+    """Whether chunks report progress to S3 and look there for a cancel marker. Otherwise the execution's history is the only source."""
 
     extensions = True
-    """Whether `Config` may hold what this provider puts beside the user's fields, such as a reference to large variables."""
+    """Whether `Config` may hold fields that this provider adds, such as a reference to large variables."""
 
     plans: tuple[str, ...] = (f"plan/{MANIFEST_NAME}",)
-    """Objects below a render's prefix that tell, any of them, that its plan has not expired."""
+    """Objects below a render's prefix; any one of them shows that the plan has not expired."""
 
     def config(self, config: RenderConfig) -> dict[str, Any]:
-        """`config` as the execution's input has it; `INVALID_CONFIG` names each field that this kind of stack cannot render."""
+        """Return `config` for the execution's input; `INVALID_CONFIG` names each field that this kind of stack cannot render."""
         return config.to_wire()
 
     def output_suffix(self, output_format: OutputFormat) -> str:
-        """What an output is called by default."""
+        """Return the default ending of an output's name."""
         return output_format.spec.suffix
 
     def check_places(self, *, bucket: str, project: str, output: str, output_format: OutputFormat) -> None:
-        """Refuse what the function of a stack with this bucket would refuse once it is paid for; the URIs are S3's."""
+        """Raise `InvalidRequest` for S3 URIs that the function of a stack with this bucket would refuse, at a cost, later."""
 
     def input_of(self, request: ExecutionInput, generation: int) -> ExecutionInput:
-        """The input of an execution: of this kind of stack that of every generation, which finds the finished chunks of the others."""
+        """Return the input of a generation. It is the same for all, so that each finds the finished chunks of the others."""
         del generation
         return request
 
     def plan_of(self, result: Mapping[str, Any]) -> PlanResult | None:
-        """The plan, when `result` is what the Plan task returned; `ValidationError` when it is one of another version."""
+        """Return the plan in a task's result, None if the task is not Plan; raise `ValidationError` for a plan of another version."""
         return PlanResult.model_validate(result) if "ChunkCount" in result and "MaxParallelChunks" in result else None
 
     def assembled_of(self, output: Mapping[str, Any], plan: PlanResult | None) -> AssembleResult:
-        """The finished render, of the output of an execution and its plan; `ValidationError` when it is none."""
+        """Return the finished render from an execution's output and its plan; raise `ValidationError` if it is none."""
         del plan
         return AssembleResult.model_validate(output)
 
     def attempts(self, error: str) -> int:
-        """How often the state machine tries a task that fails with `error` in all, the first time included."""
+        """Return how often the state machine tries a task that fails with `error`, the first time included."""
         return retry_policy.attempts(error)
 
     def is_final(self, error: str) -> bool:
-        """Whether the same request would fail the same way."""
+        """Whether a repetition would fail in the same way."""
         known = error in ErrorCode.__members__.values()
         return known and ERROR_TABLE[ErrorCode(error)].retry is Retry.NEVER
 
 
 OWN = Dialect()
-"""What this provider deploys."""
+"""The kind of stack that this provider deploys."""

@@ -1,4 +1,4 @@
-"""Where a video is wanted: on S3, or as a file or a folder of this machine; and which format that asks for."""
+"""Output paths: an S3 URI, or a file or folder on this machine, and the format that the name implies."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def is_remote(output: str) -> bool:
 
 
 def format_asked(output: str) -> OutputFormat | None:
-    """The format that the ending of `output` asks for, None where it has no known one; `folder/` is for frames."""
+    """Return the format that the ending of `output` implies, None for an unknown one; `folder/` means frames."""
     return OutputFormat.PNG_SEQUENCE if output.endswith("/") else format_of(Path(output).suffix)
 
 
 def check_output_path(output: str, config: RenderConfig) -> None:
-    """See that a path of this machine suits the format and can be written, before anything is uploaded or paid for; `InvalidRequest`."""
+    """Raise `InvalidRequest` unless a local path suits the format and can be written; nothing has been uploaded or paid for yet."""
     if is_remote(output):
         return
     path = Path(output)
@@ -29,14 +29,14 @@ def check_output_path(output: str, config: RenderConfig) -> None:
     if config.format is OutputFormat.PNG_SEQUENCE:
         if path.suffix not in ("", suffix) and not output.endswith("/"):
             raise InvalidRequest(
-                f"-o {output}: a folder, or a file ending in {suffix}, is needed for the format {name}",
+                f"-o {output}: the format {name} needs a folder or a file ending in {suffix}",
                 hint=f"hyperframes-airflow render PROJECT -o FOLDER --format {name}",
             )
     elif format_of(path.suffix) is not config.format or path.is_dir():
         raise InvalidRequest(
-            f"-o {output}: a file ending in {suffix} is needed for the format {name}",
+            f"-o {output}: the format {name} needs a file ending in {suffix}",
             hint=f"hyperframes-airflow render PROJECT -o OUT{suffix}; for a folder of frames: -o FOLDER/",
         )
     existing = next(parent for parent in path.absolute().parents if parent.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise InvalidRequest(f"-o {output}: {existing} cannot be written to", hint="Choose another folder: -o /some/where/OUT.mp4")
+        raise InvalidRequest(f"-o {output}: {existing} is not writable", hint="Choose another folder: -o /some/where/OUT.mp4")

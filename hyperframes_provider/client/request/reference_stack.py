@@ -1,7 +1,7 @@
-"""A stack that was deployed from the reference renderer's own template or CDK construct: what it knows, and how it differs from ours.
+"""Stacks deployed from the reference renderer's own template or CDK construct.
 
-It has the same three outputs and takes the same input, so projects, operators and commands work with it; there are fewer formats and
-fields, no progress and no cancel marker on S3, and the execution's output is the state machine's whole state.
+Such a stack has the same three outputs and takes the same input, so projects, operators and commands work with it. It has fewer formats
+and fields, no progress and no cancel marker on S3, and its executions return the state machine's whole state.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hyperframes_provider.client.aws.s3 import parse_s3_uri
 from hyperframes_provider.client.request.dialect import OWN, Dialect
 
 _REQUIRED = ("fps", "width", "height")
-"""Our Plan takes these from the composition; the reference's wants to be told."""
+"""Fields that our Plan takes from the composition, but that the reference requires."""
 _OPTIONAL = frozenset(
     {"format", "codec", "quality", "crf", "bitrate", "chunkSize", "targetChunkFrames", "maxParallelChunks", "runtimeCap"}
     | {"variables", "entryFile"}
@@ -27,70 +27,54 @@ _OPTIONAL = frozenset(
 _FPS = (24, 30, 60)
 _FORMATS = (OutputFormat.MP4, OutputFormat.MOV, OutputFormat.WEBM, OutputFormat.PNG_SEQUENCE)
 _MOST = {"crf": 51, "maxParallelChunks": 256}
-_NOT_HANDED_ON = {"cfr": "its state machine does not hand it to Assemble"}
+_NOT_HANDED_ON = {"cfr": "its state machine does not pass it to Assemble"}
 
 _ATTEMPTS = 5
-"""Of a task that fails with anything that is not final."""
+"""Attempts at a task that fails with an error that is not final."""
 _FINAL = frozenset(
-    {
-        "BROWSER_GPU_NOT_SOFTWARE",
-        "ChromeBinaryUnavailableError",
-        "FFMPEG_VERSION_MISMATCH",
-        "FONT_FETCH_FAILED",
-        "FORMAT_NOT_SUPPORTED_IN_DISTRIBUTED",
-        "INVALID_VIDEO_METADATA",
-        "NOT_MEDIA_PAYLOAD",
-        "NotMediaPayloadError",
-        "PLAN_ARTIFACT_DIGEST_MISMATCH",
-        "PLAN_HASH_MISMATCH",
-        "PLAN_PROTOCOL_UNSUPPORTED",
-        "PLAN_TOO_LARGE",
-        "PLAN_V2_INTEGRITY_UNRECOVERABLE",
-        "PlanProtocolUnsupportedError",
-        "PlanTooLargeError",
-        "PlanV2IntegrityError",
-        "S3_URI_NOT_ALLOWED",
-        "VIDEO_SOURCE_UNRENDERABLE",
-    }
-)
-"""Error names that its state machine does not try again."""
+    {"BROWSER_GPU_NOT_SOFTWARE", "ChromeBinaryUnavailableError", "FFMPEG_VERSION_MISMATCH", "FONT_FETCH_FAILED",
+     "FORMAT_NOT_SUPPORTED_IN_DISTRIBUTED", "INVALID_VIDEO_METADATA", "NOT_MEDIA_PAYLOAD", "NotMediaPayloadError",
+     "PLAN_ARTIFACT_DIGEST_MISMATCH", "PLAN_HASH_MISMATCH", "PLAN_PROTOCOL_UNSUPPORTED", "PLAN_TOO_LARGE",
+     "PLAN_V2_INTEGRITY_UNRECOVERABLE", "PlanProtocolUnsupportedError", "PlanTooLargeError", "PlanV2IntegrityError",
+     "S3_URI_NOT_ALLOWED", "VIDEO_SOURCE_UNRENDERABLE"}
+)  # fmt: skip
+"""Error names that its state machine does not retry."""
 
 
 class ReferenceDialect(Dialect):
     """A stack of the reference renderer."""
 
-    name = "reference"
     live_signals = False
     extensions = False
     plans = ("v2/manifest.json", "plan.tar.gz")
 
     def config(self, config: RenderConfig) -> dict[str, Any]:
-        """The fields that it knows, `format` always among them."""
+        """Return the fields that it knows, always with `format`."""
         wire = {"format": config.format.value, **config.to_wire()}
         if config.format is not OutputFormat.MP4:
-            wire.pop("codec", None)  # the only one that the format has, and it wants it named for mp4 alone
+            wire.pop("codec", None)  # the format has only one, and the reference accepts the field for mp4 alone
         faults = [f"config.{name}: {fault}" for name in sorted({*_REQUIRED, *wire}) if (fault := _fault(name, wire.get(name)))]
         if faults:
             raise RenderError(
                 ErrorCode.INVALID_CONFIG,
-                "\n".join(["this stack was deployed from the reference's template", *faults]),
-                hint="Change them, or render on a stack of this provider: hyperframes-airflow deploy --stack-name NAME",
+                "\n".join(["this stack was deployed from the reference renderer's template", *faults]),
+                hint="Change these fields, or render on a stack of this provider: hyperframes-airflow deploy --stack-name NAME",
             )
         return wire
 
     def output_suffix(self, output_format: OutputFormat) -> str:
-        """As ours, but for frames, which it packs compressed."""
+        """Return the same ending as our stacks, except for frames, which it compresses."""
         return ".tar.gz" if output_format is OutputFormat.PNG_SEQUENCE else super().output_suffix(output_format)
 
     def check_places(self, *, bucket: str, project: str, output: str, output_format: OutputFormat) -> None:
-        """Its function may use its own bucket only, and says so of the output when everything is rendered."""
+        """Refuse other buckets: the function may use only its own, and would fail on the output after everything is rendered."""
         for where, uri in (("project", project), ("output", output)):
             if parse_s3_uri(uri, where=where).bucket != bucket:
                 raise InvalidRequest(
-                    f"{where}: {uri} is not in the bucket {bucket}, the only one that a stack of the reference's template may use",
+                    f"{where}: {uri} is not in the bucket {bucket}, the only one that a stack of the reference renderer may use",
                     hint="Copy the archive there first."
                     if where == "project"
-                    else "Give a key instead of a URI, and copy the video after.",
+                    else "Pass a key instead of a URI, and copy the video afterwards.",
                 )
         if output_format is OutputFormat.PNG_SEQUENCE and output.endswith(output_format.spec.suffix):
             raise InvalidRequest(
@@ -99,12 +83,12 @@ class ReferenceDialect(Dialect):
             )
 
     def input_of(self, request: ExecutionInput, generation: int) -> ExecutionInput:
-        """A prefix for every generation: it refuses to write over a plan that lies there already and is not the same to the byte."""
+        """Give each generation a prefix of its own: the reference refuses to overwrite a plan that differs by a byte."""
         prefix = f"{request.plan_output_s3_prefix.removesuffix('/')}-g{generation}/"
         return request.model_copy(update={"plan_output_s3_prefix": prefix})
 
     def plan_of(self, result: Mapping[str, Any]) -> PlanResult | None:
-        """What it says of its plan, in our words; both of its plan protocols."""
+        """Translate the plan of either of its protocols."""
         if "ChunkCount" not in result or "TotalFrames" not in result:
             return None
         count = result["ChunkCount"]
@@ -123,7 +107,7 @@ class ReferenceDialect(Dialect):
         )
 
     def assembled_of(self, output: Mapping[str, Any], plan: PlanResult | None) -> AssembleResult:
-        """Its state has the output's place, frames and size; the rest is the plan's. It verifies nothing and makes nothing beside."""
+        """Combine the output's URI, frames and size with the plan. The reference verifies nothing and makes no sidecars."""
         made = output.get("Output")
         planned = {} if plan is None else plan.to_wire()
         return AssembleResult.model_validate(
@@ -131,32 +115,32 @@ class ReferenceDialect(Dialect):
         )
 
     def attempts(self, error: str) -> int:
-        """One, or five."""
+        """Return 1 for a final error, else 5."""
         return 1 if self.is_final(error) else _ATTEMPTS
 
     def is_final(self, error: str) -> bool:
-        """As its state machine has it."""
+        """Whether its state machine does not retry the error."""
         return error in _FINAL
 
 
 REFERENCE = ReferenceDialect()
-"""What the reference's template deploys."""
+"""The kind of stack that the reference renderer deploys."""
 
 
 def dialect_of_stack(outputs: Mapping[str, str], parameters: Mapping[str, str]) -> Dialect:
-    """Which kind a stack is, by its outputs; one of ours that is older than the output `ProviderVersion` has a parameter of ours."""
+    """Return the kind of a stack. `ProviderVersion` marks ours; an older stack of ours has the parameter `DefinitionKey`."""
     return OWN if "ProviderVersion" in outputs or "DefinitionKey" in parameters else REFERENCE
 
 
 def dialect_of_task(payload: object) -> Dialect | None:
-    """Which kind hands its function this event; None when it is no event of a render. Ours says which execution it belongs to."""
+    """Return the kind of stack that sends its function this event, None for a foreign event. Only ours names the execution."""
     if not isinstance(payload, Mapping) or "Action" not in payload:
         return None
     return OWN if {"ExecutionName", "ExecutionName.$"} & set(payload) else REFERENCE
 
 
 def dialect_of_definition(definition: object) -> Dialect | None:
-    """Which kind a state machine is, by the events that its definition makes; None when it makes none of a render."""
+    """Return the kind of a state machine from the events in its definition, None if it renders nothing."""
     if isinstance(definition, Mapping):
         return dialect_of_task(definition.get("Payload")) or dialect_of_definition(list(definition.values()))
     if isinstance(definition, list):
@@ -165,16 +149,16 @@ def dialect_of_definition(definition: object) -> Dialect | None:
 
 
 def _fault(name: str, value: Any) -> str | None:
-    """Why its Plan would not take the field, or not do what it says; None when it is as it should be."""
+    """Return why its Plan would refuse or ignore the field; None if it is accepted."""
     if name in _REQUIRED:
         accepted = " or ".join(str(rate) for rate in _FPS) if name == "fps" else "an even number from 16 to 7680"
         if value is None:
-            return f"it does not ask the composition for it and needs to be told; accepted: {accepted}"
-        return f"{value!r} is not accepted; accepted: {accepted}" if name == "fps" and value not in _FPS else None
+            return f"required, because it is not read from the composition; accepted: {accepted}"
+        return f"{value!r} is not accepted; use {accepted}" if name == "fps" and value not in _FPS else None
     if name not in _OPTIONAL:
-        return _NOT_HANDED_ON.get(name, "it does not know this field")
+        return _NOT_HANDED_ON.get(name, "unknown to this stack")
     if name == "format" and value not in _FORMATS:
-        return f"{value!r} is not accepted; accepted: {', '.join(_FORMATS)}"
+        return f"{value!r} is not accepted; use {', '.join(_FORMATS)}"
     if name in _MOST and value > _MOST[name]:
-        return f"{value!r} is not accepted; accepted: up to {_MOST[name]}"
+        return f"{value!r} is not accepted; use at most {_MOST[name]}"
     return None

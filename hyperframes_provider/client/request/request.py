@@ -1,4 +1,4 @@
-"""From what a user asks to what Step Functions is sent: validated, sized and named before anything is started or paid for."""
+"""Render requests: validated, sized and named before anything is started or paid for."""
 
 from __future__ import annotations
 
@@ -22,45 +22,45 @@ from hyperframes_provider.client.request.dialect import OWN, Dialect
 from hyperframes_provider.client.request.project import Project, locate
 
 INPUT_LIMIT = 262_144
-"""Bytes of UTF-8 that Step Functions takes as the input of an execution, and as the state between two steps."""
+"""Bytes of UTF-8 that Step Functions accepts as an execution's input and as the state between two steps."""
 
 PLAN_RESERVE = 8_192
-"""Bytes of that limit that the plan's result needs: it travels beside the input, and what is put into that just before the start."""
+"""Bytes of that limit reserved for the plan's result, which travels beside the input, and for fields added just before the start."""
 
 LARGEST_VARIABLES = 16 << 20
-"""Bytes of variables, as JSON, that a render may have: what travels into every page must stay reasonable there."""
+"""Bytes of variables, as JSON, that a render may have: every page receives them."""
 
 EXPIRING_PREFIX = "renders/"
-"""Objects of the stack's bucket under this prefix expire."""
+"""Prefix in the stack's bucket below which objects expire."""
 
 _VARIABLES = "variables.json"
-"""Below the render's prefix: variables may be about persons, and expire with the render."""
+"""Name below the render's prefix: variables may be personal data, and expire with the render."""
 
 _OTHER_MEDIA = frozenset({".mkv", ".avi", ".zip"})
 
 
 @dataclass(frozen=True)
 class RenderTarget:
-    """Where renders run: the bucket and the state machine of a deployed stack."""
+    """The bucket and the state machine of a deployed stack."""
 
     bucket: str
     state_machine_arn: str
     function_arn: str = ""
-    """Empty where only bucket and state machine are known."""
+    """Empty if only bucket and state machine are known."""
     dialect: Dialect = OWN
-    """What kind of stack it is."""
+    """The kind of stack."""
     takes_limit: bool = False
-    """Whether Plan on this stack understands how many invocations may run at once: neither the reference's nor an old one of ours does."""
+    """Whether Plan on this stack accepts a concurrency limit. Stacks of the reference and old ones of ours do not."""
 
     @property
     def log_group(self) -> str:
-        """Where the render function logs; empty while it is unknown."""
+        """Log group of the render function; empty while it is unknown."""
         return f"/aws/lambda/{self.function_arn.split(':function:')[-1]}" if self.function_arn else ""
 
 
 @dataclass(frozen=True)
 class PreparedRender:
-    """A render that is ready to be started."""
+    """A render that is ready to start."""
 
     target: RenderTarget
     render_id: str
@@ -68,37 +68,37 @@ class PreparedRender:
     request: ExecutionInput
     warnings: tuple[str, ...]
     variables_json: bytes | None = None
-    """The variables, where they outgrow the input: `upload` puts them at `variables`, which the input refers to instead."""
+    """Variables that are too large for the input: `upload` writes them to `variables`, and the input refers to that object."""
 
     def limited(self, concurrency: int | None) -> PreparedRender:
-        """The same render, told how many invocations may run at once. Its names stay: they follow from what was asked for."""
+        """Return the same render with a concurrency limit. Its names stay, because they depend on the request alone."""
         if concurrency is None:
             return self
         config = {**self.request.config, CONCURRENCY_LIMIT: concurrency}
         return replace(self, request=self.request.model_copy(update={"config": config}))
 
     def input_json(self, generation: int) -> str:
-        """The exact input of an execution: Step Functions takes a second start with the same name and input for the same start."""
+        """Return the exact input of an execution; Step Functions treats a second start with the same name and input as the same start."""
         return input_json(self.target.dialect.input_of(self.request, generation))
 
     @property
     def variables(self) -> S3Location:
-        """Where variables lie that do not fit into the input."""
+        """Location of variables that do not fit into the input."""
         return self.prefix / _VARIABLES
 
     @property
     def output_uri(self) -> str:
-        """Where the video will be."""
+        """URI of the future output."""
         return self.request.output_s3_uri
 
     @property
     def prefix(self) -> S3Location:
-        """Where plan, chunks and live signals lie."""
+        """Location of plan, chunks and live signals."""
         return parse_s3_uri(self.request.plan_output_s3_prefix, where="PlanOutputS3Prefix")
 
 
 def merge_variables(config: Mapping[str, Any], variables: Mapping[str, Any] | None) -> dict[str, Any]:
-    """`config` with the composition's variables in it; `INVALID_CONFIG` when they are given in both places."""
+    """Return `config` with the composition's variables; raise `INVALID_CONFIG` if it already has some."""
     if variables is None:
         return dict(config)
     if "variables" in config:
@@ -115,15 +115,15 @@ def prepare(
     label: str,
     identity: tuple[object, ...],
 ) -> PreparedRender:
-    """Name and size a render; reads a local project, calls nothing and uploads nothing.
+    """Name and size a render. A local project is read; nothing is called or uploaded.
 
-    :param project: a local folder, or the `s3://….tar.gz` of a packed one, or what `locate` made of it, for many renders of one project
-    :param output: an S3 URI, or a key in the stack's bucket; default `outputs/<renderId>.mp4` there, ending as the format does, for HLS
+    :param project: a local folder, the `s3://….tar.gz` of a packed one or, for many renders of one project, the result of `locate`
+    :param output: an S3 URI, or a key in the stack's bucket; default `outputs/<renderId>.mp4` there with the format's own ending, for HLS
         `outputs/<renderId>/index.m3u8`
-    :param label: what the name begins with, for people
-    :param identity: what makes two requests two renders, besides project, configuration and output: for a task, its key
-    :raises InvalidRequest: the project, the output or the size of the input cannot be accepted
-    :raises RenderError: `INVALID_CONFIG`: the target is a stack of another kind, which cannot render what the configuration asks
+    :param label: readable beginning of the name
+    :param identity: anything besides project, configuration and output that distinguishes two renders; for a task, its key
+    :raises InvalidRequest: the project, the output or the size of the input is not acceptable
+    :raises RenderError: `INVALID_CONFIG`, if the target is a stack of another kind that cannot render this configuration
     """
     _check_finite(config.variables)
     located = project if isinstance(project, Project) else locate(project, bucket=target.bucket, entry=config.entry_file)
@@ -152,7 +152,7 @@ def prepare(
 
 
 def _fitting(request: ExecutionInput) -> tuple[ExecutionInput, bytes | None]:
-    """The request, and its variables apart from it when it is only with them too large for Step Functions."""
+    """Return the request, and its variables separately if only they make it too large for Step Functions."""
     variables = request.config.get("variables")
     if not variables or _size(request.to_wire()) + PLAN_RESERVE <= INPUT_LIMIT:
         return request, None
@@ -160,8 +160,8 @@ def _fitting(request: ExecutionInput) -> tuple[ExecutionInput, bytes | None]:
     if len(text) > LARGEST_VARIABLES:
         field, share = _largest({"variables": variables}, "Config.")
         raise RequestTooLarge(
-            f"{field} makes the variables too large: {share:,} of {len(text):,} bytes, accepted are {LARGEST_VARIABLES:,}",
-            hint="Put large data into a file of the project and let the page fetch it.",
+            f"{field} makes the variables too large: {share:,} of {len(text):,} bytes; the limit is {LARGEST_VARIABLES:,}",
+            hint="Move large data to a file in the project and let the page fetch it.",
         )
     config = {name: value for name, value in request.config.items() if name != "variables"}
     config[VARIABLES_REFERENCE] = f"{request.plan_output_s3_prefix}{_VARIABLES}"
@@ -169,16 +169,16 @@ def _fitting(request: ExecutionInput) -> tuple[ExecutionInput, bytes | None]:
 
 
 def input_json(request: ExecutionInput) -> str:
-    """The execution's input as it is sent; `RequestTooLarge` with the byte count and the field that is to blame."""
+    """Return the execution's input as it is sent; `RequestTooLarge` names the largest field and the byte count."""
     wire = request.to_wire()
     text = _json(wire)
     size = _size(wire)
     if size + PLAN_RESERVE > INPUT_LIMIT:
         field, share = _largest(wire)
         raise RequestTooLarge(
-            f"{field} makes the request too large: {share:,} of {size:,} bytes, and Step Functions takes {INPUT_LIMIT:,}, "
+            f"{field} makes the request too large: {share:,} of {size:,} bytes; Step Functions accepts {INPUT_LIMIT:,}, "
             f"of which the plan needs {PLAN_RESERVE:,}",
-            hint="Put large data into a file of the project and let the page fetch it.",
+            hint="Move large data to a file in the project and let the page fetch it.",
         )
     return text
 
@@ -192,22 +192,20 @@ def _json(value: Any) -> str:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         text.encode()
     except (ValueError, TypeError) as error:
-        raise InvalidRequest(
-            f"config: cannot be written as JSON: {error}", hint="NaN, infinities and lone surrogates have no JSON."
-        ) from None
+        raise InvalidRequest(f"config: not representable as JSON: {error}", hint="Remove NaN, infinities and lone surrogates.") from None
     return text
 
 
 def _check_finite(variables: Mapping[str, Any]) -> None:
-    """Writing the model would quietly make null of a NaN, and the composition would show that."""
+    """Refuse NaN and infinities, which the model would silently write as null."""
     try:
         json.dumps(variables, allow_nan=False, default=str)
     except ValueError as error:
-        raise InvalidRequest(f"config.variables: {error}", hint="NaN and infinities have no JSON.") from None
+        raise InvalidRequest(f"config.variables: {error}", hint="JSON has no NaN and no infinities.") from None
 
 
 def _largest(wire: Mapping[str, Any], path: str = "") -> tuple[str, int]:
-    """Dotted name and bytes of the largest field, followed down the objects while one member makes up most of its parent."""
+    """Return the dotted name and bytes of the largest field, descending while one member makes up most of its parent."""
     name, value = max(wire.items(), key=lambda item: len(_json(item[1]).encode()))
     size = len(_json(value).encode())
     dotted = f"{path}{name}"
@@ -221,27 +219,28 @@ def _largest(wire: Mapping[str, Any], path: str = "") -> tuple[str, int]:
 def _output(output: str | None, *, target: RenderTarget, config: RenderConfig, render: str) -> S3Location:
     suffix = target.dialect.output_suffix(config.format)
     if output is None:
-        # The files of an HLS package lie side by side: they get a folder.
+        # An HLS package consists of several files: it gets a folder.
         name = f"{render}/index" if config.format is OutputFormat.HLS else render
         return S3Location(target.bucket, f"outputs/{name}{suffix}")
     location = parse_s3_uri(output, where="output") if "://" in output else S3Location(target.bucket, output.lstrip("/"))
     if not location.key or location.key.endswith("/"):
-        raise InvalidRequest(f"output: {output!r} names no object", hint=f"Give the whole key, such as outputs/recap{suffix}.")
+        raise InvalidRequest(f"output: {output!r} names no object", hint=f"Pass the whole key, such as outputs/recap{suffix}.")
     found = posixpath.splitext(location.key)[1].lower()
     made = format_of(found)
     if (made is not None and made is not config.format) or found in _OTHER_MEDIA:
         raise InvalidRequest(
-            f"output: {output!r} ends in {found}, but the format {config.format.value} makes {suffix}", hint=f"End it in {suffix}."
+            f"output: {output!r} ends in {found}, but the format {config.format.value} makes {suffix}",
+            hint=f"Use a name ending in {suffix}.",
         )
     return location
 
 
 def _warnings(output: S3Location, target: RenderTarget) -> tuple[str, ...]:
     if output.bucket == target.bucket and output.key.startswith(EXPIRING_PREFIX):
-        return (f"output {output.uri} lies under {EXPIRING_PREFIX}, where objects expire: choose another prefix to keep the video",)
+        return (f"output {output.uri} is under {EXPIRING_PREFIX}, where objects expire: choose another prefix to keep the video",)
     return ()
 
 
 def read_config(config: Mapping[str, Any] | None, variables: Mapping[str, Any] | None = None) -> RenderConfig:
-    """The validated configuration; `INVALID_CONFIG` names each faulty field."""
+    """Return the validated configuration; `INVALID_CONFIG` names each faulty field."""
     return parse_config(merge_variables(config or {}, variables))

@@ -1,6 +1,6 @@
-"""How often the state machine repeats a failed task: the error table's four kinds of retry turned into Step Functions retriers.
+"""Retries of the state machine: the error table's four kinds of retry as Step Functions retriers.
 
-`cfn/render.asl.json` carries these lists written out, because CloudFormation reads a file; a test holds the file to `retriers()`.
+`cfn/render.asl.json` contains these lists literally, because CloudFormation reads a file; a test compares the file with `retriers()`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from hyperframes_lambda.contract.errors import ERROR_TABLE, ErrorCode, Retry
 
 @dataclass(frozen=True)
 class Backoff:
-    """Attempts after the first, and how the waits between them grow, in seconds. Every wait is a random share of the computed one."""
+    """Attempts after the first, and the waits between them in seconds. Each wait is a random share of the computed one."""
 
     attempts: int
     first: int = 1
@@ -22,20 +22,20 @@ class Backoff:
 
 
 BACKOFF: dict[Retry, Backoff] = {
-    # More than six hours: whoever holds the concurrency is done by then. Each attempt leaves three events, and forty chunks share a history
-    # that ends at 25,000, hence long waits rather than many. With many chunks waiting at random, a free place is found within seconds.
+    # More than six hours, enough for other renders to release the concurrency. Each attempt adds three events, and forty chunks share a
+    # history of at most 25,000, hence long waits rather than many. With many chunks waiting at random, a free slot is taken within seconds.
     Retry.THROTTLED: Backoff(attempts=160, first=2, longest=300),
     Retry.TRANSIENT: Backoff(attempts=3),
     Retry.LOST: Backoff(attempts=3, longest=60),
 }
-"""What each kind of retry is worth; `Retry.NEVER` has no row."""
+"""Backoff for each kind of retry; `Retry.NEVER` has none."""
 
 UNKNOWN = Backoff(attempts=2)
-"""For an error that is not in the table."""
+"""Backoff for an error that is not in the table."""
 
 
 def attempts(error: str) -> int:
-    """How often a task that fails with `error` is tried in all, the first time included."""
+    """Return how often a task that fails with `error` is tried, the first time included."""
     spec = ERROR_TABLE.get(ErrorCode(error)) if error in ErrorCode.__members__.values() else None
     if spec is None:
         return 1 + UNKNOWN.attempts
@@ -43,7 +43,7 @@ def attempts(error: str) -> int:
 
 
 def retriers() -> list[dict[str, Any]]:
-    """The `Retry` list of every task. Step Functions takes the first retrier that names the error, so `States.ALL` is last."""
+    """Return the `Retry` list of every task. Step Functions uses the first retrier that names the error, so `States.ALL` is last."""
     never = {"ErrorEquals": _codes(Retry.NEVER), "MaxAttempts": 0}
     return [never, *(_retrier(_codes(retry), backoff) for retry, backoff in BACKOFF.items()), _retrier(["States.ALL"], UNKNOWN)]
 

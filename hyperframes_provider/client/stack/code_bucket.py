@@ -1,7 +1,7 @@
-"""The bucket that CloudFormation reads from: the function's code ZIP and the state machine's definition, named by their content.
+"""The bucket that CloudFormation reads: the function's code ZIP and the state machine's definition, named by their content.
 
-Content names make a deploy idempotent (the same bytes are the same parameters) and an update visible (CloudFormation compares keys, not
-objects). The bucket is one an account and region, shared by its stacks, and made when it is missing.
+Names by content make a deploy idempotent (the same bytes are the same parameters) and an update visible (CloudFormation compares keys, not
+objects). There is one bucket per account and region, shared by its stacks and created if it is missing.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from botocore.exceptions import ClientError
 
 from hyperframes_provider.client.aws.connect import Connect
 from hyperframes_provider.client.aws.errors import InvalidRequest, error_code
+from hyperframes_provider.client.aws.s3 import is_missing
 from hyperframes_provider.client.stack.template import StackTemplate
-
-_MISSING = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class CodeImage:
 
 
 def parse_code(code: str) -> CodeLocation | Path:
-    """`s3://bucket/key` as a location, anything else as a path; `InvalidRequest` for an S3 URI without a key."""
+    """Parse `s3://bucket/key` as a location, anything else as a path; raise `InvalidRequest` for an S3 URI without a key."""
     if not code.startswith("s3://"):
         return Path(code)
     bucket, _, key = code.removeprefix("s3://").partition("/")
@@ -53,7 +52,7 @@ def parse_code(code: str) -> CodeLocation | Path:
 
 
 class CodeBucket:
-    """Uploads to `hyperframes-code-<account>-<region>`; whatever is there already is not sent again."""
+    """The bucket `hyperframes-code-<account>-<region>`; existing objects are not uploaded again."""
 
     def __init__(self, connect: Connect) -> None:
         self._s3 = connect("s3")
@@ -62,7 +61,7 @@ class CodeBucket:
         self.name = f"hyperframes-code-{self._account}-{self._region}"
 
     def add_code(self, path: Path) -> CodeLocation:
-        """Upload a code ZIP, as `check_zip` accepted it."""
+        """Upload a code ZIP that `check_zip` accepts."""
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         location = CodeLocation(self.name, f"code/{digest}.zip")
@@ -81,7 +80,7 @@ class CodeBucket:
 
     @property
     def _owner(self) -> dict[str, Any]:
-        # The name can be guessed, so somebody else may have taken it first: never send code there.
+        # The name is guessable, so another account may own the bucket: never upload code there.
         return {"ExpectedBucketOwner": self._account}
 
     def _has(self, location: CodeLocation) -> bool:
@@ -92,17 +91,17 @@ class CodeBucket:
         try:
             self._s3.head_bucket(Bucket=self.name, **self._owner)
         except ClientError as error:
-            if error_code(error) not in _MISSING:
+            if not is_missing(error):
                 raise
             self._create()
 
     def _create(self) -> None:
-        # us-east-1 is the one region that must not be named.
+        # us-east-1 is the only region that must not be named.
         place: dict[str, Any] = {} if self._region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": self._region}}
         try:
             self._s3.create_bucket(Bucket=self.name, **place)
         except ClientError as error:
-            if error_code(error) != "BucketAlreadyOwnedByYou":  # another deploy was quicker
+            if error_code(error) != "BucketAlreadyOwnedByYou":  # created by a concurrent deploy
                 raise
         self._s3.put_public_access_block(
             Bucket=self.name,
@@ -122,18 +121,18 @@ class CodeBucket:
 
 
 def object_exists(s3: Any, location: CodeLocation, **options: Any) -> bool:
-    """Whether S3 has the object; a refusal is raised, not taken for an absence."""
+    """Whether the object exists; a refusal is raised, not mistaken for absence."""
     try:
         s3.head_object(Bucket=location.bucket, Key=location.key, **options)
     except ClientError as error:
-        if error_code(error) not in _MISSING:
+        if not is_missing(error):
             raise
         return False
     return True
 
 
 def check_zip(path: Path) -> None:
-    """Raise `InvalidRequest` unless `path` is a ZIP that the function's `handler.handler` can be found in."""
+    """Raise `InvalidRequest` unless `path` is a ZIP with the function's `handler.handler`."""
     hint = "Pass s3://bucket/key.zip, or the path of a ZIP with handler.py at its top."
     if not path.is_file():
         raise InvalidRequest(f"code: there is no file {str(path)!r}", hint=hint)

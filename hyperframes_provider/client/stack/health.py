@@ -1,4 +1,4 @@
-"""Whether a deployed stack can be used: there, of this version, functions active, bucket reachable, room to run. Changes nothing."""
+"""Health of a deployed stack: existence, version, functions, bucket and free concurrency. The checks change nothing."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from hyperframes_provider.client.aws.calls import Call, Steps, run
 from hyperframes_provider.client.aws.connect import Connect
 from hyperframes_provider.client.aws.errors import HyperFramesClientError, error_code
 from hyperframes_provider.client.stack import quotas
-from hyperframes_provider.client.stack.stack import StackOutputs, describe_stack
+from hyperframes_provider.client.stack.describe import StackOutputs, describe_stack
 
 _DEPLOY = "hyperframes-airflow deploy --stack-name {}"
 
 
 @dataclass(frozen=True)
 class StackCheck:
-    """One verdict. `hint` is the next command, where there is one."""
+    """One verdict, with the next command to run as `hint`."""
 
     name: str
     state: Literal["ok", "warning", "missing", "damaged"]
@@ -28,9 +28,9 @@ class StackCheck:
 
 
 def check_stack(connect: Connect, name: str, *, version: str) -> list[StackCheck]:
-    """Look at the stack of this name; a fault is a verdict, not an error.
+    """Check a stack; report a fault as a verdict, not as an error.
 
-    :param version: of the installed provider, which the stack's should be
+    :param version: version of the installed provider, which the stack should have
     """
     deploy = _DEPLOY.format(name)
     try:
@@ -41,16 +41,16 @@ def check_stack(connect: Connect, name: str, *, version: str) -> list[StackCheck
     for arn in stack.functions:
         checks.append(run(connect, _function(arn, deploy)))
     checks.append(run(connect, _bucket(stack.bucket)))
-    checks.append(_room(run(connect, quotas.read_quotas(stack.function_arn, service_quotas=False))))
+    checks.append(_concurrency(run(connect, quotas.read_quotas(stack.function_arn, service_quotas=False))))
     return checks
 
 
 def _version(stack: StackOutputs, version: str, deploy: str) -> StackCheck:
     if stack.provider_version is None:
-        return StackCheck("versions", "warning", "", "the stack was deployed from another template, or an old one", deploy)
+        return StackCheck("versions", "warning", "", "the stack was deployed from another or an old template", deploy)
     if stack.provider_version != version:
-        return StackCheck("versions", "warning", stack.provider_version, f"installed here is {version}", deploy)
-    return StackCheck("versions", "ok", version, "the stack and this installation agree")
+        return StackCheck("versions", "warning", stack.provider_version, f"the installed version is {version}", deploy)
+    return StackCheck("versions", "ok", version, "the stack has the installed version")
 
 
 def _function(arn: str, deploy: str) -> Steps[StackCheck]:
@@ -59,14 +59,14 @@ def _function(arn: str, deploy: str) -> Steps[StackCheck]:
         found = yield Call("lambda", "get_function_configuration", {"FunctionName": arn})
     except ClientError as error:
         if error_code(error) == "ResourceNotFoundException":
-            return StackCheck(name, "missing", "", "the stack's function was deleted by other means", deploy)
+            return StackCheck(name, "missing", "", "the stack's function was deleted outside CloudFormation", deploy)
         return StackCheck(name, "warning", "", f"{error.operation_name}: {error_code(error)}")
     state, update = found.get("State", "Active"), found.get("LastUpdateStatus", "Successful")
     detail = f"{state}, {found['MemorySize']:,} MB, {found['Timeout']} s"
     if state == "Failed" or update == "Failed":
         why = found.get("StateReason") or found.get("LastUpdateStatusReason") or ""
         return StackCheck(name, "damaged", found.get("Runtime", ""), f"{detail}; {why}", deploy)
-    # An inactive function is one that was not used for weeks: its first invocation wakes it.
+    # A function becomes inactive after weeks without use; the next invocation activates it.
     return StackCheck(name, "ok" if update == "Successful" else "warning", found.get("Runtime", ""), detail)
 
 
@@ -80,7 +80,7 @@ def _bucket(bucket: str) -> Steps[StackCheck]:
     return StackCheck("bucket", "ok", "", bucket)
 
 
-def _room(found: quotas.Quotas) -> StackCheck:
+def _concurrency(found: quotas.Quotas) -> StackCheck:
     state: Literal["ok", "warning", "damaged"] = "ok" if found.chunks_at_once else "warning" if found.chunks_at_once is None else "damaged"
     number = "" if found.chunks_at_once is None else f"{found.chunks_at_once:,}"
     return StackCheck("concurrency", state, number, found.meaning[0], "" if state == "ok" else "hyperframes-airflow quotas")

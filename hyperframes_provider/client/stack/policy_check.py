@@ -1,4 +1,4 @@
-"""What a policy, or the caller, lacks of what a stack takes: read from a document, or simulated by IAM."""
+"""Missing permissions of a policy document, or of the caller as IAM simulates them."""
 
 from __future__ import annotations
 
@@ -8,29 +8,30 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hyperframes_provider.client.aws.calls import Call, pages, run
 from hyperframes_provider.client.aws.connect import Connect
 from hyperframes_provider.client.aws.errors import InvalidRequest, typed_errors
-from hyperframes_provider.client.stack.policies import Need
+from hyperframes_provider.client.stack.needs import Need
 
 
 @dataclass(frozen=True)
 class Missing:
-    """What a policy or a caller does not have."""
+    """A permission that a policy or a caller lacks."""
 
     action: str
     resource: str
     reason: str
-    """`not allowed`, or what stands against it."""
+    """`not allowed`, or the obstacle."""
 
     def __str__(self) -> str:
         return f"{self.action} on {self.resource}: {self.reason}"
 
 
 def missing_in_policy(policy: Mapping[str, Any], needs: Iterable[Need]) -> list[Missing]:
-    """What of `needs` the policy document does not give. Raises `InvalidRequest` for what is no policy.
+    """Return the needs that a policy document does not meet; raise `InvalidRequest` if it is not a policy.
 
-    Statements under a condition count as giving nothing, but for the condition on `iam:PassedToService` that the printed policies have:
-    whether it holds is known to AWS alone. One that denies counts in any case.
+    A statement with a condition allows nothing, because only AWS knows whether it holds; the condition on `iam:PassedToService` that the
+    printed policies have is the exception. A statement that denies always counts.
     """
     statements = _statements(policy)
     return [
@@ -43,37 +44,33 @@ def missing_in_policy(policy: Mapping[str, Any], needs: Iterable[Need]) -> list[
 
 
 def missing_for_caller(connect: Connect, needs: Iterable[Need]) -> list[Missing]:
-    """What of `needs` the caller may not do, as IAM itself simulates it; the caller needs `iam:SimulatePrincipalPolicy` on itself.
+    """Return the needs that the caller does not meet in IAM's simulation; the caller needs `iam:SimulatePrincipalPolicy` on itself.
 
-    A pattern is tried with an example in the place of each `*`. The policies of resources and of the organisation, and the limits of a
-    session, are not part of the simulation.
+    A pattern is tested with an example in place of each `*`. The simulation excludes the policies of resources and of the organisation,
+    and the limits of a session.
     """
     with typed_errors():
         principal = _principal(connect)
-        iam = connect("iam")
-        found: list[Missing] = []
-        for need in needs:
-            context = [
-                {"ContextKeyName": "iam:PassedToService", "ContextKeyValues": [service], "ContextKeyType": "string"}
-                for service in need.passed_to[:1]
-            ]
-            request: dict[str, Any] = {"PolicySourceArn": principal, "ActionNames": list(need.actions)}
-            examples = {_example(resource): resource for resource in need.resources}
-            if list(examples) != ["*"]:
-                request["ResourceArns"] = list(examples)
-            if context:
-                request["ContextEntries"] = context
-            for page in iam.get_paginator("simulate_principal_policy").paginate(**request):
-                found += _denied(page["EvaluationResults"], examples)
-        return found
+    found: list[Missing] = []
+    for need in needs:
+        request: dict[str, Any] = {"PolicySourceArn": principal, "ActionNames": list(need.actions)}
+        examples = {_example(resource): resource for resource in need.resources}
+        if list(examples) != ["*"]:
+            request["ResourceArns"] = list(examples)
+        if need.passed_to:
+            service = {"ContextKeyName": "iam:PassedToService", "ContextKeyValues": [need.passed_to[0]], "ContextKeyType": "string"}
+            request["ContextEntries"] = [service]
+        for page in run(connect, pages(Call("iam", "simulate_principal_policy", request))):
+            found += _denied(page["EvaluationResults"], examples)
+    return found
 
 
 def parse_policy(text: str) -> dict[str, Any]:
-    """A policy document from a file. Raises `InvalidRequest`."""
+    """Parse a policy document; raise `InvalidRequest` if it is not one."""
     try:
         document = json.loads(text)
     except ValueError as error:
-        raise InvalidRequest(f"the policy is no JSON: {error}", hint="Pass the policy document itself, as IAM shows it.") from error
+        raise InvalidRequest(f"the policy is not JSON: {error}", hint="Pass the policy document itself, as IAM shows it.") from error
     _statements(document)
     policy: dict[str, Any] = document
     return policy
@@ -83,12 +80,12 @@ def _statements(policy: Any) -> list[Mapping[str, Any]]:
     statements = policy.get("Statement") if isinstance(policy, Mapping) else None
     found = [statements] if isinstance(statements, Mapping) else statements
     if not isinstance(found, list) or not all(isinstance(one, Mapping) and one.get("Effect") in ("Allow", "Deny") for one in found):
-        raise InvalidRequest("this is no policy document: it has no statements", hint="Pass the document with Version and Statement.")
+        raise InvalidRequest("this is not a policy document: it has no statements", hint="Pass the document with Version and Statement.")
     return found
 
 
 def _refusal(statements: Sequence[Mapping[str, Any]], need: Need, action: str, resource: str) -> str | None:
-    """Why the action is not allowed; None when it is."""
+    """Return why the action is not allowed, None if it is."""
     if any(statement["Effect"] == "Deny" and _touches(statement, action, resource) for statement in statements):
         return "denied"
     conditional = False
@@ -97,11 +94,11 @@ def _refusal(statements: Sequence[Mapping[str, Any]], need: Need, action: str, r
             if not statement.get("Condition") or _only_passes(statement["Condition"], need):
                 return None
             conditional = True
-    return "allowed under a condition only" if conditional else "not allowed"
+    return "allowed only under a condition" if conditional else "not allowed"
 
 
 def _only_passes(condition: Mapping[str, Any], need: Need) -> bool:
-    """Whether it is the condition on who gets a role, and lets all of them have it that need it."""
+    """Whether the condition only restricts the receivers of a role, and admits all that need it."""
     if set(condition) != {"StringEquals"} or set(condition["StringEquals"]) != {"iam:PassedToService"}:
         return False
     return bool(need.passed_to) and set(need.passed_to) <= set(_listed(condition["StringEquals"]["iam:PassedToService"]))
@@ -121,7 +118,7 @@ def _element(statement: Mapping[str, Any], name: str, wanted: str, matches: Any,
     patterns = [pattern.lower() if ignore_case else pattern for pattern in _listed(given if negated is None else negated)]
     if negated is None:
         return any(matches(pattern, wanted) for pattern in patterns)
-    # Everything but these: `wanted` is meant when it lies outside all of them.
+    # A negated element matches whatever lies outside all of its patterns.
     return not any(_meets(pattern, wanted) for pattern in patterns)
 
 
@@ -132,22 +129,22 @@ def _listed(value: object) -> list[str]:
 
 
 def _within(pattern: str, wanted: str) -> bool:
-    """Whether everything that `wanted`, itself a pattern, stands for is also meant by `pattern`."""
-    # A `*` of the wanted pattern can only be met by a `*`.
+    """Whether `pattern` matches everything that `wanted`, itself a pattern, matches."""
+    # Only a `*` matches a `*` of the wanted pattern.
     return re.fullmatch("".join({"*": ".*", "?": "[^*]"}.get(part, re.escape(part)) for part in pattern), wanted, re.DOTALL) is not None
 
 
 def _meets(pattern: str, wanted: str) -> bool:
-    """Whether the two have anything in common, as far as one of them includes the other."""
+    """Whether one of the two patterns includes the other."""
     return _within(pattern, wanted) or _within(wanted, pattern)
 
 
 def _principal(connect: Connect) -> str:
-    """The user or role whose policies decide; a session of a role is not one."""
+    """Return the ARN of the user or role whose policies apply, for a session that of its role."""
     arn = str(connect("sts").get_caller_identity()["Arn"])
     if ":assumed-role/" not in arn:
         return arn
-    # The role's path is not in the session's ARN.
+    # The session's ARN lacks the role's path.
     return str(connect("iam").get_role(RoleName=arn.split("/")[1])["Role"]["Arn"])
 
 

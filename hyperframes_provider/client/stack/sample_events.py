@@ -1,7 +1,4 @@
-"""Events for the function by hand: JSON files whose texts may hold `${Name}`, and the samples for the three roles that come with the stack.
-
-A sample knows where a render keeps its files; what is in S3, and what it is called there, says whoever fills it in.
-"""
+"""Events for manual invocations: JSON files with `${Name}` placeholders, and the samples for the three roles that ship with the stack."""
 
 from __future__ import annotations
 
@@ -22,46 +19,49 @@ _BUCKET = re.compile(r"s3://([^/$]+)/")
 
 @dataclass(frozen=True)
 class SampleEvent:
-    """An event that is not filled in yet."""
+    """An event with placeholders."""
 
     path: Path
     document: Any
 
     @property
     def names(self) -> list[str]:
-        """The names that stand for something, in their order."""
+        """Names of the placeholders, in order."""
         return list(dict.fromkeys(_PLACEHOLDER.findall(json.dumps(self.document))))
 
     @property
     def buckets(self) -> list[str]:
-        """The buckets that it names itself, in their order."""
+        """Buckets that the event names literally, in order."""
         return list(dict.fromkeys(_BUCKET.findall(json.dumps(self.document))))
 
     def filled(self, values: Mapping[str, str]) -> Any:
-        """The event; a text that is one name alone, and gets a whole number, becomes a number. `InvalidRequest` names what is missing."""
+        """Fill in the placeholders; raise `InvalidRequest` if one has no value.
+
+        A string that consists of one placeholder becomes a number if its value is an integer.
+        """
         missing = [name for name in self.names if name not in values]
         if missing:
             example = " ".join(f"--set {name}=…" for name in missing)
-            raise InvalidRequest(f"{self.path} leaves open: {', '.join(missing)}", hint=f"hyperframes-airflow invoke … {example}")
+            raise InvalidRequest(f"{self.path} has no value for: {', '.join(missing)}", hint=f"hyperframes-airflow invoke … {example}")
         return _fill(self.document, values)
 
 
 def sample_names() -> list[str]:
-    """The samples that come with the stack."""
+    """Return the names of the samples that ship with the stack."""
     return sorted(path.stem for path in (cfn_folder() / "events").glob("*.json"))
 
 
 def load_event(name: str) -> SampleEvent:
-    """The file `name`, else the sample of that name; `InvalidRequest` when there is neither, or no JSON in it."""
+    """Load the file `name`, or else the sample with that name; raise `InvalidRequest` if neither exists or it is not JSON."""
     path = Path(name)
     if not path.is_file():
         if name not in sample_names():
-            raise InvalidRequest(f"there is no file {name}", hint=f"Name a file, or a sample: {', '.join(sample_names())}.")
+            raise InvalidRequest(f"there is no file {name}", hint=f"Pass a file or the name of a sample: {', '.join(sample_names())}.")
         path = cfn_folder() / "events" / f"{name}.json"
     try:
         return SampleEvent(path, json.loads(path.read_bytes()))
     except ValueError as error:
-        raise InvalidRequest(f"{path} is not JSON: {error}", hint="An event is one JSON object.") from error
+        raise InvalidRequest(f"{path} is not JSON: {error}", hint="An event is a JSON object.") from error
 
 
 def _fill(part: Any, values: Mapping[str, str]) -> Any:

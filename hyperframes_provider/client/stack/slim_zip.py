@@ -1,7 +1,7 @@
 """The slim code ZIP: the handler and the engine's sources, without browser, ffmpeg or Python dependencies.
 
-For the embedded endpoint, whose function processes run in this machine's Python environment and with its tools. The same sources always
-make the same bytes, so that a deploy without a change finds nothing to do.
+The embedded endpoint uses it, because its functions run in this machine's Python environment with its tools. The same sources make the same
+bytes, so that a deploy without changes does nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["handler"]
 
 stay_ready()
 '''
-"""The top of the ZIP. Written here because an installed wheel has the package only."""
+"""Content of `handler.py`. It is stored here because an installed wheel contains only the package."""
 
 
 class EngineMissing(HyperFramesClientError):
@@ -35,15 +35,15 @@ class EngineMissing(HyperFramesClientError):
 
 
 def build_slim_zip(path: Path) -> str:
-    """Write the ZIP to `path`, making its folder, and return the file's SHA-256 in hexadecimal.
+    """Write the ZIP to `path`, create its folder, and return the file's SHA-256 in hexadecimal.
 
-    Entries are stored, not compressed: zlib's output differs between its versions.
+    Entries are not compressed, because the output of zlib differs between versions.
     """
     return write_zip(path, engine_entries())
 
 
 def engine_entries() -> Iterator[Entry]:
-    """The handler and every file of the engine's package."""
+    """Yield the handler and every file of the engine's package."""
     yield Entry(HANDLER_NAME, HANDLER_SOURCE.encode())
     root = _package_folder()
     for file in root.rglob("*"):
@@ -55,7 +55,5 @@ def engine_entries() -> Iterator[Entry]:
 def _package_folder() -> Path:
     spec = find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise EngineMissing(
-            f"the Python package {PACKAGE} is not installed", hint="Install hyperframes-provider again; its wheel carries it."
-        )
+        raise EngineMissing(f"the Python package {PACKAGE} is not installed", hint="Reinstall hyperframes-provider; its wheel contains it.")
     return Path(next(iter(spec.submodule_search_locations)))

@@ -1,7 +1,7 @@
-"""The stack's two files: where they lie, and what the template says about its parameters.
+"""The stack's template and state machine definition, and the template's parameters.
 
-A wheel carries them as `hyperframes_provider/cfn`, a checkout in `cfn/`. Values are checked here against the template's own constraints,
-so that a wrong one is refused before anything is created; sending them is `client/stack.py`'s part.
+A wheel contains the files in `hyperframes_provider/cfn`, a checkout in `cfn/`. Values are checked against the template's own
+constraints, so that an invalid one is refused before anything is created.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import hyperframes_provider
 from hyperframes_provider.client.aws.errors import HyperFramesClientError, InvalidRequest
 
 PLACED_BY_DEPLOY = ("CodeBucket", "CodeKey", "DefinitionBucket", "DefinitionKey")
-"""Parameters that say where the code and the definition were uploaded to; a deploy fills them in."""
+"""Parameters with the locations of the uploaded code and definition, which a deploy sets."""
 
 _TOGETHER = (("CodeBucket", "CodeKey"), ("WebhookUrl", "WebhookSecretArn"), ("VpcSubnetIds", "VpcSecurityGroupIds"))
-"""Parameters that mean something only together, as the template's own rules have it."""
+"""Pairs of parameters that the template's rules require together."""
 
 
 class TemplateMissing(HyperFramesClientError):
@@ -33,7 +33,7 @@ class TemplateMissing(HyperFramesClientError):
 
 
 class InvalidStackParameter(InvalidRequest):
-    """A stack parameter is unknown, or its value is outside what the template accepts."""
+    """A stack parameter is unknown, or the template does not accept its value."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,10 @@ class Parameter:
     max_length: int | None
     description: str
     constraint: str | None
-    """The author's words for what `pattern` accepts."""
+    """The template's description of `pattern`."""
 
     def fault(self, value: str) -> str | None:
-        """What would be accepted, when `value` is not; None when it is. As CloudFormation checks it, pattern on the whole value."""
+        """Return what is accepted instead of `value`, None if `value` is. The checks are those of CloudFormation."""
         if self.allowed:
             return None if value in self.allowed else f"accepted: {', '.join(self.allowed)}"
         if self.type == "Number":
@@ -85,10 +85,10 @@ class StackTemplate:
     parameters: Mapping[str, Parameter]
 
     def resolve(self, given: Mapping[str, object], *, later: Collection[str] = ()) -> dict[str, str]:
-        """Every parameter's value as CloudFormation takes it, defaults filled in; not those whose values are known `later`.
+        """Return every parameter's value in CloudFormation's form, with defaults, except for those that are set `later`.
 
-        Raises `InvalidStackParameter`, one line for each fault: an unknown name, a value outside the declared range, none where the
-        template has no default, one that contradicts another.
+        Raise `InvalidStackParameter` with one line per fault: an unknown name, a value out of range, a missing value without a default, or
+        a contradiction.
         """
         faults = [self._unknown(name) for name in given if name not in self.parameters]
         values: dict[str, str] = {}
@@ -97,7 +97,7 @@ class StackTemplate:
                 continue
             value = _as_text(given[name]) if name in given else parameter.default
             if value is None:
-                faults.append(f"{name}: needs a value; {parameter.description}")
+                faults.append(f"{name}: a value is required; {parameter.description}")
                 continue
             fault = parameter.fault(value)
             if fault is not None:
@@ -115,31 +115,31 @@ class StackTemplate:
 
 
 def _contradictions(values: Mapping[str, str]) -> list[str]:
-    """What the template's rules refuse."""
+    """Return the violations of the template's rules."""
     faults = [
-        f"{one}: belongs together with {other}; give both or none"
+        f"{one}: requires {other}, and vice versa; give both or neither"
         for one, other in _TOGETHER
         if bool(values.get(one)) != bool(values.get(other))
     ]
     if bool(values.get("CodeKey")) == bool(values.get("ImageUri")):
-        faults.append("ImageUri: give either this or CodeBucket and CodeKey")
+        faults.append("ImageUri: give either ImageUri, or CodeBucket and CodeKey")
     return faults
 
 
 def cfn_folder() -> Path:
-    """The folder with `template.yaml` and `render.asl.json`; `TemplateMissing` when the installation has none."""
+    """Return the folder with `template.yaml` and `render.asl.json`; raise `TemplateMissing` if the installation has none."""
     package = Path(hyperframes_provider.__file__).parent
     for folder in (package / "cfn", package.parent / "cfn"):
         if (folder / "template.yaml").is_file():
             return folder
     raise TemplateMissing(
-        f"no cfn/template.yaml in {package} or beside it", hint="Install hyperframes-provider again; its wheel carries the template."
+        f"no cfn/template.yaml in {package} or beside it", hint="Reinstall hyperframes-provider; its wheel contains the template."
     )
 
 
 @cache
 def load_template() -> StackTemplate:
-    """Read both files, once a process."""
+    """Read both files, once per process."""
     folder = cfn_folder()
     body = (folder / "template.yaml").read_text(encoding="utf-8")
     declared: dict[str, dict[str, Any]] = yaml.load(body, Loader=_TemplateLoader)["Parameters"]
@@ -151,7 +151,7 @@ def load_template() -> StackTemplate:
 
 
 class _TemplateLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # PyYAML ships no types
-    """Reads a template as plain data. CloudFormation's functions (`!Ref`, `!Sub`) become None: parameters hold none."""
+    """Loader of a template as plain data. CloudFormation's functions (`!Ref`, `!Sub`) become None; parameters have none."""
 
 
 _TemplateLoader.add_multi_constructor("!", lambda _loader, _suffix, _node: None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from hyperframes_provider.local.cloudformation.stacks import Change, Event, Stack, StackResource
@@ -10,19 +9,14 @@ from hyperframes_provider.local.cloudformation.submission import ChangeSet, need
 from hyperframes_provider.local.cloudformation.template import Template
 
 
-def _key_values(pairs: Iterable[tuple[str, str]], key: str, value: str) -> list[dict[str, str]]:
-    return [{key: name, value: content} for name, content in pairs]
+def _parameters(values: dict[str, str], template: Template | None) -> list[dict[str, str]]:
+    specs = template.parameters if template else {}
+    hidden = {name for name, spec in specs.items() if str(spec.get("NoEcho", "")).lower() == "true"}
+    return [{"ParameterKey": name, "ParameterValue": "****" if name in hidden else value} for name, value in values.items()]
 
 
-def _parameters(submission_parameters: dict[str, str], stack_template: Any) -> list[dict[str, str]]:
-    hidden = (
-        {name for name, spec in stack_template.parameters.items() if str(spec.get("NoEcho", "")).lower() == "true"}
-        if stack_template
-        else set()
-    )
-    return _key_values(
-        ((name, "****" if name in hidden else value) for name, value in submission_parameters.items()), "ParameterKey", "ParameterValue"
-    )
+def _tags(tags: dict[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
 def describe_stack(stack: Stack) -> dict[str, Any]:
@@ -38,7 +32,7 @@ def describe_stack(stack: Stack) -> dict[str, Any]:
         "Description": stack.template.description if stack.template else None,
         "Parameters": _parameters(stack.parameters, stack.template),
         "Outputs": stack.outputs,
-        "Tags": _key_values(stack.tags.items(), "Key", "Value"),
+        "Tags": _tags(stack.tags),
         "Capabilities": stack.capabilities,
         "ChangeSetId": stack.change_set_id,
         "DisableRollback": False,
@@ -48,6 +42,7 @@ def describe_stack(stack: Stack) -> dict[str, Any]:
 
 
 def summarize_template(template: Template) -> dict[str, Any]:
+    """The answer of GetTemplateSummary."""
     needed = needed_capability(template)
     return {
         "Description": template.description,
@@ -67,6 +62,7 @@ def summarize_template(template: Template) -> dict[str, Any]:
 
 
 def describe_event(stack: Stack, event: Event) -> dict[str, Any]:
+    """An item of DescribeStackEvents."""
     return {
         "StackId": stack.id,
         "StackName": stack.name,
@@ -81,6 +77,7 @@ def describe_event(stack: Stack, event: Event) -> dict[str, Any]:
 
 
 def describe_resource(stack: Stack, resource: StackResource) -> dict[str, Any]:
+    """An item of DescribeStackResources and ListStackResources."""
     return {
         "StackId": stack.id,
         "StackName": stack.name,
@@ -94,6 +91,7 @@ def describe_resource(stack: Stack, resource: StackResource) -> dict[str, Any]:
 
 
 def describe_change_set(change_set: ChangeSet) -> dict[str, Any]:
+    """The answer of DescribeChangeSet."""
     return {
         "ChangeSetName": change_set.name,
         "ChangeSetId": change_set.id,
@@ -101,7 +99,7 @@ def describe_change_set(change_set: ChangeSet) -> dict[str, Any]:
         "StackName": change_set.stack.name,
         "Description": change_set.description,
         "Parameters": _parameters(change_set.submission.parameters, change_set.submission.template),
-        "Tags": _key_values(change_set.submission.tags.items(), "Key", "Value"),
+        "Tags": _tags(change_set.submission.tags),
         "Capabilities": change_set.submission.capabilities,
         "CreationTime": change_set.created,
         "ExecutionStatus": change_set.execution_status,

@@ -1,12 +1,8 @@
-"""CloudFormation's HTTP operations over `CloudFormation`: requests in, answers out, no decisions.
-
-moto's base class parses requests and writes answers by botocore's own service model.
-"""
+"""CloudFormation's HTTP operations: moto's base class parses requests and writes answers, and nothing is decided here."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
@@ -24,7 +20,7 @@ from hyperframes_provider.local.cloudformation.answers import (
     summarize_template,
 )
 from hyperframes_provider.local.cloudformation.service import CloudFormation
-from hyperframes_provider.local.cloudformation.stacks import Event, Stack
+from hyperframes_provider.local.cloudformation.stacks import Stack
 from hyperframes_provider.local.cloudformation.submission import (
     ChangeSet,
     StackRequestError,
@@ -40,7 +36,7 @@ _PAGE = 100
 
 
 class CloudFormationResponse(BaseResponse):
-    """One request. The operations are those that a deployment uses; any other is refused by name."""
+    """One request. It supports the operations of a deployment and refuses any other by name."""
 
     connections: ClassVar[Connections]
     _regions: ClassVar[dict[str, CloudFormation]] = {}
@@ -59,11 +55,11 @@ class CloudFormationResponse(BaseResponse):
             return self._regions[self.region]
 
     def call_action(self) -> Any:
-        """As moto, but an unknown operation is a refusal instead of a traceback."""
+        """Run the operation; refuse an unknown one instead of failing with a traceback."""
         try:
             return super().call_action()
         except NotImplementedError:
-            error = StackRequestError("UnknownOperationException", f"The embedded endpoint has no {self._get_action()}")
+            error = StackRequestError("UnknownOperationException", f"The embedded endpoint does not support {self._get_action()}")
             return self.serialized(ActionResult(error))
 
     def create_stack(self) -> ActionResult:
@@ -80,9 +76,8 @@ class CloudFormationResponse(BaseResponse):
 
     def delete_stack(self) -> ActionResult:
         """DeleteStack; a stack that does not exist is deleted already."""
-        name = self._get_param("StackName")
-        if any(name in (stack.id, stack.name) and stack.status != "DELETE_COMPLETE" for stack in self.service.stacks()):
-            self.service.delete_stack(self.service.stack(name))
+        if stack := self.service.find(self._get_param("StackName")):
+            self.service.delete_stack(stack)
         return EmptyResult()
 
     def create_change_set(self) -> ActionResult:
@@ -113,7 +108,7 @@ class CloudFormationResponse(BaseResponse):
         return EmptyResult()
 
     def describe_stacks(self) -> ActionResult:
-        """DescribeStacks: one, or all that are not deleted."""
+        """DescribeStacks: one stack, or all that are not deleted."""
         name = self._get_param("StackName")
         stacks = [self.service.stack(name)] if name else [s for s in self.service.stacks() if s.status != "DELETE_COMPLETE"]
         return ActionResult({"Stacks": [describe_stack(stack) for stack in stacks]})
@@ -122,11 +117,14 @@ class CloudFormationResponse(BaseResponse):
         """DescribeStackEvents, newest first, in pages."""
         stack = self.service.stack(self._get_param("StackName"))
         events = list(reversed(stack.events))
-        start = self._page_start(events)
+        token, ids = self._get_param("NextToken"), [event.event_id for event in events]
+        if token is not None and token not in ids:
+            raise StackRequestError(f"Invalid NextToken {token}")
+        start = 0 if token is None else ids.index(token) + 1
         answer: dict[str, Any] = {"StackEvents": [describe_event(stack, event) for event in events[start : start + _PAGE]]}
         if start + _PAGE < len(events):
-            # The id of the last event shown: events that happen meanwhile do not shift the page.
-            answer["NextToken"] = events[start + _PAGE - 1].event_id
+            # The ID of the last event on this page: new events do not shift the next page.
+            answer["NextToken"] = ids[start + _PAGE - 1]
         return ActionResult(answer)
 
     def describe_stack_resources(self) -> ActionResult:
@@ -142,12 +140,12 @@ class CloudFormationResponse(BaseResponse):
         return ActionResult({"StackResourceSummaries": [describe_resource(stack, r) for r in stack.resources.values()]})
 
     def get_template(self) -> ActionResult:
-        """GetTemplate, as it was submitted."""
+        """GetTemplate, as submitted."""
         stack = self.service.stack(self._get_param("StackName"))
         return ActionResult({"TemplateBody": stack.template.body if stack.template else "", "StagesAvailable": ["Original"]})
 
     def get_template_summary(self) -> ActionResult:
-        """GetTemplateSummary, of a body or of a stack: `aws cloudformation deploy` asks before it updates."""
+        """GetTemplateSummary, for a body or a stack; `aws cloudformation deploy` calls it before an update."""
         name = self._get_param("StackName")
         try:
             template = self.service.stack(name).template if name else checked_template(self._template_body() or "")
@@ -189,25 +187,18 @@ class CloudFormationResponse(BaseResponse):
         return text
 
     def _refuse_failure_options(self) -> None:
-        """A failed stack is rolled back; the other ways to end would need machinery that nothing in this project uses."""
+        """Refuse alternatives to the rollback of a failed stack, which nothing in this project uses."""
         if self._get_bool_param("DisableRollback", False) or self._get_param("OnStackFailure", "ROLLBACK") != "ROLLBACK":
-            raise StackRequestError("The embedded endpoint rolls a failed stack back; it knows no DisableRollback and no OnStackFailure")
+            raise StackRequestError(
+                "The embedded endpoint always rolls back a failed stack: it does not support DisableRollback and OnStackFailure"
+            )
 
     def _change_set(self) -> ChangeSet:
         return self.service.change_set(self._get_param("ChangeSetName"), self._get_param("StackName"))
 
-    def _page_start(self, events: Sequence[Event]) -> int:
-        token = self._get_param("NextToken")
-        if token is None:
-            return 0
-        positions = [index for index, event in enumerate(events) if event.event_id == token]
-        if not positions:
-            raise StackRequestError(f"Invalid NextToken {token}")
-        return positions[0] + 1
-
 
 def application(connections: Connections) -> Flask:
-    """The WSGI application that answers for CloudFormation."""
+    """Return the WSGI application of CloudFormation."""
     CloudFormationResponse.connections = connections
     app = Flask("cloudformation")
     app.request_class = BackendRequest
@@ -216,7 +207,7 @@ def application(connections: Connections) -> Flask:
 
 
 def _bucket_and_key(url: str) -> tuple[str, str]:
-    """Of `https://BUCKET.s3….amazonaws.com/KEY`, `https://s3….amazonaws.com/BUCKET/KEY` or `http://ENDPOINT/BUCKET/KEY`."""
+    """Parse `https://BUCKET.s3….amazonaws.com/KEY`, `https://s3….amazonaws.com/BUCKET/KEY` or `http://ENDPOINT/BUCKET/KEY`."""
     parts = urlsplit(url)
     host, path = parts.hostname or "", unquote(parts.path.lstrip("/"))
     if host.endswith(".amazonaws.com") and not host.startswith("s3"):

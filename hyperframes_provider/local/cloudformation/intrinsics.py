@@ -17,10 +17,7 @@ NO_VALUE = object()
 
 @dataclass(frozen=True)
 class Scope:
-    """Everything that a value of a template can refer to.
-
-    `resource` gives a resource's `Ref` value (attribute None) or one of its attributes; it raises `TemplateError` for an unknown attribute.
-    """
+    """The names that a template's values can refer to. `resource` returns a `Ref` value (attribute None) or an attribute."""
 
     parameters: Mapping[str, str | list[str]]
     pseudo: Mapping[str, str]
@@ -28,7 +25,7 @@ class Scope:
     conditions: dict[str, bool] = field(default_factory=dict)
 
     def ref(self, name: str) -> Any:
-        """The value of `Ref: name`."""
+        """Return the value of `Ref: name`."""
         if name == "AWS::NoValue":
             return NO_VALUE
         if name in self.pseudo:
@@ -41,7 +38,7 @@ class Scope:
 def scope(
     template: Template, parameters: Mapping[str, str], pseudo: Mapping[str, str], resource: Callable[[str, str | None], Any]
 ) -> Scope:
-    """A scope with the template's conditions decided. `parameters` are those of `resolve_parameters`."""
+    """Return a scope with the template's conditions evaluated; `parameters` come from `resolve_parameters`."""
     values: dict[str, str | list[str]] = {
         name: value.split(",") if template.parameters[name].get("Type") == "CommaDelimitedList" else value
         for name, value in parameters.items()
@@ -61,6 +58,7 @@ def _condition(template: Template, name: str, within: Scope) -> bool:
 
 
 def is_true(template: Template, expression: Any, within: Scope) -> bool:
+    """Evaluate a condition. Raise `TemplateError` if it is malformed or refers to nothing."""
     match expression:
         case {"Condition": str(name)}:
             return _condition(template, name, within)
@@ -72,11 +70,11 @@ def is_true(template: Template, expression: Any, within: Scope) -> bool:
             return all(is_true(template, one, within) for one in inner)
         case {"Fn::Or": [*inner]}:
             return any(is_true(template, one, within) for one in inner)
-    raise TemplateError(f"Template format error: {expression} is not a condition that the embedded endpoint knows")
+    raise TemplateError(f"Template format error: the embedded endpoint does not support the condition {expression}")
 
 
 def evaluate(value: Any, within: Scope) -> Any:
-    """`value` with all intrinsic functions replaced by what they give."""
+    """Return `value` with all intrinsic functions evaluated."""
     if isinstance(value, list):
         return [item for item in (evaluate(item, within) for item in value) if item is not NO_VALUE]
     if not isinstance(value, dict):
@@ -88,7 +86,7 @@ def evaluate(value: Any, within: Scope) -> Any:
         if name in _FUNCTIONS:
             return _call(name, argument, within)
         if name.startswith("Fn::"):
-            raise TemplateError(f"Template error: the embedded endpoint does not know {name}")
+            raise TemplateError(f"Template error: the embedded endpoint does not support {name}")
     resolved = {key: evaluate(item, within) for key, item in value.items()}
     return {key: item for key, item in resolved.items() if item is not NO_VALUE}
 
@@ -128,7 +126,7 @@ def _substitute(argument: Any, within: Scope) -> str:
 
 
 def as_text(value: Any) -> str:
-    """A value as CloudFormation turns it into a string."""
+    """Return a value as the string that CloudFormation makes of it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)

@@ -1,4 +1,4 @@
-"""Parameters of a template: defaults, constraints, and the rules that hold them together."""
+"""Parameters of a template: defaults, constraints and rules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hyperframes_provider.local.cloudformation.template import Template, Templat
 
 
 def resolve_parameters(template: Template, given: Mapping[str, str]) -> dict[str, str]:
-    """The value of every declared parameter. Raises `TemplateError` naming the parameter that is unknown, missing or out of its bounds."""
+    """Return the value of every declared parameter; raise `TemplateError` that names an unknown, missing or invalid one."""
     if unknown := [name for name in given if name not in template.parameters]:
         raise TemplateError(f"Parameters: [{', '.join(unknown)}] do not exist in the template")
     if missing := [name for name, spec in template.parameters.items() if name not in given and "Default" not in spec]:
@@ -29,7 +29,7 @@ def resolve_parameters(template: Template, given: Mapping[str, str]) -> dict[str
 
 
 def _check_rules(template: Template, values: Mapping[str, str]) -> None:
-    """Raise `TemplateError` with the description of the first assertion about parameters that does not hold."""
+    """Raise `TemplateError` with the description of the first assertion that does not hold."""
 
     def nothing(name: str, attribute: str | None) -> Any:  # noqa: ARG001
         raise TemplateError(f"Template format error: {name} in the Rules block is not a parameter")
@@ -63,5 +63,5 @@ def _parameter_problem(spec: Mapping[str, Any], value: str) -> str | None:
         if "MaxValue" in spec and number > float(spec["MaxValue"]):
             return f"must be a number not greater than {spec['MaxValue']}"
     elif kind not in ("String", "CommaDelimitedList"):
-        return f"has type {kind}, which the embedded endpoint does not know"
+        return f"has type {kind}, which the embedded endpoint does not support"
     return None

@@ -1,7 +1,4 @@
-"""CloudFormation for the stack's own template: change sets, stacks, rollback, and the refusals that a deployment must handle.
-
-Resources are created over the endpoint's public API.
-"""
+"""CloudFormation for the stack's own template: change sets, stacks, rollback, and the refusals that a deployment must handle."""
 
 from __future__ import annotations
 
@@ -36,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 class CloudFormation:
-    """All stacks of one region. Requests are checked at once; the work happens in a thread, and its progress is in status and events."""
+    """All stacks of one region. Requests are checked at once; the work happens in a thread that reports by status and events."""
 
     def __init__(self, connections: Connections, region: str) -> None:
         self.region = region
@@ -47,25 +44,28 @@ class CloudFormation:
         self._change_sets: dict[str, ChangeSet] = {}
 
     def stacks(self) -> list[Stack]:
-        """Newest first, deleted ones included."""
+        """Return all stacks, newest first, including deleted ones."""
         with self._lock:
             return sorted(self._stacks.values(), key=lambda stack: stack.created, reverse=True)
 
     def stack(self, name_or_id: str) -> Stack:
-        """A stack by name (deleted ones have none any more) or by id. Raises `StackRequestError`."""
-        with self._lock:
-            for stack in self._stacks.values():
-                if stack.id == name_or_id or (stack.name == name_or_id and stack.status != "DELETE_COMPLETE"):
-                    return stack
-        raise StackRequestError(f"Stack with id {name_or_id} does not exist")
+        """Return a stack by ID, or by name unless it is deleted. Raise `StackRequestError`."""
+        found = self.find(name_or_id) or self._stacks.get(name_or_id)
+        if found is None:
+            raise StackRequestError(f"Stack with id {name_or_id} does not exist")
+        return found
+
+    def find(self, name_or_id: str) -> Stack | None:
+        """Return a stack by ID or name; None if it does not exist or is deleted."""
+        return next((stack for stack in self.stacks() if name_or_id in (stack.id, stack.name) and stack.status != "DELETE_COMPLETE"), None)
 
     def change_sets(self, stack: Stack) -> list[ChangeSet]:
-        """The stack's change sets."""
+        """Return the stack's change sets."""
         with self._lock:
             return [change_set for change_set in self._change_sets.values() if change_set.stack is stack]
 
     def change_set(self, name_or_id: str, stack_name: str | None) -> ChangeSet:
-        """A change set by id, or by its name and its stack's. Raises `StackRequestError`."""
+        """Return a change set by ID, or by its name and its stack's. Raise `StackRequestError`."""
         with self._lock:
             if name_or_id in self._change_sets:
                 return self._change_sets[name_or_id]
@@ -75,17 +75,18 @@ class CloudFormation:
         raise StackRequestError("ChangeSetNotFound", f"ChangeSet [{name_or_id}] does not exist")
 
     def create_stack(self, name: str, submission: Submission) -> Stack:
-        """Start to create a stack. Raises `StackRequestError` when the name is taken."""
+        """Start the creation of a stack. Raise `StackRequestError` if the name is taken."""
         with self._lock:
-            if any(stack.name == name and stack.status != "DELETE_COMPLETE" for stack in self._stacks.values()):
+            if self.find(name) is not None:
                 raise StackRequestError("AlreadyExistsException", f"Stack [{name}] already exists")
-            stack = self._new_stack(name, "CREATE_IN_PROGRESS")
+            stack = self._draft(name)
+            self._stacks[stack.id] = stack
             self._begin(stack, "CREATE_IN_PROGRESS", submission)
         self._work(stack, lambda: self._create(stack, submission))
         return stack
 
     def update_stack(self, stack: Stack, submission: Submission) -> None:
-        """Start to update a stack. Raises `StackRequestError` when it cannot be updated now, or when nothing would change."""
+        """Start the update of a stack. Raise `StackRequestError` if its status forbids it or nothing would change."""
         with self._lock:
             _check_updatable(stack)
             if not self._differs(stack, submission, self._preview(stack, submission)):
@@ -96,12 +97,9 @@ class CloudFormation:
     def create_change_set(
         self, stack_name: str, name: str, kind: str, description: str | None, submit: Callable[[Stack | None], Submission]
     ) -> ChangeSet:
-        """Work out a change. `submit` checks the request against the stack as it is. Raises `StackRequestError`."""
+        """Compute a change; `submit` checks the request against the current stack. Raise `StackRequestError`."""
         with self._lock:
-            stack = next(
-                (s for s in self._stacks.values() if stack_name in (s.name, s.id) and s.status != "DELETE_COMPLETE"),
-                None,
-            )
+            stack = self.find(stack_name)
             if kind == "CREATE":
                 if stack is not None and stack.status != "REVIEW_IN_PROGRESS":
                     raise StackRequestError(f"Stack [{stack_name}] already exists and cannot be created again with the changeSet [{name}].")
@@ -134,7 +132,7 @@ class CloudFormation:
             return change_set
 
     def execute_change_set(self, change_set: ChangeSet) -> None:
-        """Start to carry a change set out. Raises `StackRequestError` when it has failed, was executed, or the stack is busy."""
+        """Start the execution of a change set. Raise `StackRequestError` if it failed or was executed, or if the stack is busy."""
         stack, submission = change_set.stack, change_set.submission
         with self._lock:
             if change_set.status != "CREATE_COMPLETE" or change_set.execution_status != "AVAILABLE":
@@ -148,7 +146,7 @@ class CloudFormation:
                 raise StackRequestError(f"Stack [{stack.name}] is in {stack.status} state and cannot be created.")
             for other in self.change_sets(stack):
                 if other is not change_set:
-                    # Each was worked out against a state that ends now.
+                    # The others describe changes to a state that ends now.
                     del self._change_sets[other.id]
             change_set.execution_status = "EXECUTE_IN_PROGRESS"
             stack.change_set_id = change_set.id
@@ -161,14 +159,14 @@ class CloudFormation:
         self._work(stack, work)
 
     def delete_change_set(self, change_set: ChangeSet) -> None:
-        """Forget a change set. Raises `StackRequestError` while it is being carried out."""
+        """Delete a change set. Raise `StackRequestError` while it is being executed."""
         with self._lock:
             if change_set.execution_status == "EXECUTE_IN_PROGRESS":
                 raise StackRequestError("InvalidChangeSetStatus", f"ChangeSet [{change_set.id}] cannot be deleted while it is executed")
             self._change_sets.pop(change_set.id, None)
 
     def delete_stack(self, stack: Stack) -> None:
-        """Start to delete a stack; nothing for one that is deleted. Raises `StackRequestError` while it is being changed."""
+        """Start the deletion of a stack, unless it is deleted. Raise `StackRequestError` while it is being changed."""
         with self._lock:
             if stack.status in ("DELETE_COMPLETE", "DELETE_IN_PROGRESS"):
                 return
@@ -219,7 +217,7 @@ class CloudFormation:
             delete_resource(stack, old, self._type, old.replace_policy)
         unwanted = {change.logical_id for change in self._preview(stack, submission) if change.action == "Remove"}
         for resource in [resource for resource in deletion_order(stack) if resource.logical_id in unwanted]:
-            # On AWS, too, what cannot be tidied up is left behind and the update counts as done.
+            # As on AWS, failed deletions leave resources behind, and the update counts as complete.
             delete_resource(stack, resource, self._type, resource.deletion_policy)
             _forget(stack, resource)
 
@@ -267,14 +265,8 @@ class CloudFormation:
             status="REVIEW_IN_PROGRESS",
         )
 
-    def _new_stack(self, name: str, status: str) -> Stack:
-        stack = self._draft(name)
-        stack.status = status
-        self._stacks[stack.id] = stack
-        return stack
-
     def _begin(self, stack: Stack, status: str, submission: Submission) -> Submission:
-        """Take over what was submitted; what was there before is needed to go back."""
+        """Adopt a submission; return the previous state for a rollback."""
         before = Submission(stack.template or submission.template, stack.parameters, stack.tags, stack.capabilities)
         if status == "UPDATE_IN_PROGRESS":
             stack.updated = datetime.now(UTC)

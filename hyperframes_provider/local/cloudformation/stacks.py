@@ -1,7 +1,6 @@
-"""What a CloudFormation stack is while it changes: its resources, its events, and the walk from one state to another and back.
+"""A CloudFormation stack while it changes: its resources, its events, and the way from one state to another and back.
 
-One change at a time, resource by resource in order of dependence. Which change is asked for, and whether it may be, is decided in
-`cloudformation.py`.
+One change at a time, resource by resource in order of dependence. `service` decides whether a change may start.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from hyperframes_provider.local.cloudformation.template import Template, Templat
 from hyperframes_provider.local.connections import ACCOUNT_ID
 
 KNOWN_AFTER_APPLY = "{{changeSet:KNOWN_AFTER_APPLY}}"
-"""Stands in a preview for what a resource that is yet to be made will be called."""
+"""Placeholder in a preview for the name of a resource that does not exist yet."""
 
 
 class ChangeFailedError(Exception):
-    """A change did not come to its end. `resource` is the one that could not be made or changed, None when no resource is to blame."""
+    """A change failed. `resource` could not be created or changed; None if no resource is to blame."""
 
     def __init__(self, reason: str, rollback: Rollback, resource: str | None = None) -> None:
         super().__init__(reason)
@@ -45,7 +44,7 @@ class Event:
 
 @dataclass(frozen=True)
 class StackResource:
-    """A resource as it is: the properties it was last made with, resolved."""
+    """An existing resource with its resolved properties."""
 
     logical_id: str
     type: str
@@ -71,7 +70,7 @@ class Change:
 
 @dataclass
 class Stack:
-    """A stack and everything that is known about it."""
+    """The state and history of a stack."""
 
     id: str
     name: str
@@ -91,7 +90,7 @@ class Stack:
     deleted: datetime | None = None
 
     def set_status(self, status: str, reason: str | None = None) -> None:
-        """Change the status, with an event."""
+        """Change the status and record an event."""
         self.add_event(self.name, self.id, "AWS::CloudFormation::Stack", status, reason)
         self.reason = reason
         self.status = status
@@ -101,7 +100,7 @@ class Stack:
         self.events.append(Event(logical_id, physical_id, type_name, status, reason, datetime.now(UTC), str(uuid.uuid4())))
 
     def pseudo_parameters(self) -> dict[str, str]:
-        """Values of the `AWS::…` references."""
+        """Return the values of the `AWS::…` references."""
         return {
             "AWS::AccountId": ACCOUNT_ID,
             "AWS::Partition": "aws",
@@ -116,7 +115,7 @@ TypeOf = Callable[[str], ResourceType]
 
 
 def preview(stack: Stack, template: Template, parameters: Mapping[str, str], type_of: TypeOf) -> list[Change]:
-    """The changes that `transform` would make, found without making any."""
+    """Return the changes that `transform` would make."""
     unmade: set[str] = set()
 
     def known(name: str, attribute: str | None) -> Any:
@@ -146,22 +145,48 @@ def preview(stack: Stack, template: Template, parameters: Mapping[str, str], typ
 
 
 def transform(stack: Stack, template: Template, parameters: Mapping[str, str], type_of: TypeOf) -> Rollback:
-    """Make the stack what `template` says, up to but without deleting what it no longer needs.
-
-    Raises `ChangeFailedError`; the stack is then where it got to, and `error.rollback` leads back.
-    """
+    """Create and change, but not delete, resources of `template`. Raise `ChangeFailedError`, whose `rollback` leads back."""
     rollback = Rollback(stack, type_of)
+
+    def existing(name: str, attribute: str | None) -> Any:
+        if name not in stack.resources:
+            raise TemplateError(f"Template error: {name} is referenced, but the stack's conditions exclude it")
+        _check_attribute(stack.resources[name].type, attribute, type_of)
+        return _value_of(stack.resources[name], attribute)
+
+    name = None
     try:
-        _make_and_change(stack, template, parameters, type_of, rollback)
-    except _ResourceFailedError as error:
-        raise ChangeFailedError(str(error), rollback, error.resource) from error
+        within = scope(template, parameters, stack.pseudo_parameters(), existing)
+        for name in creation_order(template, _active(template, within)):
+            resource, current = template.resources[name], stack.resources.get(name)
+            properties = evaluate(resource.properties, within)
+            desired = StackResource(
+                name, resource.type, properties, resource.deletion_policy, resource.replace_policy, current.made if current else Made("")
+            )
+            if current is None:
+                made = _create(stack, desired, type_of)
+                rollback.note_made(made)
+            elif current.type == resource.type and properties == current.properties:
+                made = replace(desired, status=current.status, changed=current.changed)
+            elif current.type != resource.type or type_of(resource.type).replaces(current.properties, properties):
+                made = _create(stack, desired, type_of, replacing=current)
+                rollback.replaced.append(current)
+                rollback.note_made(made)
+            else:
+                rollback.note_changed(desired)
+                made = _update(stack, current, desired, type_of)
+            # Copied on write: readers in other threads see the resources before or after a step, never in between.
+            stack.resources = {**stack.resources, name: made}
+        stack.outputs = _outputs(template, within)
+    except ResourceError as error:
+        raise ChangeFailedError(str(error), rollback, name) from error
     except TemplateError as error:
         raise ChangeFailedError(str(error), rollback) from error
     return rollback
 
 
 class Rollback:
-    """What has been done, for undoing it or for tidying up after it."""
+    """The steps taken so far, to undo them or to clean up after them."""
 
     def __init__(self, stack: Stack, type_of: TypeOf) -> None:
         self._stack = stack
@@ -172,15 +197,15 @@ class Rollback:
         self.replaced: list[StackResource] = []
 
     def note_made(self, resource: StackResource) -> None:
-        """`resource` is new."""
+        """Record a new resource."""
         self._made.append(resource)
 
     def note_changed(self, attempt: StackResource) -> None:
-        """A resource is about to be changed in place into `attempt`; it may fail half-way."""
+        """Record that a resource is about to be changed into `attempt`, which may fail half-way."""
         self._changed.append(attempt)
 
     def undo(self) -> list[str]:
-        """Change back what was changed and delete what was made. Returns the logical ids for which that failed."""
+        """Restore changed resources and delete new ones; return the logical IDs for which that failed."""
         failed = []
         for attempt in reversed(self._changed):
             name, before = attempt.logical_id, self._before[attempt.logical_id]
@@ -199,48 +224,11 @@ class Rollback:
         return failed
 
 
-class _ResourceFailedError(Exception):
-    def __init__(self, resource: str, reason: str) -> None:
-        super().__init__(reason)
-        self.resource = resource
-
-
-def _make_and_change(stack: Stack, template: Template, parameters: Mapping[str, str], type_of: TypeOf, rollback: Rollback) -> None:
-    def existing(name: str, attribute: str | None) -> Any:
-        if name not in stack.resources:
-            raise TemplateError(f"Template error: {name} is not made under the stack's conditions, but it is referred to")
-        _check_attribute(stack.resources[name].type, attribute, type_of)
-        return _value_of(stack.resources[name], attribute)
-
-    # Copied on write: a reader in another thread sees the resources before or after a step, never in between.
-    within = scope(template, parameters, stack.pseudo_parameters(), existing)
-    for name in creation_order(template, _active(template, within)):
-        resource, current = template.resources[name], stack.resources.get(name)
-        properties = evaluate(resource.properties, within)
-        desired = StackResource(
-            name, resource.type, properties, resource.deletion_policy, resource.replace_policy, current.made if current else Made("")
-        )
-        if current is None:
-            made = _create(stack, desired, type_of)
-            rollback.note_made(made)
-        elif current.type == resource.type and properties == current.properties:
-            made = replace(desired, status=current.status, changed=current.changed)
-        elif current.type != resource.type or type_of(resource.type).replaces(current.properties, properties):
-            made = _create(stack, desired, type_of, replacing=current)
-            rollback.replaced.append(current)
-            rollback.note_made(made)
-        else:
-            rollback.note_changed(desired)
-            made = _update(stack, current, desired, type_of)
-        stack.resources = {**stack.resources, name: made}
-    stack.outputs = _outputs(template, within)
-
-
 def deletion_order(stack: Stack) -> list[StackResource]:
-    """The stack's resources, each before those that it refers to."""
+    """Return the stack's resources, each before those that it refers to."""
     made = set(stack.resources)
     ordered = creation_order(stack.template, made) if stack.template is not None else []
-    # What a failed rollback left behind may not be in the template any more; nothing in it depends on those.
+    # Remains of a failed rollback may be missing in the template; nothing in it depends on them.
     return [stack.resources[name] for name in [*(made - set(ordered)), *reversed(ordered)]]
 
 
@@ -266,7 +254,7 @@ def _create(stack: Stack, desired: StackResource, type_of: TypeOf, replacing: St
         made = type_of(desired.type).create(stack.name, name, desired.properties)
     except ResourceError as error:
         stack.add_event(name, "", desired.type, f"{verb}_FAILED", str(error))
-        raise _ResourceFailedError(name, str(error)) from error
+        raise
     stack.add_event(name, made.physical_id, desired.type, f"{verb}_IN_PROGRESS", "Resource creation Initiated")
     stack.add_event(name, made.physical_id, desired.type, f"{verb}_COMPLETE")
     return replace(desired, made=made, status=f"{verb}_COMPLETE")
@@ -279,13 +267,13 @@ def _update(stack: Stack, current: StackResource, desired: StackResource, type_o
         made = type_of(desired.type).update(physical_id, current.properties, desired.properties)
     except ResourceError as error:
         stack.add_event(name, physical_id, desired.type, "UPDATE_FAILED", str(error))
-        raise _ResourceFailedError(name, str(error)) from error
+        raise
     stack.add_event(name, physical_id, desired.type, "UPDATE_COMPLETE")
     return replace(desired, made=made, status="UPDATE_COMPLETE")
 
 
 def delete_resource(stack: Stack, resource: StackResource, type_of: TypeOf, policy: str) -> bool:
-    """Delete one resource unless `policy` keeps it, with its events. False when it could not be deleted."""
+    """Delete one resource, or keep it if `policy` is Retain; return False if it could not be deleted."""
     name, physical_id = resource.logical_id, resource.made.physical_id
     if policy == "Retain":
         stack.add_event(name, physical_id, resource.type, "DELETE_SKIPPED")

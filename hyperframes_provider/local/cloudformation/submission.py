@@ -1,4 +1,4 @@
-"""What a caller wants a stack to be, checked before anything is changed."""
+"""Requests for a state of a stack, checked before anything is changed."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from hyperframes_provider.local.cloudformation.template import Template, Templat
 
 
 class StackRequestError(ServiceException):
-    """A request that CloudFormation refuses; `code` as the service has it."""
+    """A request that CloudFormation refuses, with the service's code."""
 
     code = "ValidationError"
 
 
 @dataclass(frozen=True)
 class Submission:
-    """What a caller wants a stack to be."""
+    """The requested state of a stack."""
 
     template: Template
     parameters: dict[str, str]
@@ -32,7 +32,7 @@ class Submission:
 
 @dataclass
 class ChangeSet:
-    """A change that was worked out and may be carried out."""
+    """A computed change that can be executed."""
 
     id: str
     name: str
@@ -56,7 +56,7 @@ def check_submission(
     tags: Mapping[str, str] | None,
     capabilities: list[str],
 ) -> Submission:
-    """Check a request. `body` None keeps the stack's template, a parameter None its value. Raises `StackRequestError`."""
+    """Check a request. `body` None keeps the stack's template, a parameter None its value. Raise `StackRequestError`."""
     try:
         if body is None:
             if stack is None or stack.template is None:
@@ -78,7 +78,7 @@ def check_submission(
 
 
 def checked_template(body: str) -> Template:
-    """Parse a template and refuse what the endpoint cannot make; raises `TemplateError`."""
+    """Parse a template and refuse unsupported resource types. Raise `TemplateError`."""
     template = parse_template(body)
     if unknown := sorted({resource.type for resource in template.resources.values()} - set(RESOURCE_TYPES)):
         raise TemplateError(f"Template format error: Unrecognized resource types: [{', '.join(unknown)}]")
@@ -86,7 +86,7 @@ def checked_template(body: str) -> Template:
 
 
 def needed_capability(template: Template) -> str | None:
-    """What the caller has to acknowledge: roles, or roles with names of their own."""
+    """Return the capability that the caller must acknowledge: for roles, or for roles with custom names."""
     roles = [resource for resource in template.resources.values() if resource.type == "AWS::IAM::Role"]
     if not roles:
         return None

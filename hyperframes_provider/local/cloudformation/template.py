@@ -20,7 +20,7 @@ SUBSTITUTION = re.compile(r"\$\{(!?)([^}]*)\}")
 
 
 class TemplateError(Exception):
-    """The template or a parameter is not acceptable, in CloudFormation's words where it has some."""
+    """The template or a parameter is invalid; the message uses CloudFormation's words where they exist."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Resource:
     condition: str | None = None
     deletion_policy: str = "Delete"
     replace_policy: str = "Delete"
-    """`UpdateReplacePolicy`: what happens to the old one when an update replaces it."""
+    """`UpdateReplacePolicy`: the fate of the old resource when an update replaces it."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Template:
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # yaml ships no type information
-    """YAML with CloudFormation's short forms, by libyaml where there is one. Dates stay strings: a policy's version is one."""
+    """YAML with CloudFormation's short forms, parsed by libyaml if available. Dates stay strings, such as a policy's version."""
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -76,7 +76,7 @@ _Loader.add_multi_constructor("!", _short_form)
 
 
 def parse_template(body: str) -> Template:
-    """Parse YAML or JSON. Raises `TemplateError` for what is malformed, refers to nothing, or lies beyond this module."""
+    """Parse YAML or JSON. Raise `TemplateError` for a malformed or unsupported template and for references to nothing."""
     try:
         document = yaml.load(body, _Loader)
     except yaml.YAMLError as error:
@@ -84,7 +84,7 @@ def parse_template(body: str) -> Template:
     if not isinstance(document, dict):
         raise TemplateError("Template format error: unsupported structure.")
     if unknown := sorted(set(document) - _SECTIONS):
-        raise TemplateError(f"Invalid template property or properties {unknown}: the embedded endpoint knows {sorted(_SECTIONS)}")
+        raise TemplateError(f"Invalid template property or properties {unknown}: the embedded endpoint supports {sorted(_SECTIONS)}")
     if not document.get("Resources"):
         raise TemplateError("Template format error: At least one Resources member must be defined.")
     template = Template(
@@ -136,7 +136,7 @@ def _check_references(template: Template) -> None:
 
 
 def references(value: Any) -> Iterator[str]:
-    """Names of the parameters, pseudo parameters and resources that `value` refers to."""
+    """Yield the names of the parameters, pseudo parameters and resources that `value` refers to."""
     if isinstance(value, list):
         for item in value:
             yield from references(item)
@@ -154,7 +154,7 @@ def references(value: Any) -> Iterator[str]:
 
 
 def creation_order(template: Template, active: set[str]) -> list[str]:
-    """`active` resources, each after those it refers to or depends on. Raises `TemplateError` for a circle."""
+    """Return the `active` resources, each after those it depends on. Raise `TemplateError` for a circle."""
     order: list[str] = []
     entered: set[str] = set()
 
@@ -177,6 +177,7 @@ def creation_order(template: Template, active: set[str]) -> list[str]:
 
 
 def sub_arguments(argument: Any) -> tuple[str, dict[str, Any]]:
+    """Return the text and the local variables of `Fn::Sub`."""
     match argument:
         case str(text):
             return text, {}

@@ -1,7 +1,4 @@
-"""moto's Lambda with functions that run as processes.
-
-The HTTP API, CloudFormation and the Step Functions interpreter all reach a function through `LocalLambdaBackend.invoke`.
-"""
+"""moto's Lambda with real functions: HTTP API, CloudFormation and Step Functions all call `LocalLambdaBackend.invoke`."""
 
 from __future__ import annotations
 
@@ -17,24 +14,24 @@ from hyperframes_provider.local.functions.runner import Runner
 
 
 class LocalLambdaBackend(LambdaBackend):
-    """moto's Lambda with functions that run."""
+    """moto's Lambda with functions that run as processes of `runner`."""
 
     runner: Runner
 
     def create_function(self, spec: dict[str, Any]) -> LambdaFunction:
-        """As on Lambda, a missing code object is the caller's error."""
+        """Refuse a missing code object, as Lambda does."""
         self._require_code(spec["Code"])
         return super().create_function(spec)
 
     def update_function_code(self, function_name: str, qualifier: str, body: dict[str, Any]) -> dict[str, Any] | None:
-        """New code means new environments."""
+        """Replace the code, and with it the function's environments."""
         self._require_code(body)
         answer = super().update_function_code(function_name, qualifier, body)
         self.runner.pool.forget(self.get_function(function_name).function_arn)
         return answer
 
     def update_function_configuration(self, function_name: str, qualifier: str, body: dict[str, Any]) -> dict[str, Any] | None:
-        """Also what moto leaves out of an update."""
+        """Update the configuration, including the settings that moto ignores, and replace the function's environments."""
         function = self.get_function(function_name, qualifier)
         if "EphemeralStorage" in body:
             function.ephemeral_storage = body["EphemeralStorage"]["Size"]
@@ -45,13 +42,13 @@ class LocalLambdaBackend(LambdaBackend):
         return answer
 
     def delete_function(self, name: str, qualifier: str | None = None) -> None:
-        """The function's environments end with it."""
+        """Delete the function and end its environments."""
         arn = self.get_function(name).function_arn
         super().delete_function(name, qualifier)
         self.runner.pool.forget(arn)
 
     def _require_code(self, code: dict[str, Any]) -> None:
-        """Refuse what moto would make an empty function of."""
+        """Refuse a missing object, from which moto would create an empty function."""
         bucket, key = code.get("S3Bucket"), code.get("S3Key")
         if bucket is None or key is None:
             return
@@ -66,14 +63,14 @@ class LocalLambdaBackend(LambdaBackend):
             )
 
     def invoke(self, function_name: str, qualifier: str | None, body: Any, headers: Any, response_headers: Any) -> str | bytes | None:
-        """Run the function and answer as Lambda does: the payload, and `x-amz-function-error` when it failed."""
+        """Run the function; return its payload, and set `x-amz-function-error` if it failed."""
         function = self.get_function(function_name, qualifier)
         kind = headers.get("X-Amz-Invocation-Type", "RequestResponse")
         if kind == "DryRun":
             return b""
         if kind != "RequestResponse":
             raise JsonRESTError(
-                "InvalidParameterValueException", f"The embedded endpoint has no invocation type {kind}; use RequestResponse"
+                "InvalidParameterValueException", f"The embedded endpoint does not support the invocation type {kind}: use RequestResponse"
             )
         if function.package_type == "Image":
             raise JsonRESTError(

@@ -1,7 +1,4 @@
-"""One Lambda execution environment: one process of the function's code, one invocation at a time.
-
-Time limit, memory limit and the ways to die are Lambda's; how many environments there are and who gets one is the pool's business.
-"""
+"""One Lambda execution environment, with Lambda's limits and failures: one process, one invocation at a time."""
 
 from __future__ import annotations
 
@@ -16,24 +13,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hyperframes_provider.local import processes
-from hyperframes_provider.local.functions.runtime_api import Invocation, Report, RuntimeApi, Told
+from hyperframes_provider.local.functions.runtime_api import Invocation, Report, ReportKind, RuntimeApi
 from hyperframes_provider.local.sandbox.code import Code
 from hyperframes_provider.local.sandbox.enclosure import Isolation
-from hyperframes_provider.local.sandbox.start import ENVIRONMENT_MARK, Wanted, start
+from hyperframes_provider.local.sandbox.start import ENVIRONMENT_MARK, Launch, start
 
 _INIT_SECONDS = 10.0
-"""Time that Lambda gives the initialisation for free; what it takes beyond that counts as the invocation's."""
+"""Lambda's free time for initialisation; the invocation pays for more."""
 
 _SAMPLE_SECONDS = 0.5
-"""How often the memory of the process tree is looked at."""
+"""Seconds between two measurements of the process tree's memory."""
 
 _TMP_SAMPLE_SECONDS = 0.1
-"""How often the temporary folder of a jail is looked at, which costs next to nothing."""
+"""Seconds between two measurements of a jail's temporary folder, which are nearly free."""
 
 
 @dataclass(frozen=True)
 class FunctionConfig:
-    """What an environment is made from; two equal ones can share environments."""
+    """The settings of an environment; functions with equal settings can share environments."""
 
     arn: str
     handler: str
@@ -42,30 +39,30 @@ class FunctionConfig:
     timeout: float
     """Seconds."""
     variables: tuple[tuple[str, str], ...]
-    """Environment variables, complete: nothing of the endpoint's own environment is added but, for a plain process, `TMPDIR` and `HOME`."""
+    """All environment variables. Nothing else is inherited; a plain process also gets `TMPDIR` and `HOME`."""
     runtime: str = "python3.13"
     tmp_mb: int = 512
-    """Size of /tmp. What lies in it does not count as memory, as on Lambda."""
+    """Size of /tmp. As on Lambda, its content does not count as memory."""
     isolation: Isolation = Isolation.NAMESPACES
-    """What is wished for; complete code alone can have walls."""
+    """The requested isolation; only complete code can be isolated."""
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What an invocation took."""
+    """Resources that an invocation used."""
 
     duration_ms: float
     init_ms: float | None
-    """Start of the environment until its runtime asked for the event; None for a warm one."""
+    """Time from the start of the environment until its runtime asked for the event; None for a warm one."""
     memory_bytes: int
-    """The most that the environment's processes have used together so far, in looks half a second apart."""
+    """Peak memory of all the environment's processes so far, measured twice a second."""
     tmp_bytes: int
-    """The most that its temporary folder has held so far."""
+    """Peak size of its temporary folder so far."""
 
 
 @dataclass(frozen=True)
 class InvocationResult:
-    """How an invocation ended."""
+    """The end of an invocation."""
 
     request_id: str
     payload: bytes
@@ -76,9 +73,9 @@ class InvocationResult:
 
 
 class Environment:
-    """A running function process. `log` receives its output line by line, and Lambda's START, END and REPORT.
+    """A running function process; `log` receives its output line by line, and Lambda's START, END and REPORT lines.
 
-    `enclosure` says what keeps it from this machine, and which interpreter it has. A plain process works in `scratch_dir`.
+    `enclosure` tells its isolation and its interpreter. A plain process works in `scratch_dir`.
     """
 
     def __init__(
@@ -95,7 +92,7 @@ class Environment:
         self._peak_resident_bytes = 0
         self._peak_tmp_bytes = 0
         self._closed = threading.Lock()
-        wanted = Wanted(
+        launch = Launch(
             code=config.code,
             handler=config.handler,
             runtime=config.runtime,
@@ -106,26 +103,26 @@ class Environment:
             scratch_dir=scratch_dir,
         )
         try:
-            self.enclosure = start(wanted, self._api.address)
+            self.enclosure = start(launch, self._api.address)
         except BaseException:
             self._api.close()
             raise
         self._process = self.enclosure.process
-        self._fallen = False
+        self._exited = False
         for warning in self._warnings():
             log(warning)
-        self._output = threading.Thread(target=self._pass_output_on, name=f"output-{self.id}", daemon=True)
+        self._output = threading.Thread(target=self._forward_output, name=f"output-{self.id}", daemon=True)
         self._output.start()
         threading.Thread(target=self.enclosure.watch, args=(self._note_end,), name=f"watch-{self.id}", daemon=True).start()
 
     def alive(self) -> bool:
-        """Whether it can take an event: the process runs, or can be started again."""
+        """Whether it can take an event: the process runs, or can be restarted."""
         return self.enclosure.process.poll() is None
 
     def invoke(self, event: bytes, client_context: str | None = None) -> InvocationResult:
-        """Run one event to its end: an answer, an error, the time limit, the memory limit or the end of the process."""
+        """Run one event until the function answers or fails, exceeds its time or memory, or its process exits."""
         request_id = str(uuid.uuid4())
-        if self._fallen:
+        if self._exited:
             self._restart()
         first = self._wait(_INIT_SECONDS) if self._cold else None
         init_ms = None
@@ -137,7 +134,7 @@ class Environment:
         trace_id = f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]};Parent={uuid.uuid4().hex[:16]};Sampled=0"
         deadline_ms = int((time.time() + self.config.timeout) * 1000)
         self._api.send(Invocation(request_id, event, deadline_ms, trace_id, client_context))
-        end = self._wait_for_end(started + self.config.timeout) if first is None or first.told is Told.READY else first
+        end = self._wait_for_end(started + self.config.timeout) if first is None or first.kind is ReportKind.READY else first
         self._look_at_tmp()
         usage = Usage((time.monotonic() - started) * 1000, init_ms, self._peak_bytes, self._peak_tmp_bytes)
         result = self._result(request_id, end, usage)
@@ -147,18 +144,18 @@ class Environment:
         return result
 
     def close(self) -> None:
-        """End every process of the environment and remove its scratch folder; may be called twice."""
+        """End every process of the environment and remove its scratch folder. Later calls do nothing."""
         if not self._closed.acquire(blocking=False):
             return
         self.enclosure.stop()
-        # Nothing is left unless the first process itself was killed.
+        # Processes remain only if the first process itself was killed.
         processes.kill(processes.marked(ENVIRONMENT_MARK, self.id))
         self._api.close()
 
     def _restart(self) -> None:
-        """Lambda starts a function that died in the same environment again, with its /tmp as it was."""
+        """Restart a dead function in the same environment with its /tmp unchanged, as Lambda does."""
         self._api.forget()
-        self._fallen = False
+        self._exited = False
         self._cold = True
         self._peak_bytes = self._peak_resident_bytes = 0
         self.started = time.monotonic()
@@ -166,22 +163,22 @@ class Environment:
 
     def _note_end(self, status: int) -> None:
         if not self.enclosure.restartable:
-            # Nothing more will come, and what it said last belongs before the end.
-            self._output.join(_LAST_WORDS_SECONDS)
-        self._fallen = True
-        self._api.reports.put(Report(Told.EXITED, status=status))
+            # No more output will come, and the last lines belong before the end.
+            self._output.join(_OUTPUT_SECONDS)
+        self._exited = True
+        self._api.reports.put(Report(ReportKind.EXITED, status=status))
 
-    def _fall(self) -> bool:
-        """End what runs, after a failure that the function does not survive; whether it can be started again."""
+    def _end_runtime(self) -> bool:
+        """End all processes after a fatal failure; return whether the function can be restarted."""
         if not self.enclosure.restartable:
             self.close()
             return False
         self.enclosure.halt()
-        self._fallen = True
+        self._exited = True
         return self.enclosure.restartable
 
     def _warnings(self) -> list[str]:
-        """What is not as on Lambda although the code would allow it."""
+        """Return the differences from Lambda that complete code need not have had."""
         found = []
         interpreter = self.enclosure.interpreter
         if interpreter is not None and self.enclosure.isolation is Isolation.NONE:
@@ -190,11 +187,11 @@ class Environment:
             found.append(
                 f"Python {interpreter.version} instead of {interpreter.wanted}, with its own native packages: {interpreter.reason}."
             )
-        if self.enclosure.substitutes.missing:
-            found.append(f"Not installed here, and built for another Python in the ZIP: {', '.join(self.enclosure.substitutes.missing)}.")
+        if missing := ", ".join(self.enclosure.substitutes.missing):
+            found.append(f"Missing packages: {missing}. The ZIP has them for another Python, and they are not installed here.")
         return found
 
-    def _pass_output_on(self) -> None:
+    def _forward_output(self) -> None:
         if self._process.stdout is not None:
             for line in self._process.stdout:
                 self._log(line.decode("utf-8", "replace").rstrip("\n"))
@@ -206,7 +203,7 @@ class Environment:
             return None
 
     def _wait_for_end(self, deadline: float) -> Report | None:
-        """The report that ends the invocation; None for the time limit."""
+        """Return the report that ends the invocation, or None at the time limit."""
         walled = self.enclosure.isolation is Isolation.NAMESPACES
         next_look = time.monotonic() + _SAMPLE_SECONDS
         while True:
@@ -219,19 +216,19 @@ class Environment:
                 if time.monotonic() >= next_look:
                     next_look = time.monotonic() + _SAMPLE_SECONDS
                     if self._over_memory():
-                        # Lambda reports it as the kill that it is.
-                        return Report(Told.EXITED, status=-signal.SIGKILL)
-            elif report.told is not Told.READY:
+                        # Lambda reports exceeded memory as a killed process.
+                        return Report(ReportKind.EXITED, status=-signal.SIGKILL)
+            elif report.kind is not ReportKind.READY:
                 self._over_memory()
                 return report
 
     def _look_at_tmp(self) -> None:
-        # Closed means over memory; what it held then is known from the look before.
+        # A closed environment exceeded its memory; its last measurement stands.
         if not self._closed.locked():
             self._peak_tmp_bytes = max(self._peak_tmp_bytes, self.enclosure.tmp_bytes())
 
     def _over_memory(self) -> bool:
-        """Measure the tree. The resident sum is an upper bound, so the costly figure is taken only when that one rises."""
+        """Measure the tree. Resident memory is an upper bound, so the slow measurement runs only when it rises."""
         tree = processes.tree(self._process.pid)
         resident = processes.resident_bytes(tree)
         limit = self.config.memory_mb * 2**20
@@ -245,16 +242,16 @@ class Environment:
         return False
 
     def _result(self, request_id: str, end: Report | None, usage: Usage) -> InvocationResult:
-        if end is not None and end.told in (Told.RESPONSE, Told.ERROR):
-            return InvocationResult(request_id, end.body, failed=end.told is Told.ERROR, usage=usage, reusable=True)
-        if end is not None and end.told is Told.INIT_ERROR:
+        if end is not None and end.kind in (ReportKind.RESPONSE, ReportKind.ERROR):
+            return InvocationResult(request_id, end.body, failed=end.kind is ReportKind.ERROR, usage=usage, reusable=True)
+        if end is not None and end.kind is ReportKind.INIT_ERROR:
             payload = end.body
         elif end is None:
             self._log(f"{_utc_now()} {request_id} Task timed out after {self.config.timeout:.2f} seconds")
             payload = _error("Sandbox.Timedout", request_id, f"Task timed out after {self.config.timeout:.2f} seconds")
         else:
-            payload = _error("Runtime.ExitError", request_id, f"Runtime exited with error: {_why_exited(end.status)}")
-        return InvocationResult(request_id, payload, failed=True, usage=usage, reusable=self._fall())
+            payload = _error("Runtime.ExitError", request_id, f"Runtime exited with error: {_exit_reason(end.status)}")
+        return InvocationResult(request_id, payload, failed=True, usage=usage, reusable=self._end_runtime())
 
     def _report(self, request_id: str, usage: Usage) -> str:
         fields = [
@@ -270,14 +267,14 @@ class Environment:
         return "\t".join([*fields, f"Isolation: {self.enclosure.isolation}"])
 
 
-def _why_exited(status: int) -> str:
+def _exit_reason(status: int) -> str:
     if status >= 0:
         return f"exit status {status}"
     names = {signal.SIGKILL: "killed", signal.SIGSEGV: "segmentation fault", signal.SIGABRT: "aborted", signal.SIGTERM: "terminated"}
     return f"signal: {names.get(signal.Signals(-status), signal.Signals(-status).name)}"
 
 
-_LAST_WORDS_SECONDS = 1.0
+_OUTPUT_SECONDS = 1.0
 
 
 def _error(name: str, request_id: str, message: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Who gets an execution environment, and when: reserved concurrency, the cores of this machine, and environments kept warm."""
+"""The pool of execution environments: reserved concurrency, a limit of one per core, and warm environments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from hyperframes_provider.local.functions.environment import Environment, FunctionConfig, InvocationResult
 
 _IDLE_SECONDS = 120.0
-"""An environment that nobody used for this long is ended."""
+"""An environment that is idle for longer is ended."""
 
 
 class ThrottledError(Exception):
@@ -18,11 +18,10 @@ class ThrottledError(Exception):
 
 
 class LambdaPool:
-    """All environments of the endpoint.
+    """All environments of the endpoint; `start` creates one from a configuration.
 
-    At most `capacity` processes run at once, whatever the reserved concurrency says: forty browsers on a laptop render slower than four.
-    Further invocations wait, and the function's time limit starts when they start; a caller's own, such as a state's `TimeoutSeconds`, runs
-    meanwhile. `start` makes an environment for a configuration.
+    At most `capacity` processes run at once, whatever the reserved concurrency: forty browsers on a laptop render slower than four. Further
+    invocations wait. A function's time limit starts after the wait, but a caller's limit, such as a state's `TimeoutSeconds`, includes it.
     """
 
     def __init__(self, capacity: int, start: Callable[[FunctionConfig], Environment]) -> None:
@@ -31,7 +30,7 @@ class LambdaPool:
         self._lock = threading.Condition()
         self._idle: list[Environment] = []
         self._busy: dict[Environment, int] = {}
-        """With the number of times that the function had been forgotten when the invocation came."""
+        """Each with the function's count in `_forgotten` at the time of its invocation."""
         self._forgotten: Counter[str] = Counter()
         self._starting = 0
         self._admitted: dict[str, int] = {}
@@ -39,7 +38,7 @@ class LambdaPool:
         threading.Thread(target=self._reap_idle, name="lambda-reaper", daemon=True).start()
 
     def invoke(self, config: FunctionConfig, reserved: int | None, event: bytes, client_context: str | None = None) -> InvocationResult:
-        """Run `event` in a warm environment or a new one; waits for a free core. Raises `ThrottledError` over `reserved` at once."""
+        """Run `event` in a warm or new environment; wait for a free core, but raise `ThrottledError` at once over `reserved`."""
         with self._lock:
             if reserved is not None and self._admitted.get(config.arn, 0) >= reserved:
                 raise ThrottledError(config.arn)
@@ -59,7 +58,7 @@ class LambdaPool:
                 self._admitted[config.arn] -= 1
 
     def forget(self, arn: str) -> None:
-        """The function's code or configuration changed, or it was deleted: end its idle environments. Busy ones end after their event."""
+        """End the idle environments of a function that was changed or deleted; busy ones end after their event."""
         with self._lock:
             self._forgotten[arn] += 1
             stale = [environment for environment in self._idle if environment.config.arn == arn]
@@ -74,7 +73,7 @@ class LambdaPool:
             environments = [*self._idle, *self._busy]
             self._idle.clear()
             self._lock.notify_all()
-        # Side by side: each takes as long as its processes need to die.
+        # In parallel: each takes as long as its processes need to die.
         closers = [threading.Thread(target=environment.close) for environment in environments]
         for closer in closers:
             closer.start()

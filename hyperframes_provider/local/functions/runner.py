@@ -74,10 +74,7 @@ class Runner:
 
 
 def log_to(logs: LogsBackend, group: str, stream: str) -> Callable[[str], None]:
-    """Return a thread-safe function that writes one line to the stream.
-
-    Lines for a deleted group or stream are dropped, as on AWS when a stack is deleted before its last invocation ends.
-    """
+    """Return a thread-safe function that writes a line to the stream; as on AWS, lines for a deleted one are dropped."""
     writing = threading.Lock()
 
     def log(line: str) -> None:

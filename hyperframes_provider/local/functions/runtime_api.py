@@ -1,6 +1,6 @@
-"""The Lambda Runtime API for one execution environment: the four HTTP calls between the service and a language runtime.
+"""The Lambda Runtime API of one execution environment: four HTTP calls between the service and a language runtime.
 
-https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html. Who is asking follows from the port, so each environment has its own.
+https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html. Each environment has its own port, which identifies the caller.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _OUTCOME = re.compile(rf"{_PREFIX}/invocation/(?P<id>[^/]+)/(?P<how>response|err
 
 @dataclass(frozen=True)
 class Invocation:
-    """One event on its way to the runtime."""
+    """One event for the runtime."""
 
     request_id: str
     event: bytes
@@ -30,8 +30,8 @@ class Invocation:
     client_context: str | None = None
 
 
-class Told(Enum):
-    """What became known about an environment."""
+class ReportKind(Enum):
+    """Kind of a report."""
 
     READY = auto()
     """The runtime is loaded and asks for its first event."""
@@ -45,21 +45,18 @@ class Told(Enum):
 
 @dataclass(frozen=True)
 class Report:
-    """One message about an environment; `body` is the JSON that the runtime sent with it."""
+    """News of an environment; `body` is the JSON that the runtime sent."""
 
-    told: Told
+    kind: ReportKind
     body: bytes = b""
     status: int = 0
-    """Of a process that ended: its exit code, negative for a signal."""
+    """Exit code of a process that ended, negative for a signal."""
     at: float = field(default_factory=time.monotonic)
-    """When it was told (`time.monotonic`)."""
+    """Time of the report (`time.monotonic`)."""
 
 
 class RuntimeApi:
-    """Serves the API on a free loopback port until `close`.
-
-    `reports` receives what the runtime says; whoever watches the process puts `EXITED` there too.
-    """
+    """A server of the API on a free loopback port, until `close`; `reports` receives the runtime's reports."""
 
     def __init__(self, function_arn: str) -> None:
         self.function_arn = function_arn
@@ -71,28 +68,28 @@ class RuntimeApi:
         threading.Thread(target=self._server.serve_forever, name=f"runtime-api-{self.address}", daemon=True).start()
 
     def send(self, invocation: Invocation) -> None:
-        """Hand an event to the runtime, which takes it when it asks for the next one."""
+        """Queue an event for the runtime."""
         self._current = invocation.request_id
         self._invocations.put(invocation)
 
     def forget(self) -> None:
-        """The runtime is gone and another will ask: what it said last, and its waiting for an event, are of no interest any more."""
+        """Drop the reports and the pending request of a runtime that is gone."""
         stale, self._invocations = self._invocations, queue.SimpleQueue()
         stale.put(None)
         self.reports = queue.SimpleQueue()
         self._current = ""
 
     def expects(self, request_id: str) -> bool:
-        """Whether this is the invocation that is going on, and not one of a runtime that was killed."""
+        """Whether this is the current invocation, and not one of a killed runtime."""
         return request_id == self._current
 
     def next(self) -> Invocation | None:
-        """Wait for the next event; None when the environment is being closed."""
-        self.reports.put(Report(Told.READY))
+        """Wait for the next event; return None when the environment closes."""
+        self.reports.put(Report(ReportKind.READY))
         return self._invocations.get()
 
     def close(self) -> None:
-        """Stop serving. Returns at once; the port is free within half a second."""
+        """Stop serving. Return at once; the port is free within half a second."""
         self._invocations.put(None)
         threading.Thread(target=self._close_server, daemon=True).start()
 
@@ -111,7 +108,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    # Without these two each invocation waits twice for a delayed ACK of 40 ms.
+    # Without these two, each invocation waits twice for a delayed ACK of 40 ms.
     disable_nagle_algorithm = True
     wbufsize = -1
 
@@ -139,9 +136,9 @@ class _Handler(BaseHTTPRequestHandler):
         api = cast(_Server, self.server).api
         body = self._body()
         if self.path == f"{_PREFIX}/init/error":
-            api.reports.put(Report(Told.INIT_ERROR, body))
-        elif (said := _OUTCOME.fullmatch(self.path)) and api.expects(said["id"]):
-            api.reports.put(Report(Told.RESPONSE if said["how"] == "response" else Told.ERROR, body))
+            api.reports.put(Report(ReportKind.INIT_ERROR, body))
+        elif (match := _OUTCOME.fullmatch(self.path)) and api.expects(match["id"]):
+            api.reports.put(Report(ReportKind.RESPONSE if match["how"] == "response" else ReportKind.ERROR, body))
         else:
             self._answer(404)
             return
@@ -151,11 +148,11 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             super().handle()
         except ConnectionError:
-            # The runtime was killed in the middle of a request; the end of its process is reported elsewhere.
+            # The runtime was killed in the middle of a request; its watcher reports that.
             self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing: an access log of the runtime's polling tells nobody anything."""
+        """Drop the access log of the runtime's polling."""
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding") != "chunked":

@@ -1,4 +1,4 @@
-"""A function's ZIP as a read-only folder, unpacked once for each content, with the modes that it names, as Lambda does."""
+"""A function's ZIP as a read-only folder, unpacked once per content, with the file modes of the ZIP, as on Lambda."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from hyperframes_provider.local.state import remove_tree
+
 BUNDLE_RECORD = "bundle/bundle.json"
-"""What a ZIP has that brings its own browser, ffmpeg and Python packages."""
+"""Member of a ZIP that contains its own browser, ffmpeg and Python packages."""
 
 _READABLE = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH
 _EXECUTABLE = stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH
@@ -28,17 +30,17 @@ class Code:
 
     folder: Path
     complete: bool
-    """It brings all that it needs, and so can do without anything of this machine; a slim ZIP uses what is installed here."""
+    """Whether it contains everything it needs. A slim ZIP uses this machine's packages and tools."""
 
 
 def unpack(archive: Path | IO[bytes], folder: Path) -> Code:
-    """Make `folder` what the ZIP holds, unless it is there: it appears by one rename. Raises `zipfile.BadZipFile`.
+    """Unpack the ZIP to `folder` unless it exists; it appears complete or not at all. Raise `zipfile.BadZipFile`.
 
-    The modules of a slim ZIP are compiled. Those of a complete one are left as they are, since Lambda compiles none either.
+    A slim ZIP's modules are compiled. Those of a complete one are not, since Lambda compiles none either.
     """
     if not folder.exists():
         partial = folder.with_suffix(".partial")
-        remove(partial)
+        remove_tree(partial)
         with zipfile.ZipFile(archive) as opened:
             for entry in opened.infolist():
                 written = Path(opened.extract(entry, partial))
@@ -46,11 +48,9 @@ def unpack(archive: Path | IO[bytes], folder: Path) -> Code:
                 written.chmod(_READABLE | (_EXECUTABLE if written.is_dir() else mode) | stat.S_IWUSR)
         if not (partial / BUNDLE_RECORD).is_file():
             compileall.compile_dir(str(partial), quiet=2, ddir=str(folder))
-        for root, _, names in os.walk(partial):
-            for name in names:
-                path = Path(root, name)
+        for root, _, names in os.walk(partial, topdown=False):
+            for path in (Path(root, name) for name in names):
                 path.chmod(_READABLE | path.stat().st_mode & _EXECUTABLE)
-        for root, _, _ in os.walk(partial, topdown=False):
             if Path(root) != partial:
                 Path(root).chmod(_READABLE | _EXECUTABLE)
         partial.rename(folder)
@@ -60,9 +60,9 @@ def unpack(archive: Path | IO[bytes], folder: Path) -> Code:
 
 @contextlib.contextmanager
 def kept(archive: Path, cache: Path) -> Iterator[tuple[Code, Path]]:
-    """The ZIP at `archive`, unpacked below `cache`, and a scratch folder there, for as long as the context lasts.
+    """Unpack the ZIP at `archive` below `cache`; yield the code and a scratch folder for the duration of the context.
 
-    The unpacked code stays for the next time; what nobody uses any more, for it is of another ZIP or its user was killed, goes.
+    The unpacked code stays for the next use. Folders that no process uses, left by other ZIPs or killed processes, are removed.
     """
     with archive.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]
@@ -75,7 +75,7 @@ def kept(archive: Path, cache: Path) -> Iterator[tuple[Code, Path]]:
         while not folder.exists():
             fcntl.flock(lock, fcntl.LOCK_EX)
             unpack(archive, folder)
-            # A lock is let go before it changes: somebody who has another ZIP may take the folder away in between.
+            # flock releases a lock before it changes its mode: a process with another ZIP may remove the folder in between.
             fcntl.flock(lock, fcntl.LOCK_SH)
         code = unpack(archive, folder)
         scratch.mkdir(exist_ok=True)
@@ -90,7 +90,7 @@ def _forget_others(cache: Path, digest: str) -> None:
         with path.open("w") as lock:
             if _alone(lock):
                 for name in (path.stem, f"{path.stem}.partial", f"{path.stem}.scratch"):
-                    remove(cache / name)
+                    remove_tree(cache / name)
 
 
 def _alone(lock: IO[str]) -> bool:
@@ -99,10 +99,3 @@ def _alone(lock: IO[str]) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def remove(folder: Path) -> None:
-    """Delete an unpacked ZIP. Its folders are read-only, which stops any user but root from deleting what is in them."""
-    for root, _, _ in os.walk(folder):
-        Path(root).chmod(stat.S_IRWXU)
-    shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""A started function process and its walls, if it has any."""
+"""A started function process and its isolation."""
 
 from __future__ import annotations
 
@@ -24,40 +24,40 @@ _NO_SUBSTITUTES = Substitutes((), ())
 
 
 class Isolation(StrEnum):
-    """What keeps a function from the machine."""
+    """Isolation of a function from this machine."""
 
     NAMESPACES = "namespaces"
     """The walls of `jail`."""
     NONE = "none"
-    """A plain process with the rights of this user: it can write where the user can, and reach what the user can."""
+    """A plain process with all rights of this user."""
 
 
 @dataclass
 class Enclosure:
-    """A started function process, and what holds it."""
+    """A started function process and its surroundings."""
 
     process: subprocess.Popen[bytes]
     isolation: Isolation
     reason: str
-    """Why there are no walls; empty when there are."""
+    """Reason for the lack of isolation; empty if isolated."""
     interpreter: Interpreter | None
-    """None for slim code, which runs in this environment."""
+    """None for slim code, which runs in this Python environment."""
     substitutes: Substitutes = _NO_SUBSTITUTES
-    """Packages of this environment that stand in for those of the ZIP."""
+    """Packages of this Python environment in place of the ZIP's."""
     _link: socket.socket | None = None
     _root: int | None = None
-    """The jail's root folder, which can be looked at from here while this descriptor is open."""
+    """Descriptor of the jail's root folder, which is visible from outside while it is open."""
     _scratch: Path | None = None
     _using_root: threading.Lock = field(default_factory=threading.Lock, init=False)
     _halted: threading.Event = field(default_factory=threading.Event, init=False)
 
     @property
     def restartable(self) -> bool:
-        """Whether the function can be started again in it, with what it left in /tmp, as Lambda does with one that died."""
+        """Whether a dead function can be restarted in it with its /tmp unchanged, as on Lambda."""
         return self._link is not None and self.process.poll() is None
 
     def watch(self, on_end: Callable[[int], None]) -> None:
-        """Call `on_end` with the exit code (negative: a signal) whenever the function's process has ended, until it cannot any more."""
+        """Call `on_end` with the exit code (negative for a signal) each time the function's process ends, until `stop`."""
         if self._link is None:
             on_end(self.process.wait())
             return
@@ -76,41 +76,37 @@ class Enclosure:
                 return
 
     def halt(self) -> None:
-        """Kill everything inside a restartable one; returns when nothing runs there any more."""
+        """Kill everything inside a restartable enclosure; return once nothing runs there."""
         self._halted.clear()
         self._ask(jail.HALT)
         self._halted.wait(_STOP_SECONDS)
 
     def restart(self) -> None:
-        """Start the function anew, after `halt`."""
+        """Restart the function after `halt`."""
         self._ask(jail.START)
 
-    def _ask(self, what: bytes) -> None:
+    def _ask(self, request: bytes) -> None:
         if self._link is not None:
-            with contextlib.suppress(OSError):  # gone, which `watch` tells
-                self._link.send(what)
+            with contextlib.suppress(OSError):  # gone; `watch` reports that
+                self._link.send(request)
 
     def tmp_bytes(self) -> int:
-        """What the function's temporary folder holds now; nothing when it is gone."""
+        """Return the current size of the function's temporary folder, 0 once it is gone."""
         with self._using_root:
             if self._root is not None:
-                descriptor = os.open("tmp", os.O_RDONLY | os.O_DIRECTORY, dir_fd=self._root)
-                try:
-                    room = os.fstatvfs(descriptor)
-                finally:
-                    os.close(descriptor)
+                room = os.statvfs(f"/proc/self/fd/{self._root}/tmp")
                 return (room.f_blocks - room.f_bfree) * room.f_frsize
         return _size(self._scratch) if self._scratch is not None else 0
 
     def outside(self) -> Outside | None:
-        """A look at what the function sees outside /tmp; None without walls, where that would be the whole machine."""
+        """Return a snapshot of the function's files outside /tmp; None without isolation, when that is the whole machine."""
         with self._using_root:
             return None if self._root is None else Outside(self._root)
 
     def stop(self) -> None:
-        """End every process in it and let its folders go; may be called twice."""
+        """End every process in it and remove its folders. Later calls do nothing."""
         if self._link is not None:
-            # The end of this link, or of the pipe, is what makes the first process kill everything. It also wakes `watch`.
+            # When this link or the pipe closes, the first process kills everything. Closing the link also wakes `watch`.
             with contextlib.suppress(OSError):  # not connected any more
                 self._link.shutdown(socket.SHUT_RDWR)
             self._link.close()

@@ -1,7 +1,7 @@
-"""The Python that runs a complete ZIP: one of the runtime's minor version where this machine has one, else the present one.
+"""The Python that runs a complete ZIP: one of the runtime's minor version if this machine has one, else the current one.
 
-With it comes what Lambda's runtime brings and the ZIP does not: the Runtime Interface Client. The present interpreter cannot load the
-ZIP's native modules, which are built for the runtime's version; it takes this environment's own.
+It comes with the Runtime Interface Client, which Lambda's runtime contains and the ZIP does not. The current interpreter cannot load the
+ZIP's native modules, which are built for the runtime's version, and uses this environment's packages instead.
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ print(json.dumps({
 """
 _PROBE_SECONDS = 20.0
 _CLIENT = ("awslambdaric", "simplejson", "snapshot-restore-py")
-"""The distributions of the Runtime Interface Client, by which the environment's own is found."""
+"""Distributions of the Runtime Interface Client in this environment."""
 
 _FOR_OLDER = ("backports",)
-"""What the engine needs of an older Python than the runtime's and a ZIP for that one leaves out; installed where it is needed."""
+"""Packages that the engine needs on a Python older than the runtime's, so a ZIP lacks them."""
 
 
 @dataclass(frozen=True)
 class Interpreter:
-    """A Python installation and what is put beside it."""
+    """A Python installation and its additional packages."""
 
     version: str
     prefix: Path
     program: str
     """Relative to `prefix`."""
     sites: tuple[str, ...]
-    """Folders of installed packages, relative to `prefix`: a function must not find what happens to be in them."""
+    """Folders of installed packages, relative to `prefix`; they are hidden from a function."""
     wanted: str
     """The minor version of the function's runtime."""
     client: tuple[Path, ...]
     """Modules and packages of the Runtime Interface Client."""
     reason: str = ""
-    """Why this is not the runtime's version."""
+    """Reason why this is not the runtime's version."""
 
     @property
     def matches(self) -> bool:
@@ -60,7 +60,7 @@ class Interpreter:
         return self.version.startswith(f"{self.wanted}.")
 
     def substitutes(self, code: Path) -> Substitutes:
-        """What takes the place of the modules in `code` that this interpreter cannot load."""
+        """Return the replacements for modules in `code` that this interpreter cannot load."""
         if self.matches:
             return Substitutes((), ())
         installed = {path.name.partition(".")[0]: path for path in _installed()}
@@ -73,20 +73,20 @@ class Interpreter:
 
 @dataclass(frozen=True)
 class Substitutes:
-    """Of this environment: native packages for those of a ZIP that are built for another Python, and what an older one needs."""
+    """Packages of this environment: native ones in place of a ZIP's for another Python, and those that an older Python needs."""
 
     found: tuple[Path, ...]
     missing: tuple[str, ...]
-    """Names that are not installed here: the function cannot import them."""
+    """Packages that are not installed here, so the function cannot import them."""
 
 
 @lru_cache
 def find_interpreter(runtime: str) -> Interpreter:
-    """The interpreter for a function whose `Runtime` is `runtime`, such as `python3.13`; the answer is kept."""
+    """Return the interpreter for a function whose `Runtime` is `runtime`, such as `python3.13`. The answer is cached."""
     wanted = runtime.removeprefix("python")
     own = _probe(Path(sys.executable))
     if own is None:
-        raise EndpointError(f"{sys.executable} cannot be used for functions: it must be a CPython for x86-64. Install one and try again.")
+        raise EndpointError(f"{sys.executable} cannot run functions. Install a CPython for x86-64, and this package in it.")
     reason = f"no Python {wanted} is on this machine"
     if not own[0].startswith(f"{wanted}."):
         for program in _candidates(wanted):
@@ -96,7 +96,7 @@ def find_interpreter(runtime: str) -> Interpreter:
             try:
                 return _interpreter(found, wanted, tuple(_fetched_client(wanted)))
             except ToolsetError as error:
-                reason = f"{program} is there, but its Runtime Interface Client is not: {error.message}"
+                reason = f"{program} exists, but its Runtime Interface Client could not be installed: {error.message}"
                 break
     matches = own[0].startswith(f"{wanted}.")
     return _interpreter(own, wanted, tuple(_own_client()), "" if matches else reason)
@@ -109,7 +109,7 @@ def _interpreter(probed: tuple[str, Path, tuple[str, ...]], wanted: str, client:
 
 
 def _candidates(minor: str) -> Iterator[Path]:
-    """Where a Python may be, the user's choice first."""
+    """Yield the places where a Python may be, the user's choice first."""
     name = f"python{minor}"
     home = Path.home()
     for folder in (*os.get_exec_path(), "/usr/local/bin", "/usr/bin"):
@@ -122,21 +122,21 @@ def _candidates(minor: str) -> Iterator[Path]:
 
 
 def _probe(program: Path) -> tuple[str, Path, tuple[str, ...]] | None:
-    """Version, prefix and site folders of the installation behind `program`, which may be a shim or a virtual environment's; it is run."""
+    """Run `program`, which may be a shim or in a virtual environment; return its installation's version, prefix and site folders."""
     if not os.access(program, os.X_OK):
         return None
     try:
         done = subprocess.run(
             [program, "-I", "-c", _PROBE], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=_PROBE_SECONDS, check=False
         )
-        said = json.loads(done.stdout)
-        prefix = Path(said["prefix"])
+        answer = json.loads(done.stdout)
+        prefix = Path(answer["prefix"])
     except (OSError, subprocess.TimeoutExpired, ValueError, KeyError):
-        return None  # one that does not run is none
-    version = str(said["version"])
-    if not said["plain"] or not (prefix / "bin" / f"python{'.'.join(version.split('.')[:2])}").exists():
+        return None  # a broken installation is skipped
+    version = str(answer["version"])
+    if not answer["plain"] or not (prefix / "bin" / f"python{'.'.join(version.split('.')[:2])}").exists():
         return None
-    found = (Path(site) for site in said["sites"])
+    found = (Path(site) for site in answer["sites"])
     sites = tuple(str(site.relative_to(prefix)) for site in found if site.is_relative_to(prefix) and site.is_dir())
     return (version, prefix, sites) if sites else None
 
@@ -170,7 +170,7 @@ def _top_level(distribution: metadata.Distribution) -> set[Path]:
 
 
 def _foreign_modules(code: Path) -> set[str]:
-    """Top-level names in `code` with native modules of another Python than this one, as their file names tell."""
+    """Return top-level names in `code` with native modules for another Python than this one, judged by their file names."""
     return {
         path.relative_to(code).parts[0].partition(".")[0]
         for path in code.rglob("*.so")

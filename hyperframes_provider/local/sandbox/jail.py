@@ -1,13 +1,13 @@
-"""The walls around one Lambda execution environment, made of Linux namespaces alone: no root, no other program, nothing left behind.
+"""The walls around one Lambda execution environment, made of Linux namespaces alone, without root or another program.
 
-Inside is what a function finds on Lambda: a read-only root with the code in /var/task, one writable folder, /tmp, of a fixed size, no
-/dev/shm, a process tree and a user of its own, and a loopback through which a few ports of this machine's can be reached.
+The inside matches Lambda: a read-only root with the code in /var/task, one writable folder, /tmp, of a fixed size, no /dev/shm, separate
+processes and users, and a loopback interface from which only a few of this machine's ports can be reached.
 
-Three processes make it. The first stays outside, holds the link to the endpoint and passes bytes on. It forks one that leaves all
-namespaces and ends when it has forked the third: process 1 inside, which builds the new root, gives up every privilege and starts the
-function. When process 1 ends, because its link to the first has broken, the kernel kills everything inside; the first ends when the
-endpoint's end of its own link is closed, however that happened. A function that has ended can be started again, as Lambda does: what it
-left in /tmp is still there.
+Three processes build it. The first stays outside, holds the link to the endpoint and forwards bytes. It forks the second, which leaves all
+namespaces, forks the third, and exits. The third is process 1 inside: it builds the new root, gives up every privilege and starts the
+function. When its link to the first process breaks, process 1 exits and the kernel kills everything inside. The first process ends when the
+endpoint's end of its own link closes, for whatever reason. A function that has ended can be restarted with its /tmp unchanged, as on
+Lambda.
 
 Standard library only, started with `-I -S`: up in milliseconds.
 """
@@ -34,79 +34,79 @@ LONGEST_MESSAGE = 1 << 17
 
 
 class Spec(TypedDict):
-    """What a jail is made from: one message on the link, which is standard input."""
+    """Specification of a jail: one message on the link, which is standard input."""
 
     command: list[str]
     variables: dict[str, str]
     """The whole environment of the command."""
     code: str
-    """The folder that is /var/task inside, where the command starts."""
+    """The folder that becomes /var/task, where the command starts."""
     mounts: list[tuple[str, str]]
-    """What of this machine is seen where, read-only and in this order; no source stands for an empty folder that covers what is there."""
+    """Read-only mounts, in order: source on this machine and target. An empty source covers the target with an empty folder."""
     tmp_bytes: int
-    doors: list[int]
-    """Ports of 127.0.0.1 that are the same inside as outside."""
+    ports: list[int]
+    """Ports of 127.0.0.1 that can be reached from inside."""
 
 
 class Message(TypedDict, total=False):
-    """What comes back: `up` or `refused` once, and then news."""
+    """An answer of the jail: `up` or `refused` once, then events."""
 
     up: bool
-    """The function was started. With it comes the jail's root folder as a descriptor."""
+    """The function was started. The message carries a descriptor of the jail's root folder."""
     refused: str
-    """Why there is no jail: namespaces are forbidden here, or something of the specification does not exist."""
+    """The reason for no jail: namespaces are forbidden here, or a path of the specification does not exist."""
     ended: int
-    """The function's process has ended, with this exit code (negative: by a signal)."""
+    """Exit code of the function's process, negative for a signal."""
     halted: bool
-    """Nothing but process 1 runs inside."""
+    """Only process 1 runs inside."""
 
 
 HALT, START = b"halt", b"start"
-"""What can be asked for: kill everything that runs inside, and start the function anew."""
+"""Requests: kill everything that runs inside, and start the function again."""
 
 _HOST_NAME = "169.254.100.1"
-"""Lambda calls its machines by a link-local address."""
+"""Lambda names its hosts by a link-local address."""
 
 _OPEN_FILES = _THREADS = 1024
 """Lambda's quotas for one environment."""
-_KERNEL_THAT_COUNTS_THREADS_INSIDE = (5, 14)
+_KERNEL_WITH_THREAD_LIMIT = (5, 14)
 
 
 class Refused(Exception):
-    """The jail cannot be made here."""
+    """The jail cannot be built on this machine."""
 
 
 def main() -> None:
-    """Be the first process: make the jail that the link asks for, pass bytes and messages on, and end with the link."""
+    """Run the first process: build the requested jail, forward bytes and messages, and end with the link."""
     link = socket.socket(fileno=os.dup(0))
     spec: Spec = json.loads(link.recv(LONGEST_MESSAGE))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # Process 1 becomes a child of this one when the one between them ends.
+    # Process 1 becomes a child of this process when the one between them exits.
     supervisor.adopt_orphans()
     outside, inside = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     maker = os.fork()
     if maker == 0:
         outside.close()
         link.close()
-        _leave_namespaces(spec, inside)
+        _fork_inside(spec, inside)
     inside.close()
-    process_1 = None
+    init = None
     try:
-        process_1 = _let_out(outside, maker)
-        doors, root = _await_doors(outside, len(spec["doors"]))
+        init = _admit(outside, maker)
+        listeners, root = _await_listeners(outside, len(spec["ports"]))
     except Refused as refusal:
         link.send(json.dumps(Message(refused=str(refusal))).encode())
     else:
-        for door, port in zip(doors, spec["doors"], strict=True):
-            relay.serve(door, port)
+        for listener, port in zip(listeners, spec["ports"], strict=True):
+            relay.serve(listener, port)
         socket.send_fds(link, [json.dumps(Message(up=True)).encode()], [root])
         os.close(root)
-        _pass_messages(link, outside)
-    _end(process_1)
+        _forward_messages(link, outside)
+    _end_inside(init)
 
 
-def _pass_messages(link: socket.socket, outside: socket.socket) -> None:
-    """Between the endpoint and process 1, until one of them is gone."""
+def _forward_messages(link: socket.socket, outside: socket.socket) -> None:
+    """Forward messages between the endpoint and process 1 until one of them is gone."""
     other = {link: outside, outside: link}
     while True:
         readable, _, _ = select.select([link, outside], [], [])
@@ -114,24 +114,24 @@ def _pass_messages(link: socket.socket, outside: socket.socket) -> None:
             message = source.recv(LONGEST_MESSAGE)
             if not message:
                 return
-            with contextlib.suppress(BrokenPipeError):  # told by the next look at the other side
+            with contextlib.suppress(BrokenPipeError):  # noticed in the next round, at the other end
                 other[source].send(message)
 
 
-def _let_out(outside: socket.socket, maker: int) -> int:
-    """Give the process that has left the namespaces its user, and learn which process is the first inside."""
+def _admit(outside: socket.socket, maker: int) -> int:
+    """Map the user of the process that has left the namespaces; return the process ID of process 1."""
     _expect(outside, "left")
     _map_user(maker)
     outside.send(b"{}")
-    process_1: int = _expect(outside, "process")["process"]
+    init: int = _expect(outside, "process")["process"]
     os.waitpid(maker, 0)
-    return process_1
+    return init
 
 
-def _await_doors(outside: socket.socket, count: int) -> tuple[list[socket.socket], int]:
-    """The listening sockets of the inside, and its root folder."""
+def _await_listeners(outside: socket.socket, count: int) -> tuple[list[socket.socket], int]:
+    """Return the listening sockets inside, and the descriptor of the root folder."""
     data, descriptors, _, _ = socket.recv_fds(outside, LONGEST_MESSAGE, count + 1)
-    _require(data, "doors")
+    _require(data, "listening")
     return [socket.socket(fileno=descriptor) for descriptor in descriptors[1:]], descriptors[0]
 
 
@@ -147,14 +147,14 @@ def _require(data: bytes, name: str) -> dict[str, Any]:
 
 
 def _map_user(pid: int) -> None:
-    """Root gives the inside a user that owns nothing here; any other user can only lend itself."""
+    """Map the user inside: root maps one that owns nothing here, any other user can only map itself."""
     own, group = os.geteuid(), os.getegid()
     try:
         if own == 0:
             _write_map(pid, f"0 0 1\n{USER} {USER} 1\n", f"0 0 1\n{GROUP} {GROUP} 1\n")
             return
     except PermissionError:
-        # Root of a container that has no other users to give away.
+        # Root in a container without other users.
         pass
     Path(f"/proc/{pid}/setgroups").write_text("deny")
     _write_map(pid, f"{USER} {own} 1\n", f"{GROUP} {group} 1\n")
@@ -162,16 +162,13 @@ def _map_user(pid: int) -> None:
 
 def _write_map(pid: int, users: str, groups: str) -> None:
     for name, text in (("uid_map", users), ("gid_map", groups)):
-        # In one write, which a buffered file does not promise.
-        descriptor = os.open(f"/proc/{pid}/{name}", os.O_WRONLY)
-        try:
-            os.write(descriptor, text.encode())
-        finally:
-            os.close(descriptor)
+        # The kernel wants a single write.
+        with Path(f"/proc/{pid}/{name}").open("wb", buffering=0) as file:
+            file.write(text.encode())
 
 
-def _end(process: int | None) -> None:
-    """Kill process 1, and with it everything inside; returns when all of it is gone."""
+def _end_inside(process: int | None) -> None:
+    """Kill process 1, and with it everything inside; return once all of it is gone."""
     if process is not None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
@@ -180,8 +177,8 @@ def _end(process: int | None) -> None:
             os.waitpid(-1, 0)
 
 
-def _leave_namespaces(spec: Spec, inside: socket.socket) -> NoReturn:
-    """The process between: it cannot become process 1 of a new namespace itself, only its child can."""
+def _fork_inside(spec: Spec, inside: socket.socket) -> NoReturn:
+    """Run the second process: only its child can become process 1 of a new namespace."""
     try:
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, 0)
@@ -191,37 +188,37 @@ def _leave_namespaces(spec: Spec, inside: socket.socket) -> NoReturn:
         inside.recv(LONGEST_MESSAGE)
         child = os.fork()
         if child == 0:
-            _be_process_1(spec, inside)
+            _run_inside(spec, inside)
         inside.send(json.dumps({"process": child}).encode())
     except OSError as error:
-        inside.send(json.dumps({"refused": _words(error)}).encode())
+        inside.send(json.dumps({"refused": _message_of(error)}).encode())
     os._exit(0)
 
 
-def _be_process_1(spec: Spec, inside: socket.socket) -> NoReturn:
-    """Build the inside, give up all privileges, and run the command until the link breaks."""
+def _run_inside(spec: Spec, inside: socket.socket) -> NoReturn:
+    """Run process 1: build the inside, give up all privileges, and run the command until the link breaks."""
     try:
         try:
-            doors = _make_inside(spec)
+            listeners = _make_inside(spec)
             kernel.give_up_privileges()
             child_ended = supervisor.wake_on_child()
             child = supervisor.spawn(spec["command"], spec["variables"])
         except (OSError, ValueError) as error:
-            inside.send(json.dumps({"refused": _words(error)}).encode())
+            inside.send(json.dumps({"refused": _message_of(error)}).encode())
             os._exit(0)
         root = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
-        socket.send_fds(inside, [b'{"doors": true}'], [root, *(door.fileno() for door in doors)])
+        socket.send_fds(inside, [b'{"listening": true}'], [root, *(listener.fileno() for listener in listeners)])
         os.close(root)
-        for door in doors:
-            door.close()
-        _obey(spec, inside, child, child_ended)
-    except BaseException:  # noqa: BLE001  # a copy of the first process must not run on as if it were that one
+        for listener in listeners:
+            listener.close()
+        _follow_requests(spec, inside, child, child_ended)
+    except BaseException:  # noqa: BLE001  # this fork of the first process must not continue as the first process
         traceback.print_exc()
     os._exit(0)
 
 
-def _obey(spec: Spec, inside: socket.socket, child: int | None, child_ended: int) -> None:
-    """Collect what ends, say so when it is the command, and do what is asked for."""
+def _follow_requests(spec: Spec, inside: socket.socket, child: int | None, child_ended: int) -> None:
+    """Collect ended processes, report the end of the command, and follow the endpoint's requests."""
     while True:
         readable, _, _ = select.select([inside.fileno(), child_ended], [], [])
         if child_ended in readable:
@@ -243,7 +240,7 @@ def _obey(spec: Spec, inside: socket.socket, child: int | None, child_ended: int
 
 
 def _kill_all() -> None:
-    """Whatever runs in this namespace of processes, but process 1, which sends the signal."""
+    """Kill all other processes in this process namespace."""
     with contextlib.suppress(ProcessLookupError, ChildProcessError):
         while True:
             os.kill(-1, signal.SIGKILL)
@@ -253,17 +250,17 @@ def _kill_all() -> None:
 def _make_inside(spec: Spec) -> list[socket.socket]:
     socket.sethostname(_HOST_NAME)
     kernel.raise_loopback()
-    doors = [socket.create_server(("127.0.0.1", port), backlog=512) for port in spec["doors"]]
+    listeners = [socket.create_server(("127.0.0.1", port), backlog=512) for port in spec["ports"]]
     make_root(spec["code"], spec["mounts"], spec["tmp_bytes"])
     os.chdir("/var/task")
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
     release = tuple(int(part) for part in os.uname().release.split("-")[0].split(".")[:2])
-    if release >= _KERNEL_THAT_COUNTS_THREADS_INSIDE:
+    if release >= _KERNEL_WITH_THREAD_LIMIT:
         resource.setrlimit(resource.RLIMIT_NPROC, (_THREADS, _THREADS))
-    return doors
+    return listeners
 
 
-def _words(error: Exception) -> str:
+def _message_of(error: Exception) -> str:
     if not isinstance(error, OSError):
         return str(error)
     hint = " (user namespaces are forbidden here)" if error.filename == "unshare" and error.errno in (errno.EPERM, errno.ENOSPC) else ""

@@ -1,7 +1,4 @@
-"""System calls that Python does not offer: namespaces, mounts and privileges. Each raises `OSError` that names the call.
-
-Standard library only: a jail imports it under `-I -S`.
-"""
+"""System calls that Python lacks: namespaces, mounts, privileges. Standard library only: a jail imports it under `-I -S`."""
 
 from __future__ import annotations
 
@@ -46,7 +43,7 @@ def raise_loopback() -> None:
 
 
 def mount(source: str | None, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
-    """Call mount(2)."""
+    """Mount a file system, bind a folder, or change how mounts propagate."""
     _call(
         "mount",
         source.encode() if source else None,
@@ -54,7 +51,7 @@ def mount(source: str | None, target: str, kind: str | None, flags: int, data: s
         kind.encode() if kind else None,
         ctypes.c_ulong(flags),
         data.encode() if data else None,
-        what=f"mount {target}",
+        name=f"mount {target}",
     )
 
 
@@ -77,7 +74,7 @@ def make_read_only(target: str) -> None:
     """Make a mount and all mounts below it read-only."""
     attributes = struct.pack("QQQQ", _MOUNT_ATTR_RDONLY | _MOUNT_ATTR_NOSUID, 0, 0, 0)
     arguments = (_SYS_MOUNT_SETATTR, _AT_FDCWD, target.encode(), _AT_RECURSIVE, attributes, len(attributes))
-    _call("syscall", *arguments, what=f"mount_setattr {target}")
+    _call("syscall", *arguments, name=f"mount_setattr {target}")
 
 
 def give_up_privileges() -> None:
@@ -92,11 +89,11 @@ def give_up_privileges() -> None:
         os.setresuid(USER, USER, USER)
     _call("capset", struct.pack("Ii", _CAPABILITY_VERSION_3, 0), struct.pack("6I", *[0] * 6))
     _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    # The function runs as the same user as this process: it must not be able to trace it.
+    # The function runs as the same user and must not be able to trace this process.
     _call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
-def _call(function: str, *arguments: Any, what: str = "") -> None:
+def _call(function: str, *arguments: Any, name: str = "") -> None:
     if getattr(_libc, function)(*arguments) == -1:
         number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), what or function)
+        raise OSError(number, os.strerror(number), name or function)

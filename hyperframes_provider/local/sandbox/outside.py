@@ -1,17 +1,18 @@
-"""What a function in a jail has changed outside its /tmp: two looks at the files that it can see, compared.
+"""Changes that a function in a jail made outside /tmp, found by comparing two snapshots of its files.
 
-Nothing should be possible there. This is how it is shown, instead of being concluded from how the jail is made. The programs and libraries
-of this machine, which are many and everybody's, are not compared: of them it is looked up whether the jail has them read-only.
+None should be possible; the snapshots prove it. This machine's programs and libraries are too many to compare: for them, the check is that
+the jail mounts them read-only.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
 
 _ITS_OWN = ("tmp", "proc")
-"""What is the function's to write, and the kernel's to make up."""
+"""Folders that belong to the function and to the kernel."""
 
 _THE_MACHINES = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
 
@@ -19,7 +20,7 @@ Stamp = tuple[int, ...]
 
 
 class Outside:
-    """A look at the jail behind the descriptor `root`, which is copied: the jail may be over when the second look is taken."""
+    """A snapshot of the jail behind the descriptor `root`. The descriptor is copied, since the jail may end before the comparison."""
 
     def __init__(self, root: int) -> None:
         self._root = os.dup(root)
@@ -33,11 +34,11 @@ class Outside:
 
     @property
     def count(self) -> int:
-        """How many files and folders there were."""
+        """Number of files and folders in the snapshot."""
         return len(self._before)
 
     def changed(self) -> list[str]:
-        """What is new, gone or different now, and what of the machine's could have been."""
+        """Return paths that were added, removed or changed since the snapshot, and this machine's folders if they are writable."""
         now = dict(_look(self._root))
         changed = {path for path in self._before.keys() | now.keys() if self._before.get(path) != now.get(path)}
         return sorted(changed | set(_writable(self._root)))
@@ -55,12 +56,6 @@ def _look(root: int) -> Iterator[tuple[str, Stamp]]:
 
 def _writable(root: int) -> Iterator[str]:
     for name in ("usr/bin", "usr/sbin", "usr/lib", "usr/lib64", *_THE_MACHINES):
-        try:
-            descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY, dir_fd=root)
-        except OSError:
-            continue  # this machine has none
-        try:
-            if not os.fstatvfs(descriptor).f_flag & os.ST_RDONLY:
+        with contextlib.suppress(FileNotFoundError):  # on this machine
+            if not os.statvfs(f"/proc/self/fd/{root}/{name}").f_flag & os.ST_RDONLY:
                 yield f"/{name}"
-        finally:
-            os.close(descriptor)

@@ -1,7 +1,7 @@
-"""Byte pipes between two network namespaces: what connects to a listening socket of the one reaches a loopback port of the other.
+"""Byte pipes between two network namespaces: connections to a listening socket of one reach a loopback port of the other.
 
-A socket belongs to the namespace that it was made in, whoever holds it. So the jail makes the listening sockets, and this process, which
-stays outside, accepts what comes in through them: nothing of the machine is visible inside but these ports.
+A socket belongs to the namespace in which it was created, whichever process holds it. The jail creates the listening sockets, and this
+process, which stays outside, accepts their connections: inside, only these ports of the machine are visible.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ _BLOCK = 1 << 17
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
-def serve(door: socket.socket, port: int) -> None:
-    """Join every connection that `door` gets with one to 127.0.0.1:`port`; returns at once, ends with the process."""
-    threading.Thread(target=_accept, args=(door, port), daemon=True).start()
+def serve(listener: socket.socket, port: int) -> None:
+    """Join every connection of `listener` to 127.0.0.1:`port`, in the background until the process ends."""
+    threading.Thread(target=_accept, args=(listener, port), daemon=True).start()
 
 
-def _accept(door: socket.socket, port: int) -> None:
+def _accept(listener: socket.socket, port: int) -> None:
     while True:
-        inner, _ = door.accept()
+        inner, _ = listener.accept()
         threading.Thread(target=_join, args=(inner, port), daemon=True).start()
 
 
@@ -31,12 +31,12 @@ def _join(inner: socket.socket, port: int) -> None:
         try:
             outer = socket.create_connection(("127.0.0.1", port))
         except OSError:
-            # Nobody is there: the one inside sees what it would have seen outside, a connection that does not come about.
+            # Nothing listens: reset the connection, as the port itself would.
             _reset(inner)
             return
         with outer:
             for end in (inner, outer):
-                # Each side has chosen its own way to write; a second delay here would be added to it.
+                # Each side has chosen how to batch its writes; Nagle's delay here would come on top.
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             back = threading.Thread(target=_pump, args=(outer, inner), daemon=True)
             back.start()
@@ -45,7 +45,7 @@ def _join(inner: socket.socket, port: int) -> None:
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:
-    """Pass on until the end of `source`, no faster than `target` takes it; what breaks on one side breaks on the other."""
+    """Forward bytes until the end of `source`, no faster than `target` reads; an error on one side resets both."""
     block = bytearray(_BLOCK)
     view = memoryview(block)
     try:
@@ -58,7 +58,7 @@ def _pump(source: socket.socket, target: socket.socket) -> None:
 
 
 def _reset(end: socket.socket) -> None:
-    """Close so that the other side learns of a failure, and wake whoever waits for this socket."""
+    """Close so that the other side sees a failure, and wake all users of this socket."""
     with contextlib.suppress(OSError):  # already closed by the other direction
         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         end.shutdown(socket.SHUT_RDWR)

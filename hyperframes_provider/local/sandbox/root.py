@@ -1,7 +1,4 @@
-"""The root folder of a jail: the function's code, the machine's programs and libraries, a few devices, and /tmp.
-
-Standard library only: the first process of a jail imports it under `-I -S`.
-"""
+"""The root folder of a jail. Standard library only: a jail imports it under `-I -S`."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ _SYSTEM = (
     *("/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libx32", "/usr/share/zoneinfo"),
     *("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/ld.so.cache"),
 )
-"""What programs need of the machine; links are made anew, what is missing is left out."""
+"""Programs and libraries of this machine; links are created anew, and missing paths are skipped."""
 
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _FILES = {

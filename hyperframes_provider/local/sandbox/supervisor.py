@@ -1,11 +1,10 @@
-"""The first process of one Lambda execution environment: whatever the function starts ends with it.
+"""The first process of one Lambda execution environment: everything the function starts ends with it.
 
-It runs the command it is given and adopts every orphan of it (`PR_SET_CHILD_SUBREAPER`), so that a grandchild in a session of its own
-(Chromium, a Playwright driver) cannot outlive the environment. Its standard input is a pipe held by the endpoint: the end of that pipe
-means "stop", and it comes by itself when the endpoint is killed, however that happened. When the command ends first, the rest is killed
-too and the command's own exit status is passed on.
+It runs a command and adopts its orphans (`PR_SET_CHILD_SUBREAPER`), so that no grandchild in another session, such as Chromium, outlives
+the environment. Its standard input is a pipe from the endpoint. The end of that pipe means "stop", and also comes when the endpoint is
+killed. When the command ends first, all other descendants are killed and this process ends with the command's exit status.
 
-A script of its own, run with `-I -S`: standard library only, up in milliseconds. `jail` does the same with walls around it.
+A script, run with `-I -S`: standard library only, up in milliseconds. `jail` does the same inside walls.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ def adopt_orphans() -> None:
 
 
 def wake_on_child() -> int:
-    """A descriptor that becomes readable when a child ends; to be asked for before there is one."""
+    """Return a descriptor that becomes readable when a child ends; call it before starting one."""
     child_ended, woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(woken)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -55,19 +54,19 @@ def wake_on_child() -> int:
 
 
 def spawn(command: list[str], variables: Mapping[str, str]) -> int:
-    """Start `command` without an input and return its process; raises `OSError`."""
+    """Start `command` without input; return its process ID. Raise `OSError`."""
     return os.posix_spawn(
         command[0],
         command,
         variables,
         file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)],
-        # Python ignores these; a program expects the defaults.
+        # Python ignores these signals; programs expect the defaults.
         setsigdef=[signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD],
     )
 
 
 def _end_like(status: int | None) -> None:
-    """End this process as the one ended that had this exit code; None counts as success."""
+    """End this process with the given exit code or signal; None counts as success."""
     if status is None:
         sys.exit(0)
     if status < 0:
@@ -78,7 +77,7 @@ def _end_like(status: int | None) -> None:
 
 
 def reap(child: int | None) -> int | None:
-    """Collect everything that has ended; the exit code of `child` (negative: a signal) when it was among it."""
+    """Collect all ended children; return the exit code of `child`, negative for a signal, if it is among them."""
     found = None
     with contextlib.suppress(ChildProcessError):  # nothing is left to collect
         while (ended := os.waitpid(-1, os.WNOHANG))[0] != 0:
@@ -88,7 +87,7 @@ def reap(child: int | None) -> int | None:
 
 
 def _kill_descendants() -> None:
-    """Kill the children, and then those who become children because their parent died, until there are none."""
+    """Kill all children, and the orphans they leave, until none remain."""
     while True:
         for pid in _children():
             with contextlib.suppress(ProcessLookupError):

@@ -13,7 +13,7 @@ TASK_ROOT = "/var/task"
 LANGUAGE = "/var/lang"
 
 _CERTIFICATES = ("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR")
-"""Whom this machine trusts: behind a company's own authority nothing remote could be fetched without. They hold no secrets."""
+"""Certificate settings: behind a company's own authority, remote files cannot be fetched without them. They hold no secrets."""
 
 JAIL_VARIABLES: Mapping[str, str] = {
     "PATH": f"{LANGUAGE}/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin",
@@ -28,14 +28,11 @@ JAIL_VARIABLES: Mapping[str, str] = {
     "_AWS_XRAY_DAEMON_ADDRESS": "169.254.100.1",
     "_AWS_XRAY_DAEMON_PORT": "2000",
 }
-"""What Lambda's Python runtime sets, beside the function's own settings; HOME and TMPDIR are not among them."""
+"""Variables of Lambda's Python runtime that are the same for every function. HOME and TMPDIR are not among them."""
 
 
 def lambda_variables(name: str, handler: str, memory_mb: int, runtime: str, region: str, endpoint: str) -> dict[str, str]:
-    """What Lambda tells every function, and the endpoint that it finds AWS at.
-
-    Whatever credentials this machine has, a function under test gets none of them.
-    """
+    """Return the variables that Lambda sets for a function, with placeholder credentials and the address of the endpoint."""
     return {
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",
@@ -55,7 +52,7 @@ def lambda_variables(name: str, handler: str, memory_mb: int, runtime: str, regi
 
 
 def code_variables(code: Code, toolset: Path) -> dict[str, str]:
-    """What stands beside those: for complete code Lambda's own folders, for slim code what it needs of this machine."""
+    """Return the remaining variables: Lambda's folders for complete code, this machine's settings for slim code."""
     if code.complete:
         return dict(JAIL_VARIABLES)
     return {

@@ -16,24 +16,24 @@ _PAGE, _LARGEST_PAGE = 100, 1000
 
 
 class LocalStepFunctionsResponse(StepFunctionResponse):
-    """The API operations whose requests or answers moto handles only in part."""
+    """One request to Step Functions."""
 
     @property
     def _backend(self) -> LocalStepFunctionsBackend:
         return cast(LocalStepFunctionsBackend, self.stepfunction_backend)
 
     def stop_execution(self) -> ActionResult:
-        """Takes error and cause along; stopping what has ended answers with the time it ended."""
+        """Stop with error and cause; for an ended execution, answer with the time of its end."""
         execution = self._backend.describe_execution(self._get_param("executionArn"))
         execution.stop(stop_date=datetime.now(UTC), error=self._get_param("error"), cause=self._get_param("cause"))
         return ActionResult({"stopDate": execution.stop_date})
 
     def describe_execution(self) -> ActionResult:
-        """All fields for all ends, TIMED_OUT included."""
+        """Answer with all fields, whatever the status."""
         return ActionResult(self._backend.describe_execution(self._get_param("executionArn")).described())
 
     def list_executions(self) -> ActionResult:
-        """Newest first, in pages."""
+        """Answer in pages, newest first."""
         map_run_arn = self._get_param("mapRunArn")
         if map_run_arn:
             children = self._backend.children_of(map_run_arn, self._get_param("statusFilter"))
@@ -49,7 +49,7 @@ class LocalStepFunctionsResponse(StepFunctionResponse):
         return ActionResult({"executions": [_listed(cast(LocalExecution, execution)) for execution in executions], "nextToken": token})
 
     def get_execution_history(self) -> ActionResult:
-        """In pages, in either direction, with or without inputs and outputs."""
+        """Answer in pages, in either direction, with or without inputs and outputs."""
         events = list(self._backend.get_execution_history(self._get_param("executionArn"))["events"])
         if self._get_param("reverseOrder"):
             events.reverse()
@@ -59,7 +59,7 @@ class LocalStepFunctionsResponse(StepFunctionResponse):
         return ActionResult({"events": page, **token})
 
     def redrive_execution(self) -> ActionResult:
-        """Goes on with an execution that ended without success. A client token is not looked at: nobody asks twice here."""
+        """Redrive an execution that ended without success. Client tokens are ignored: the endpoint's clients do not retry."""
         execution = self._backend.describe_execution(self._get_param("executionArn"))
         with self._backend.starting:
             if execution.redrive_refusal:
@@ -67,7 +67,7 @@ class LocalStepFunctionsResponse(StepFunctionResponse):
             return ActionResult({"redriveDate": execution.redrive()})
 
     def _page(self, items: list[Any]) -> tuple[list[Any], dict[str, str]]:
-        """The part of `items` that the request asks for, and the token for the next one, where there is one."""
+        """Return the requested page of `items`, and the token of the next page if there is one."""
         size = min(int(self._get_param("maxResults") or _PAGE), _LARGEST_PAGE)
         token = self._get_param("nextToken") or "0"
         if not token.isdecimal():

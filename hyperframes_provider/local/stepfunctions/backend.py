@@ -6,7 +6,6 @@ import copy
 import json
 import threading
 import uuid
-from datetime import UTC, datetime
 from typing import Any, cast
 
 from moto.core.exceptions import ServiceException
@@ -22,7 +21,7 @@ INPUT_LIMIT_BYTES = 262_144
 
 
 class StepFunctionsRequestError(ServiceException):
-    """A request that Step Functions refuses: code and message. moto answers properly for subclasses only, by where they are defined."""
+    """A request that Step Functions refuses. moto cannot serialise a plain `ServiceException`, whose module names no service."""
 
 
 class LocalStepFunctionsBackend(StepFunctionsParserBackend):
@@ -34,19 +33,19 @@ class LocalStepFunctionsBackend(StepFunctionsParserBackend):
         self._registry = MapRunRegistry()
 
     def describe_execution(self, execution_arn: str) -> LocalExecution:  # type: ignore[override]  # as with `start_execution`
-        """Also those of a distributed Map's items."""
+        """Find an execution, also one of a distributed Map's item."""
         return self._registry.children.get(execution_arn) or cast(LocalExecution, super().describe_execution(execution_arn))
 
     def describe_map_run(self, map_run_arn: str) -> dict[str, Any]:
-        """How far the items of a distributed Map are."""
+        """Return the progress of a distributed Map."""
         return self._map_run(map_run_arn).describe()
 
     def list_map_runs(self, execution_arn: str) -> dict[str, Any]:
-        """The distributed Maps that an execution has entered."""
+        """Return the distributed Maps that an execution has entered."""
         return {"mapRuns": self.describe_execution(execution_arn).map_runs}
 
     def children_of(self, map_run_arn: str, status: str | None) -> list[LocalExecution]:
-        """The executions of a distributed Map's items, the newest first."""
+        """Return the executions of a distributed Map's items, newest first."""
         children = cast("list[LocalExecution]", list(self._map_run(map_run_arn).children))
         return [child for child in reversed(children) if status in (None, child.status)]
 
@@ -56,7 +55,7 @@ class LocalStepFunctionsBackend(StepFunctionsParserBackend):
         return self._registry.runs[arn]
 
     def create_state_machine(self, name: str, definition: str, roleArn: str, *args: Any, **kwargs: Any) -> StateMachine:  # noqa: N803
-        """Refuse a broken definition, and a name that another definition has."""
+        """Refuse a broken definition, and a name that another definition uses."""
         _check_definition(definition)
         existing = next((machine for machine in self.state_machines if machine.name == name), None)
         if existing is not None and (existing.definition, existing.roleArn) != (definition, roleArn):
@@ -64,15 +63,15 @@ class LocalStepFunctionsBackend(StepFunctionsParserBackend):
         return super().create_state_machine(name, definition, roleArn, *args, **kwargs)
 
     def update_state_machine(self, arn: str, definition: str | None = None, *args: Any, **kwargs: Any) -> StateMachine:
-        """Refuse a broken definition. Running executions keep the one that they were started with."""
+        """Refuse a broken definition. Running executions keep theirs."""
         if definition is not None:
             _check_definition(definition)
         return super().update_state_machine(arn, cast(str, definition), *args, **kwargs)
 
-    def start_execution(  # type: ignore[override]  # as in the class above this one: what runs is not moto's static Execution
+    def start_execution(  # type: ignore[override]  # like its base class, this returns a running Execution, not moto's static one
         self, state_machine_arn: str, name: str | None = None, execution_input: str | None = None, trace_header: str | None = None
     ) -> LocalExecution:
-        """Start, or return the running execution of this name and input; any other use of the name is an error."""
+        """Start an execution, or return the running one of this name and input; any other reuse of a name is an error."""
         machine = self.describe_state_machine(state_machine_arn)
         name = name or str(uuid.uuid4())
         self._validate_name(name)
@@ -93,13 +92,10 @@ class LocalStepFunctionsBackend(StepFunctionsParserBackend):
                 exec_arn=f"arn:{self.partition}:states:{self.region_name}:{self.account_id}:execution:{machine.name}:{name}",
                 account_id=self.account_id,
                 region_name=self.region_name,
-                # A shallow copy: an update replaces the attributes of the original and leaves the copy's alone.
+                # A shallow copy: an update replaces the attributes of the original only.
                 state_machine=copy.copy(machine),
-                start_date=datetime.now(UTC),
-                cloud_watch_logging_session=None,
                 input_data=text,
                 trace_header=trace_header,
-                activity_store={},
             )
             started.start()
             executions.append(started)

@@ -1,4 +1,4 @@
-"""Static checks of a state machine definition: what Step Functions refuses when it is created, and moto accepts."""
+"""Static checks of a state machine definition that Step Functions makes and moto does not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _KNOWN_TYPES = frozenset({"Pass", "Task", "Choice", "Wait", "Succeed", "Fail", "
 
 
 def definition_problems(definition: str) -> list[str]:
-    """Every problem of `definition` in the service's words and with the place of each; empty when it would be accepted."""
+    """Return every problem of `definition` with its place, in the service's words; none if Step Functions would accept it."""
     try:
         machine = json.loads(definition)
     except ValueError as error:
@@ -26,7 +26,7 @@ def definition_problems(definition: str) -> list[str]:
 
 
 def _all_states(machine: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The states of a machine and of those inside it: a name may be used once in all of them."""
+    """Yield the states of a machine and of those inside it; a name must be unique among all of them."""
     states = machine.get("States")
     for name, state in states.items() if isinstance(states, dict) else ():
         yield name, state
@@ -79,7 +79,7 @@ def _state_problems(state: Mapping[str, Any], place: str) -> Iterator[str]:
 
 
 def _map_problems(state: Mapping[str, Any], config: Mapping[str, Any], place: str) -> Iterator[str]:
-    """A distributed Map says what its children are; an inline one has none of what only a distributed one knows."""
+    """Check a Map: a distributed one names its ExecutionType, and an inline one has no field of a distributed one."""
     if config.get("Mode", "INLINE") == "DISTRIBUTED":
         if config.get("ExecutionType") not in ("STANDARD", "EXPRESS"):
             yield f"SCHEMA_VALIDATION_FAILED: ExecutionType must be STANDARD or EXPRESS at {place}/ItemProcessor/ProcessorConfig"

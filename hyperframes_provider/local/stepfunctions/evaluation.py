@@ -1,4 +1,4 @@
-"""What the interpreter evaluates differently here: Map states, and the parsing of definitions."""
+"""Replacements for parts of the interpreter: the evaluation of Map states, and the parsing of definitions."""
 
 from __future__ import annotations
 

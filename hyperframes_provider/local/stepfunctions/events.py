@@ -1,7 +1,7 @@
-"""What EventBridge makes of the end of an execution: rules of the default bus that match, and their targets, told in the background.
+"""EventBridge events about the end of an execution, delivered in the background to the matching rules of the default bus.
 
-Targets are Lambda functions (with the retries and the failure destination of their asynchronous invocation), topics and queues. What a
-target refuses goes to its dead-letter queue at once: its RetryPolicy has no effect here.
+Targets are Lambda functions (with the retries and failure destination of asynchronous invocations), topics and queues. A refused event goes
+to the target's dead-letter queue at once: RetryPolicy has no effect here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from moto.events.utils import EventMessageType
 from hyperframes_provider.local.connections import ACCOUNT_ID, Connections
 
 _RETRY_PAUSES = (1.0, 2.0)
-"""Seconds before the second and the third attempt at a function; Lambda waits as many minutes."""
+"""Seconds before the second and third attempts at a function. Lambda waits one and two minutes."""
 
 _PLACEHOLDER = re.compile(r"<([A-Za-z0-9._-]+)>")
 
@@ -48,11 +48,11 @@ class ExecutionEnd:
 
     @property
     def region(self) -> str:
-        """Where it ran."""
+        """The execution's region."""
         return self.arn.split(":")[3]
 
     def event(self) -> dict[str, Any]:
-        """As EventBridge gets it from Step Functions."""
+        """Return the event that Step Functions sends to EventBridge."""
         return {
             "version": "0",
             "id": str(uuid.uuid4()),
@@ -80,7 +80,7 @@ class ExecutionEnd:
 
 
 def announce(connections: Connections, end: ExecutionEnd) -> None:
-    """Tell every target of every rule that matches; returns at once."""
+    """Deliver the event to every target of every matching rule, in the background."""
     threading.Thread(target=_announce, args=(connections, end), name=f"events-{end.name}", daemon=True).start()
 
 
@@ -90,24 +90,24 @@ def _announce(connections: Connections, end: ExecutionEnd) -> None:
     for rule in list(rules.values()):
         if rule.state == "ENABLED" and rule.event_pattern.matches_event(cast(EventMessageType, event)):
             for target in list(rule.targets):
-                _tell(connections, end, target, event)
+                _notify(connections, end, target, event)
 
 
-def _tell(connections: Connections, end: ExecutionEnd, target: Mapping[str, Any], event: Mapping[str, Any]) -> None:
-    """Whatever is wrong with this target is logged: the others are to be told too."""
+def _notify(connections: Connections, end: ExecutionEnd, target: Mapping[str, Any], event: Mapping[str, Any]) -> None:
+    """Deliver to one target. Failures are logged, so that the other targets still get the event."""
     try:
         _deliver(connections, end.region, target, _input_of(target, event))
-    except Exception as error:  # noqa: BLE001  (nobody waits for this thread)
+    except Exception as error:  # noqa: BLE001  (an exception would end the thread silently)
         _log.warning("the event of %s did not reach %s: %s", end.arn, target["Arn"], error)
         queue = target.get("DeadLetterConfig", {}).get("Arn")
         try:
             _dead_letter(connections, end.region, queue, json.dumps(event))
-        except Exception as lost:  # noqa: BLE001  (the same)
+        except Exception as lost:  # noqa: BLE001  (as above)
             _log.warning("the event of %s did not reach %s either: %s", end.arn, queue, lost)
 
 
 def _input_of(target: Mapping[str, Any], event: Mapping[str, Any]) -> str:
-    """What the target gets: the event, or what its transformer makes of it. A path that leads nowhere gives nothing, as on AWS."""
+    """Return the target's input: the event, possibly transformed. As on AWS, a path that leads nowhere gives an empty value."""
     transformer = target.get("InputTransformer")
     if transformer is None:
         return json.dumps(event)
@@ -134,17 +134,17 @@ def _deliver(connections: Connections, region: str, target: Mapping[str, Any], t
         case "lambda":
             _invoke(connections, region, arn, text)
         case "sns":
-            # A quoted template is a string, and that is what subscribers read.
+            # A quoted template is a string, and subscribers read its content.
             parsed = json.loads(text)
             connections.client("sns", region).publish(TopicArn=arn, Message=parsed if isinstance(parsed, str) else text)
         case "sqs":
             _dead_letter(connections, region, arn, text)
         case service:
-            _log.warning("the embedded endpoint delivers no events to %s: %s", service, arn)
+            _log.warning("the embedded endpoint cannot deliver events to %s: %s", service, arn)
 
 
 def _invoke(connections: Connections, region: str, arn: str, event: str) -> None:
-    """As an asynchronous invocation goes: repeated after errors, then handed to the function's failure destination."""
+    """Invoke a function asynchronously: retry after errors, then send the event to the failure destination."""
     client = connections.client("lambda", region)
     attempts, destination = 3, None
     try:

@@ -1,4 +1,4 @@
-"""Executions that can be stopped at any moment, redriven, and made of the items of a distributed Map."""
+"""Executions that can be stopped at any moment, redriven, and started for the items of a distributed Map."""
 
 from __future__ import annotations
 
@@ -34,36 +34,36 @@ class MapRunRegistry:
 class LocalExecution(Execution):
     """An execution that can be stopped at any moment.
 
-    The interpreter's threads cannot be: a running invocation goes on, as it does on AWS. What they report afterwards changes neither the
-    status nor the history.
+    The interpreter's threads cannot be stopped: as on AWS, a running invocation continues. Later reports from it change neither the status
+    nor the history.
     """
 
     connections: ClassVar[Connections]
 
     def __init__(self, registry: MapRunRegistry, run: MapRun | None = None, **details: Any) -> None:
-        super().__init__(**details)
+        super().__init__(start_date=datetime.now(UTC), cloud_watch_logging_session=None, activity_store={}, **details)
         self.ended = threading.Event()
         self.map_run = run
-        """The run whose item this is, if it is one."""
+        """The map run whose item this is, if any."""
         self._registry = registry
         self._map_runs: list[MapRun] = []
         self._ending = threading.Lock()
         self._final_history: list[dict[str, Any]] | None = None
         self.redrives = 0
         self.redriven: datetime | None = None
-        """When it was redriven last."""
+        """Time of the last redrive."""
         self._earlier_events: list[dict[str, Any]] = []
-        """What happened until it was redriven."""
+        """Events up to the last redrive."""
         self._resumed: tuple[str, Any] | None = None
-        """Definition and input with which it goes on after a redrive."""
+        """Definition and input after a redrive."""
 
     @property
     def definition(self) -> str:
-        """Of the state machine that it runs, as it was when it started."""
+        """The state machine's definition at the start of the execution."""
         return str(self.state_machine.definition)
 
     def stop(self, stop_date: datetime, error: str | None, cause: str | None) -> None:
-        """End as ABORTED, with `error` and `cause`; nothing when the execution has ended already."""
+        """End as ABORTED with `error` and `cause`, unless the execution has ended."""
         with self._ending:
             if self.status != "RUNNING":
                 return
@@ -77,19 +77,19 @@ class LocalExecution(Execution):
         threading.Thread(target=_halt_interpreter, args=halted, daemon=True).start()
 
     def finish(self, reflect: Callable[[], None], redrives: int) -> None:
-        """The interpreter has come to its end: take over its status with `reflect`, unless the execution was stopped.
+        """Take over the interpreter's final status with `reflect`, unless the execution was stopped.
 
-        :param redrives: how often it had been redriven when this interpreter began; the end of an earlier one means nothing any more
+        :param redrives: count of redrives when this interpreter began; the end of an earlier one is ignored
         """
         with self._ending:
             if self.status != "RUNNING" or redrives != self.redrives:
                 return
             reflect()
             if self.status == "TIMED_OUT" and self.stop_date is not None:
-                # The interpreter writes this event only when the task that is still running has ended.
+                # The interpreter writes this event only after the running task has ended.
                 self._freeze("ExecutionTimedOut", "executionTimedOutEventDetails", {}, self.stop_date)
             if self.map_run is not None:
-                # A run may have thousands of children: what stays of each is its history.
+                # A run may have thousands of children, so each keeps its history only.
                 self._final_history = self.to_history_output()["events"]
                 cast(ExecutionWorker, self.exec_worker).env = None
         self._end_map_runs()
@@ -97,7 +97,7 @@ class LocalExecution(Execution):
 
     @property
     def redrive_refusal(self) -> str:
-        """Why it cannot be redriven, in the service's words; empty when it can."""
+        """The reason why it cannot be redriven, in the service's words; empty if it can."""
         if self.map_run is not None:
             return "Redrive the parent of this execution instead"
         if self.status not in ("FAILED", "TIMED_OUT", "ABORTED"):
@@ -105,7 +105,7 @@ class LocalExecution(Execution):
         return ""
 
     def redrive(self) -> datetime:
-        """Go on with the state in which it ended; its history grows on. `redrive_refusal` must be empty."""
+        """Continue from the state in which it ended, with the same history. `redrive_refusal` must be empty."""
         with self._ending:
             moment = datetime.now(UTC)
             events = self.to_history_output()["events"]
@@ -119,21 +119,21 @@ class LocalExecution(Execution):
         return moment
 
     def get_start_state_machine_details(self) -> StateMachineDetails:
-        """Of a redriven execution, with another first state."""
+        """Return the details; after a redrive, with another first state."""
         details = super().get_start_state_machine_details()
         if self._resumed is not None:
             details.definition = self._resumed[0]  # type: ignore[misc]  # created a line above, for this execution alone
         return details
 
     def get_start_execution_details(self) -> ExecutionDetails:
-        """Of a redriven execution, with that state's input."""
+        """Return the details; after a redrive, with that state's input."""
         details = super().get_start_execution_details()
         if self._resumed is not None:
             details.inpt = self._resumed[1]  # type: ignore[misc]  # created a line above, for this execution alone
         return details
 
     def begin_map_run(self, run: MapRun) -> None:
-        """A distributed Map was entered."""
+        """Register a distributed Map, which ends with this execution."""
         with self._ending:
             self._map_runs.append(run)
             self._registry.runs[run.arn] = run
@@ -156,44 +156,36 @@ class LocalExecution(Execution):
             account_id=self.account_id,
             region_name=self.region_name,
             state_machine=machine,
-            start_date=datetime.now(UTC),
-            cloud_watch_logging_session=None,
             input_data=to_json_str(content, separators=(",", ":")),
-            activity_store={},
         )
         self._registry.children[child.execution_arn] = child
         child.start()
         return child
 
     def described(self) -> dict[str, Any]:
-        """The answer of DescribeExecution: the state before its end or after it, and nothing in between."""
+        """Return DescribeExecution's answer, from before or after the end, never from in between."""
         with self._ending:
-            answer = {
+            ended = self.status != "RUNNING"
+            succeeded = self.status == "SUCCEEDED"
+            return {
                 "executionArn": self.execution_arn,
                 "stateMachineArn": self.state_machine_arn,
                 "name": self.name,
                 "status": self.status,
                 "startDate": self.start_date,
+                "stopDate": self.stop_date if ended else None,
                 "input": self.execution_input,
                 "inputDetails": {"included": True},
+                "output": to_json_str(self.output, separators=(",", ":")) if succeeded else None,
+                "outputDetails": {"included": True} if succeeded else None,
+                "error": self.error,
+                "cause": self.cause,
                 "redriveCount": self.redrives,
                 "redriveStatus": "NOT_REDRIVABLE" if self.redrive_refusal else "REDRIVABLE",
+                "redriveStatusReason": self.redrive_refusal or None,
+                "redriveDate": self.redriven,
+                "mapRunArn": self.map_run.arn if self.map_run else None,
             }
-            if self.redrive_refusal:
-                answer["redriveStatusReason"] = self.redrive_refusal
-            if self.redriven is not None:
-                answer["redriveDate"] = self.redriven
-            if self.status != "RUNNING":
-                answer["stopDate"] = self.stop_date
-            if self.status == "SUCCEEDED":
-                answer |= {"output": to_json_str(self.output, separators=(",", ":")), "outputDetails": {"included": True}}
-            if self.error is not None:
-                answer["error"] = self.error
-            if self.cause is not None:
-                answer["cause"] = self.cause
-            if self.map_run is not None:
-                answer["mapRunArn"] = self.map_run.arn
-        return answer
 
     @property
     def map_runs(self) -> list[dict[str, Any]]:
@@ -206,7 +198,7 @@ class LocalExecution(Execution):
         self.ended.set()
 
     def _announce(self) -> None:
-        """Tell EventBridge that it has ended; of a distributed Map, only the whole."""
+        """Send the end of the execution to EventBridge; items of a distributed Map send none."""
         if self.map_run is not None or self.status == "RUNNING":
             return
         end = ExecutionEnd(
@@ -224,7 +216,7 @@ class LocalExecution(Execution):
         announce(self.connections, end)
 
     def to_history_output(self) -> Any:
-        """The events so far; the final ones once the execution was ended from outside."""
+        """Return the events so far, or the final ones after an end from outside."""
         if self._final_history is not None:
             return {"events": self._final_history}
         return {"events": redrive.continued(self._earlier_events, cast(Any, super().to_history_output()["events"]))}
@@ -240,7 +232,7 @@ class LocalExecution(Execution):
 
 
 def _halt_interpreter(worker: ExecutionWorker, stop_date: datetime, error: str | None, cause: str | None) -> None:
-    """Let it start no further task. It can be told so only once it runs, which is some milliseconds after StartExecution."""
+    """Prevent the interpreter from starting another task, once it runs: that is some milliseconds after StartExecution."""
     while (environment := worker.env) is None or environment.program_state() is None:
         time.sleep(0.02)
     environment.set_stop(stop_date=stop_date, cause=cause, error=error)

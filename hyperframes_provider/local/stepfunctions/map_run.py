@@ -1,7 +1,4 @@
-"""Distributed Maps as the service runs them: an execution of its own for every item, and a map run that counts them.
-
-moto evaluates the items within the parent, leaves no trace of them, and lets the failure of one pass unseen.
-"""
+"""Distributed Maps as in the service: an execution for every item, and a map run that counts them."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ import json
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -27,7 +25,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.job 
 _EXCEEDED = "The specified tolerated failure threshold was exceeded"
 _HALT_PAUSE = 0.02
 """Seconds."""
-_COUNTS = {"RUNNING": "running", "SUCCEEDED": "succeeded", "FAILED": "failed", "TIMED_OUT": "timed_out", "ABORTED": "aborted"}
+_COUNTS = {"RUNNING": "running", "SUCCEEDED": "succeeded", "FAILED": "failed", "TIMED_OUT": "timedOut", "ABORTED": "aborted"}
 
 
 class Child(Protocol):
@@ -38,10 +36,10 @@ class Child(Protocol):
 
     @property
     def status(self) -> str:
-        """As DescribeExecution has it."""
+        """The status as in DescribeExecution."""
 
     def stop(self, stop_date: datetime, error: str | None, cause: str | None) -> None:
-        """End it as ABORTED, unless it has ended."""
+        """End as ABORTED, unless it has ended."""
 
 
 class Parent(Protocol):
@@ -49,17 +47,17 @@ class Parent(Protocol):
 
     @property
     def definition(self) -> str:
-        """Of the state machine that it runs."""
+        """Definition of its state machine."""
 
     def begin_map_run(self, run: MapRun) -> None:
-        """Take note of the run, so that it can be found, and ends with the execution."""
+        """Register the run, so that it can be found and ends with the execution."""
 
     def start_child(self, run: MapRun, definition: str, content: Any) -> Child:
-        """Start the execution of one item, with `content` as its input."""
+        """Start the execution of one item with `content` as its input."""
 
 
 class MapRun:
-    """One distributed Map in one execution: its items, and how far they are."""
+    """One distributed Map in one execution: its items and their progress."""
 
     def __init__(self, record: MapRunRecord, definition: str, inputs: list[Any]) -> None:
         self.record = record
@@ -79,10 +77,10 @@ class MapRun:
         return str(self.record.map_run_arn)
 
     def work(self, parent: Parent) -> list[Any]:
-        """Run all items, at most one a core at a time; their outputs in order.
+        """Run all items, at most one per core at a time; return their outputs in order.
 
-        Raises `MapRunFailedError` with the cause once a child has failed or could not be run, which ends the others, and
-        `MapRunAbortedError`.
+        Raise `MapRunFailedError` with the cause once a child fails or cannot be run, which stops the others, and `MapRunAbortedError` if
+        the parent has ended.
         """
         cores = os.cpu_count() or 1
         workers = [
@@ -100,28 +98,24 @@ class MapRun:
         return self._outputs
 
     def abort(self) -> None:
-        """End the running children and start no more."""
+        """Stop the running children and start no more."""
         with self._lock:
             self._aborted = self._aborted or not self._failed
-            running = [child for child in self.children if child.status == "RUNNING"]
-        self._stop(running)
+        self._stop_children()
 
     def describe(self) -> dict[str, Any]:
-        """DescribeMapRun."""
-        counts = dict.fromkeys(("pending", *_COUNTS.values()), 0)
+        """Return DescribeMapRun's answer."""
         with self._lock:
-            children = list(self.children)
-        for child in children:
-            counts[_COUNTS[child.status]] += 1
-        done = self._aborted or self._failed
-        wire = {"timedOut" if name == "timed_out" else name: count for name, count in counts.items()}
-        wire |= {"total": self._total, "resultsWritten": 0, "pending": 0 if done else self._total - len(children)}
+            counts, started = Counter(child.status for child in self.children), len(self.children)
+        waiting = 0 if self._aborted or self._failed else self._total - started
+        wire = {name: counts[status] for status, name in _COUNTS.items()}
+        wire |= {"pending": waiting, "total": self._total, "resultsWritten": 0}
         return {**self.record.describe(), "itemCounts": wire, "executionCounts": wire, "redriveCount": 0}
 
     def _work(self, parent: Parent) -> None:
         try:
             self._run_items(parent)
-        except Exception as error:  # noqa: BLE001  (nobody looks at what ends a thread, and items would be missing)
+        except Exception as error:  # noqa: BLE001  (an exception would end the thread silently, and its items would be missing)
             self._cause = f"An item could not be run: {type(error).__name__}: {error}"
             self._fail()
 
@@ -143,17 +137,17 @@ class MapRun:
     def _fail(self) -> None:
         with self._lock:
             self._failed = True
-            running = [child for child in self.children if child.status == "RUNNING"]
-        self._stop(running)
+        self._stop_children()
 
-    def _stop(self, children: list[Child]) -> None:
-        now = datetime.now(UTC)
-        for child in children:
-            child.stop(now, None, None)
+    def _stop_children(self) -> None:
+        with self._lock:
+            running = [child for child in self.children if child.status == "RUNNING"]
+        for child in running:
+            child.stop(datetime.now(UTC), None, None)
 
 
 class MapRunFailedError(Exception):
-    """A child failed, and none is tolerated; the text is the cause."""
+    """A child failed, and none may; the message is the cause."""
 
 
 class MapRunAbortedError(Exception):
@@ -161,7 +155,7 @@ class MapRunAbortedError(Exception):
 
 
 def evaluate(component: DistributedIterationComponent, env: Any, parent: Parent) -> None:
-    """In the place of moto's `DistributedIterationComponent._eval_body`."""
+    """Evaluate a distributed Map, in place of moto's `DistributedIterationComponent._eval_body`."""
     work = env.stack.pop()
     record: MapRunRecord = work.map_run_record
     add = env.event_manager.add_event
@@ -180,7 +174,7 @@ def evaluate(component: DistributedIterationComponent, env: Any, parent: Parent)
         record.set_stop(status=MapRunStatus.ABORTED)
         add(env.event_history_context, HistoryEventType.MapRunAborted)
         outputs = []
-        # Until the interpreter is told so, which another thread does, the parent would go on to the next state.
+        # Another thread stops the interpreter; until then, the parent would continue with the next state.
         while env.is_running():
             time.sleep(_HALT_PAUSE)
     except MapRunFailedError as error:
@@ -192,7 +186,7 @@ def evaluate(component: DistributedIterationComponent, env: Any, parent: Parent)
 
 
 def _failure(env: Any, record: MapRunRecord, kind: StatesErrorNameType, cause: str) -> FailureEventException:
-    """The run ends as FAILED, and with it the state."""
+    """End the run as FAILED, and return the error that fails the state."""
     record.set_stop(status=MapRunStatus.FAILED)
     name = StatesErrorName(typ=kind)
     details: Any = {"mapRunFailedEventDetails": {"error": name.error_name, "cause": cause}}
@@ -210,7 +204,7 @@ def _items(env: Any, work: Any) -> list[Any]:
 
 
 def _inputs(component: DistributedIterationComponent, env: Any, work: Any, items: list[Any]) -> Iterator[Any]:
-    """What each child is given: the item, or what ItemSelector makes of it and of the state's input."""
+    """Yield each child's input: the item, or ItemSelector applied to it and to the state's input."""
     worker: Any = component._create_worker(env=env, eval_input=work, job_pool=JobPool(job_program=None, job_inputs=[]))  # type: ignore[arg-type]
     for index, item in enumerate(items):
         frame = env.open_inner_frame()
@@ -222,7 +216,7 @@ def _inputs(component: DistributedIterationComponent, env: Any, work: Any, items
 
 
 def _processor(machine: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The definition of a Map state's children; names of states are unique within a definition. `LookupError` for an unknown one."""
+    """Return the definition of a Map state's children; raise `LookupError` if there is no such state. State names are unique."""
     machines = [machine]
     while machines:
         states = machines.pop()["States"]

@@ -1,7 +1,4 @@
-"""Where a redriven execution goes on, and how its history reads on: pure arithmetic over events and a definition.
-
-Coarser than the service: a Map that failed runs again as a whole, in a map run of its own, and finds what its items have left in S3.
-"""
+"""The continuation of a redriven execution and its history. Coarser than the service: a failed Map runs again as a whole."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ Event = Mapping[str, Any]
 
 
 def resumption(definition: str, events: Sequence[Event], execution_input: Any) -> tuple[str, Any]:
-    """The definition that starts with the state in which the execution ended, and that state's input."""
+    """Return the definition that starts with the last entered state, and that state's input."""
     machine = json.loads(definition)
     for event in reversed(events):
         entered = event.get("stateEnteredEventDetails", {})
@@ -23,7 +20,7 @@ def resumption(definition: str, events: Sequence[Event], execution_input: Any) -
 
 
 def redriven(events: Sequence[Event], count: int, timestamp: str) -> list[dict[str, Any]]:
-    """`events`, and the one that says that the execution was redriven for the `count`th time."""
+    """Return `events` and the event of the `count`th redrive."""
     last = events[-1]["id"]
     details = {"executionRedrivenEventDetails": {"redriveCount": count}}
     return [
@@ -33,7 +30,7 @@ def redriven(events: Sequence[Event], count: int, timestamp: str) -> list[dict[s
 
 
 def continued(before: Sequence[Event], after: Sequence[Event]) -> list[dict[str, Any]]:
-    """`before`, which ends with a redrive, and behind it the events `after` of the interpreter that went on, but for its own start."""
+    """Return `before`, which ends with a redrive, followed by the events `after` of the next interpreter without its start."""
     if not before:
         return [dict(event) for event in after]
     base = before[-1]["id"]

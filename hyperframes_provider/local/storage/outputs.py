@@ -1,4 +1,4 @@
-"""The outputs folder: a copy of every finished object, because the endpoint forgets everything when it ends."""
+"""The outputs folder: a copy of every finished object, since the endpoint forgets everything when it ends."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ _log = logging.getLogger(__name__)
 
 
 class OutputsFolder:
-    """Keeps `folder` in step with the objects under `outputs/`, whichever bucket they are in."""
+    """A mirror of the objects under `outputs/` of all buckets in `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        # Read once, before there are threads: the umask can only be read by setting it.
+        # Read once, before there are threads: reading the umask means setting it.
         self._mode = 0o666 & ~_umask()
 
     def path_of(self, key: str) -> Path | None:
-        """Where the object `key` is mirrored; None for a key outside `outputs/` and for one that would leave the folder."""
+        """Return the file that mirrors object `key`, or None if the key is not under `outputs/` or would leave the folder."""
         if not key.startswith(PREFIX) or key.endswith("/"):
             return None
         relative = PurePosixPath(key.removeprefix(PREFIX))
         if relative.is_absolute() or ".." in relative.parts or not relative.parts:
-            _log.warning("%r is not mirrored: its name would leave %s", key, self.folder)
+            _log.warning("%r is not mirrored: its path leads out of %s", key, self.folder)
             return None
         return self.folder.joinpath(*relative.parts)
 
     def write(self, key: str, content: bytes) -> None:
-        """Mirror one object: the file appears complete or not at all. Raises `OSError` when the disk refuses."""
+        """Mirror one object; the file appears complete or not at all. Raise `OSError` if it cannot be written."""
         path = self.path_of(key)
         if path is None:
             return
@@ -40,7 +40,7 @@ class OutputsFolder:
             try:
                 part.write(content)
                 part.flush()
-                # What a file made in the ordinary way would get, instead of a temporary file's 0600.
+                # The mode of an ordinary new file, instead of a temporary file's 0600.
                 Path(part.name).chmod(self._mode)
                 Path(part.name).replace(path)
             except OSError:

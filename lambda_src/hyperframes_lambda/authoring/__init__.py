@@ -1,7 +1,6 @@
-"""Authoring help: what a project is (`info`), whether and how well it will render (`check`), what a frame of it takes
-(`measure`), and single pictures of it (`snapshot`).
+"""Authoring help: describe a project (`info`), find faults (`check`), measure its cost (`measure`), and draw single frames (`snapshot`).
 
-Each opens the project as Plan does. `python -m hyperframes_lambda.authoring` runs them for the command line, which is the provider's.
+Each plans the project first. `python -m hyperframes_lambda.authoring` runs them for the provider's command line.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""`python -m hyperframes_lambda.authoring VERB PROJECT --config JSON`: one JSON document on stdout, for the provider's command line.
+"""`python -m hyperframes_lambda.authoring VERB PROJECT --config JSON`: print one JSON document for the provider's command line.
 
-Exit code 0 with the verb's answer, 1 with a `Failure`.
+The exit code is 0 with the verb's answer, 1 with a `Failure`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hyperframes_lambda.authoring import check, info, measure, snapshot
 from hyperframes_lambda.contract.authoring import Failure
 from hyperframes_lambda.contract.config import parse_config
 from hyperframes_lambda.contract.errors import RenderError
-from hyperframes_lambda.machine.workspace import as_disk_full, workspace
+from hyperframes_lambda.machine.workspace import workspace
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,20 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _answer(options: argparse.Namespace) -> Any:
     config = parse_config(json.loads(options.config))
     with workspace() as work:
-        try:
-            if options.verb == "info":
-                return info(options.project, config, work).model_dump(mode="json", by_alias=True)
-            if options.verb == "check":
-                return check(options.project, config, work).model_dump(mode="json", by_alias=True)
-            if options.verb == "measure":
-                return measure(options.project, config, work).model_dump(mode="json", by_alias=True)
+        if options.verb == "snapshot":
             pictures = snapshot(options.project, config, options.at, options.output, work)
             return [picture.model_dump(mode="json", by_alias=True) for picture in pictures]
-        except (RenderError, OSError) as error:
-            full = as_disk_full(error, work)
-            if full is not None:
-                raise full from error
-            raise
+        verb = {"info": info, "check": check, "measure": measure}[options.verb]
+        return verb(options.project, config, work).model_dump(mode="json", by_alias=True)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -66,9 +66,9 @@ def _sizes(files: Mapping[str, Path]) -> Iterator[Finding]:
         size = file.stat().st_size
         total += size
         if size > MAX_FILE_BYTES:
-            yield _too_large(f"{name} has {size:,} bytes; accepted are {MAX_FILE_BYTES:,}")
+            yield _too_large(f"{name} has {size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
     if total > MAX_TOTAL_BYTES:
-        yield _too_large(f"the project has {total:,} bytes; accepted are {MAX_TOTAL_BYTES:,}")
+        yield _too_large(f"the project has {total:,} bytes; the limit is {MAX_TOTAL_BYTES:,}")
 
 
 def _too_large(message: str) -> Finding:

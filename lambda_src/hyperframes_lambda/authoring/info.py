@@ -13,7 +13,7 @@ from hyperframes_lambda.plan import plan
 
 
 def info(project: Path, config: RenderConfig, work: Path) -> ProjectInfo:
-    """Plan `project` in the folder `work` and say what there is; raises what planning raises."""
+    """Plan `project` in the folder `work` and describe it. Raise the errors of planning."""
     declaration = declared(project, config.entry_file)
     manifest = plan(project, config, work / "plan", scratch=work)
     files = files_of(project).values()

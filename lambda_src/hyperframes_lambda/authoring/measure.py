@@ -1,4 +1,4 @@
-"""`measure`: what a render of a project will have to do, and what a frame takes here: from this, others say what it costs elsewhere."""
+"""`measure`: the size of a render and the cost of a frame on this machine, from which callers estimate costs elsewhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hyperframes_lambda.plan import plan
 
 
 def measure(project: Path, config: RenderConfig, work: Path) -> MeasuredProject:
-    """Plan `project` in the folder `work`, as Plan does on Lambda; raises what planning raises."""
+    """Plan `project` in the folder `work`, as on Lambda, and return the measurements. Raise the errors of planning."""
     started = time.monotonic()
     costs: list[FrameCost] = []
     manifest = plan(project, config, work / "plan", scratch=work, on_cost=costs.append)

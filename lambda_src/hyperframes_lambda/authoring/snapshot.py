@@ -1,4 +1,4 @@
-"""`snapshot`: what the video shows at some moments, as PNG."""
+"""`snapshot`: the frames of the video at given moments, as PNG."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from hyperframes_lambda.machine.tools import find_tools
 from hyperframes_lambda.plan import plan
 
 _EARLY = 1e-9
-"""Seconds by which a moment may fall short of its frame's time, for 0.1 + 0.2 is not 0.3 either."""
+"""Seconds by which a moment may fall short of its frame's time, because 0.1 + 0.2 is not 0.3 either."""
 
 
 def snapshot(project: Path, config: RenderConfig, moments: Sequence[float], output: Path, work: Path) -> list[Picture]:
-    """Write one PNG into `output` for each of `moments` (seconds), with the frame that the video shows then.
+    """Write the frame at each of `moments` (seconds) as a PNG into `output`.
 
-    `INVALID_CONFIG` for a moment outside the composition; also raises what planning and drawing raise.
+    Raise `INVALID_CONFIG` for a moment outside the composition, and the errors of planning and drawing.
     """
     tools = find_tools()
     manifest = plan(project, config, work / "plan", tools=tools, scratch=work)
@@ -46,6 +46,6 @@ def _frame_at(moment: float, manifest: Manifest) -> int:
         raise RenderError(
             ErrorCode.INVALID_CONFIG,
             f"--at {moment:g}: the composition has frames from 0 to {last:.3f} s",
-            hint="Name a moment before its end.",
+            hint="Use a moment before the end.",
         )
     return frame

@@ -1,6 +1,6 @@
-"""Playwright's driver, the Node process between us and a browser: started for one launch, or kept for many.
+"""Playwright's driver, the Node process that controls a browser: started for one launch, or kept for many.
 
-To start it takes most of a launch's time. A browser is never kept: each launch has a fresh one.
+Starting it takes most of a launch's time. Every launch has a fresh browser.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 
 @contextmanager
 def kept_driver(home: Path) -> Iterator[None]:
-    """Until it is left, the launches of this thread share one driver, which has its temporary files in the folder `home`.
+    """Share one driver, with its temporary files in `home`, between the launches of this thread.
 
-    It is started by the first launch. One that is gone is replaced, and so is one in whose hands anything failed. While it is there, the
-    thread cannot run an event loop of its own (Playwright's synchronous interface).
+    The first launch starts it. It is replaced when it is gone or when a launch failed. While it runs, the thread cannot run an event loop
+    of its own (Playwright's synchronous interface).
     """
     if _kept_here() is not None:
         yield
@@ -35,7 +35,7 @@ def kept_driver(home: Path) -> Iterator[None]:
 
 
 def release_driver() -> None:
-    """End the driver that is kept for this thread, with the files that it holds open. The next launch starts another."""
+    """Stop the driver kept for this thread, and so close its files. The next launch starts another."""
     kept = _kept_here()
     if kept is not None:
         kept.stop()
@@ -43,9 +43,9 @@ def release_driver() -> None:
 
 @contextmanager
 def driver(home: Path, node: Path | None) -> Iterator[Playwright]:
-    """The kept driver, or one of its own with its temporary files (the browser's profile among them) in `home`, run by `node`.
+    """Yield the kept driver, or else a new one, run by `node` with its temporary files (including the browser's profile) in `home`.
 
-    `CHROME_UNAVAILABLE` when it does not start.
+    Raise `CHROME_UNAVAILABLE` when it does not start.
     """
     kept = _kept_here()
     if kept is None:
@@ -70,7 +70,7 @@ class _Kept:
     def running(self, node: Path | None) -> Playwright:
         if self._playwright is not None:
             try:
-                # A question that only a driver that is there answers.
+                # Fails if the driver is gone.
                 self._playwright.request.new_context().dispose()
             except Error:
                 self.stop()
@@ -94,7 +94,7 @@ def _kept_here() -> _Kept | None:
 
 
 def _started(home: Path, node: Path | None) -> Playwright:
-    """A driver takes both from its environment and offers no other way to name them."""
+    """Start a driver, which takes both settings only from its environment."""
     with _environment(TMPDIR=str(home), **({} if node is None else {"PLAYWRIGHT_NODEJS_PATH": str(node)})):
         try:
             return sync_playwright().start()

@@ -1,7 +1,7 @@
-"""Answers the requests of a page that would leave the machine, by the DevTools Fetch domain: the browser itself stays offline.
+"""Answers to a page's requests to other hosts, through the DevTools Fetch domain. The browser itself stays offline.
 
-One session sees the requests of the page, of its frames and of its workers, modules' imports included. What is answered is somebody else's
-decision: a recorder's when a render is planned, the plan's in a chunk.
+One session sees the requests of the page, its frames and its workers, module imports included. `RemoteFiles` decides the answer: a recorder
+while a render is planned, the plan in a chunk.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ _POLL_MS, _SLOWEST_POLL_MS = 2.0, 20.0
 _AT_A_TIME = 8
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 _DATA = frozenset({"xhr", "fetch"})
-"""Kinds of request for data, as the Fetch domain calls them. A script may ask for data that is not there and cope."""
+"""Kinds of request for data, as the Fetch domain names them. A script may cope with missing data."""
 
 
 class RemoteFiles(Protocol):
-    """Whoever knows what a remote address answers."""
+    """The source of remote files."""
 
     @property
     def prefixes(self) -> Sequence[str]:
-        """What the addresses to intercept begin with."""
+        """Prefixes of the addresses to intercept."""
 
     def answer(self, url: str, headers: Mapping[str, str]) -> tuple[RemoteResponse, Path | None]:
-        """The answer to a GET and the file with its body. Called in a thread; raises `RenderError`."""
+        """Return the response to a GET and the file with its body. Called in a thread; raises `RenderError`."""
 
 
 class Interception:
-    """Answers one page's remote requests from `remote`, several at a time."""
+    """Answers the remote requests of one page from `remote`, several at a time."""
 
     def __init__(self, page: Page, cdp: CDPSession, reporter: Reporter, remote: RemoteFiles, base_url: str) -> None:
         self._page = page
@@ -56,7 +56,7 @@ class Interception:
         cdp.send("Fetch.enable", {"patterns": [{"urlPattern": f"{prefix}*"} for prefix in remote.prefixes]})
 
     def _paused(self, event: dict[str, Any]) -> None:
-        # The page may be closed, and its requests with it, while an answer is on its way.
+        # The page, and its requests with it, may be closed before the answer arrives.
         with suppress(Error):
             if event["request"]["url"].startswith(self._base_url):
                 self._cdp.send("Fetch.continueRequest", {"requestId": event["requestId"]})
@@ -72,7 +72,7 @@ class Interception:
         headers = {name.lower(): str(value) for name, value in request["headers"].items()}
         kind = str(event["resourceType"]).lower()
         if kind == "media":
-            # Media files are read by ffmpeg; a player gets none.
+            # ffmpeg reads media files; the browser's players get none.
             self._cdp.send("Fetch.failRequest", {"requestId": event["requestId"], "errorReason": "Aborted"})
             return
         try:
@@ -81,7 +81,7 @@ class Interception:
             if response.status >= HTTPStatus.BAD_REQUEST and kind not in _DATA:
                 raise RenderError(ErrorCode.ASSET_UNAVAILABLE, f"{url} answered {response.status}", hint=_ELSEWHERE)
         except (RenderError, OSError) as error:
-            # The request may have been announced after it was paused; with that comes who wants it.
+            # The event with the initiator of the request may arrive after the pause.
             self._page.wait_for_timeout(_POLL_MS)
             self._reporter.remote_fault(url, kind, error if isinstance(error, RenderError) else _not_kept(url, error))
             self._cdp.send("Fetch.failRequest", {"requestId": event["requestId"], "errorReason": "AddressUnreachable"})
@@ -93,8 +93,8 @@ class Interception:
         if method != "GET":
             raise RenderError(
                 ErrorCode.ASSET_UNAVAILABLE,
-                f"{url} is asked for with {method}; only GET can be recorded and replayed",
-                hint="A render must not change anything elsewhere: fetch the data before, and put it into the project or a variable.",
+                f"the page requests {url} with {method}; only GET can be recorded and replayed",
+                hint="A render must not change anything on other hosts: fetch the data first, and put it into the project or a variable.",
             )
         if "text/event-stream" in headers.get("accept", ""):
             raise RenderError(ErrorCode.ASSET_UNAVAILABLE, f"{url} is an event stream, which has no end to record", hint=_NO_STREAM)
@@ -107,7 +107,7 @@ class Interception:
                 except (RenderError, OSError) as error:
                     future.set_exception(error)
 
-        # Nobody waits for the thread in the end: a page that fails ends at once, whatever a slow host is still about to say.
+        # A daemon, never joined: a page that fails must not wait for a slow host.
         thread = threading.Thread(target=ask, name="remote-file", daemon=True)
         thread.start()
         pause = _POLL_MS
@@ -119,7 +119,7 @@ class Interception:
     def _fulfil(self, event: dict[str, Any], status: int, headers: Mapping[str, str], content: bytes) -> None:
         origin = next((value for name, value in event["request"]["headers"].items() if name.lower() == "origin"), None)
         wanted = next((v for n, v in event["request"]["headers"].items() if n.lower() == "access-control-request-headers"), "*")
-        # What the page asks for, it may read: the answer is the author's own file by now, on an origin that changes with every server.
+        # Allow cross-origin reads: the answer is one of the author's own files now, and the origin differs on every server.
         access = {
             "access-control-allow-origin": origin or "*",
             "access-control-allow-headers": wanted,
@@ -141,7 +141,7 @@ class Interception:
 
 def _not_kept(url: str, error: OSError) -> RenderError:
     code = ErrorCode.DISK_FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else ErrorCode.ASSET_FETCH_FAILED
-    return RenderError(code, f"{url} cannot be kept: {error.strerror or error}", hint="See that there is room in the scratch folder.")
+    return RenderError(code, f"{url} cannot be stored: {error.strerror or error}", hint="Free space in the scratch folder.")
 
 
 _ELSEWHERE = "Check the URL, or copy the file into the project and refer to it by its path."
@@ -149,7 +149,7 @@ _NO_STREAM = "Fetch the data before the render, and put it into the project or a
 
 
 def _slice(status: int, body: Path | None, wanted: str | None) -> tuple[int, dict[str, str], bytes]:
-    """Status, further headers and bytes of the answer: the whole body, or the range of it that a script asks for."""
+    """Return status, extra headers and bytes of the answer: the whole body, or the range that a script requests."""
     if body is None:
         return status, {}, b""
     span = _RANGE.fullmatch(wanted or "")

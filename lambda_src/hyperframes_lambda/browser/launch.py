@@ -1,4 +1,4 @@
-"""Start a chrome-headless-shell for capturing, and end it with everything it left behind."""
+"""Launch of a chrome-headless-shell for capturing, and removal of everything it leaves behind."""
 
 from __future__ import annotations
 
@@ -33,31 +33,31 @@ _FRAME_CONTROL = (
     "--disable-checker-imaging",
     "--disable-image-animation-resync",
 )
-"""Nothing is drawn but for a beginFrame, and then all of it."""
+"""Draw only on a beginFrame, and then completely."""
 
 _SOFTWARE = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-gpu-compositing")
-"""Software compositing, at a fraction of the cost of a software GPU, which stays available to WebGL."""
+"""Composite in software, much cheaper than by a software GPU. WebGL still has one."""
 
 _SAME_PIXELS = (
     "--force-color-profile=srgb",
     "--font-render-hinting=none",
-    # Whether a text gets subpixel antialiasing depends on the layer it is in, and so on what was drawn before.
+    # Subpixel antialiasing of text depends on its layer, and so on earlier frames.
     "--disable-lcd-text",
     "--disable-partial-raster",
     "--hide-scrollbars",
 )
 
 _SANDBOX = ("--no-proxy-server", "--disable-dev-shm-usage", "--no-sandbox")
-"""A Lambda sandbox has hardly any /dev/shm, and no namespaces for Chromium's own."""
+"""A Lambda sandbox has hardly any /dev/shm, and no namespaces for Chromium's own sandbox."""
 
 _ONE_PROCESS = ("--disable-site-isolation-trials",)
-"""Frames of other origins stay in the page's process: one DevTools session sees what they ask for."""
+"""Keep frames of other origins in the page's process, so that one DevTools session sees their requests."""
 
 CHROMIUM_FLAGS = (*_FRAME_CONTROL, *_SOFTWARE, *_SAME_PIXELS, *_SANDBOX, *_ONE_PROCESS)
 
 
 class BrowserSession:
-    """A running browser. `pid` is the process to watch; pages are opened one after the other."""
+    """A running browser, whose main process is `pid`. It has one page at a time."""
 
     def __init__(self, browser: PlaywrightBrowser, cdp: CDPSession) -> None:
         self.pid = _browser_pid(cdp)
@@ -66,11 +66,11 @@ class BrowserSession:
         self._watchdog = Watchdog(self._kill)
 
     def open(self, spec: PageSpec) -> CompositionPage:
-        """Open a composition and return when it can be seeked; raises one of the codes that the package's docstring lists."""
+        """Open a composition and return when it can be seeked. Raise one of the codes that the package's docstring lists."""
         return open_page(self._browser, self._cdp, self._watchdog, spec)
 
     def close(self) -> None:
-        """End the browser; one that is already gone is fine."""
+        """End the browser. It may already be gone."""
         with suppress(Error), self._watchdog.guard(10.0):
             self._browser.close()
         self._watchdog.close()
@@ -82,18 +82,19 @@ class BrowserSession:
 
 @contextmanager
 def launch(browser: Browser, *, scratch: Path | None = None, reach: str | None = None) -> Iterator[BrowserSession]:
-    """Run `browser` with its home in a temporary folder below `scratch` (default: the system's), which goes when it ends.
+    """Run `browser` with its home in a temporary folder below `scratch` (default: the system's), and remove the folder at the end.
 
-    Its profile lies there too, or in the folder of the kept driver when there is one, and goes as well.
-    `reach` is the URL of the one server that pages can connect to, themselves and with their workers and sockets; without it they can to
-    every server on 127.0.0.1. What else this machine and its network offer is out of reach of a composition either way.
-    Raises `CHROME_UNAVAILABLE` with the last lines that the browser wrote when it does not start, and `BROWSER_GPU_NOT_SOFTWARE` when it
-    composites by other means than software.
+    Its profile lies there too, or in the folder of a kept driver, and is removed as well. `reach` is the URL of the only server that pages,
+    with their workers and sockets, can connect to; without it, every server on 127.0.0.1. The rest of the machine and its network is out of
+    reach either way.
+
+    Raise `CHROME_UNAVAILABLE`, with the browser's last lines of output, when it does not start, and `BROWSER_GPU_NOT_SOFTWARE` when it does
+    not composite in software.
     """
     if not browser.path.is_file():
         raise RenderError(
             ErrorCode.CHROME_UNAVAILABLE,
-            f"there is no browser at {browser.path}",
+            f"no browser at {browser.path}",
             hint="Run `hyperframes-airflow setup`, then `hyperframes-airflow doctor`.",
         )
     home = Path(tempfile.mkdtemp(prefix="hyperframes-browser-", dir=scratch))
@@ -115,7 +116,7 @@ def _start(playwright: Playwright, browser: Browser, home: Path, reach: str | No
             args=[*CHROMIUM_FLAGS, _offline_but_for(reach)],
             env=_browser_environment(browser, home),
             timeout=LAUNCH_SECONDS * 1000,
-            # The role decides what a signal means; it closes the browser by leaving the context.
+            # The role handles signals, and closes the browser by leaving the context.
             handle_sigint=False,
             handle_sigterm=False,
             handle_sighup=False,
@@ -127,12 +128,12 @@ def _start(playwright: Playwright, browser: Browser, home: Path, reach: str | No
         raise RenderError(
             ErrorCode.CHROME_UNAVAILABLE,
             f"{browser.path.name} {browser.version} did not start: {_last_lines(error.message)}",
-            hint="Run `hyperframes-airflow doctor`; `hyperframes-airflow setup` unpacks the browser anew.",
+            hint="Run `hyperframes-airflow doctor`. To unpack the browser again, run `hyperframes-airflow setup`.",
         ) from error
 
 
 def _offline_but_for(reach: str | None) -> str:
-    """No name and no address is found but the one server's, or loopback's."""
+    """The switch that resolves no name or address except the one server's, or loopback's."""
     if reach is None:
         return "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
     server = urlsplit(reach).netloc
@@ -161,8 +162,8 @@ def _require_software(cdp: CDPSession) -> None:
     if not str(status).startswith("disabled"):
         raise RenderError(
             ErrorCode.BROWSER_GPU_NOT_SOFTWARE,
-            f"Chromium composites with {status!r} instead of software, so two machines would not draw the same pixels",
-            hint="Use the browser that `hyperframes-airflow setup` brings.",
+            f"Chromium composites with {status!r} instead of in software, so pixels would differ between machines",
+            hint="Use the browser that `hyperframes-airflow setup` installs.",
         )
 
 

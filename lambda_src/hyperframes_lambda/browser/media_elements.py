@@ -1,6 +1,6 @@
-"""The `<video>` and `<audio>` elements of an open composition, as media.js finds them: what each plays, and when.
+"""The `<video>` and `<audio>` elements of an open composition, as scripts/bridge/media.js lists them: source, time and sound of each.
 
-What the files hold is `media.probe`'s business, what follows for the plan is `media_inventory`'s.
+`media.probe` reads the files; `planning` draws the conclusions.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from hyperframes_lambda.browser.media_sounds import ElementSound, read_sound
 
 @dataclass(frozen=True)
 class MediaReference:
-    """An element that wants a file."""
+    """An element that plays a file."""
 
     url: str
     """Absolute."""
@@ -24,13 +24,13 @@ class MediaReference:
 
     @property
     def name(self) -> str:
-        """How messages call it."""
+        """Name for messages."""
         return _name(self.tag, self.id, self.page)
 
 
 @dataclass(frozen=True)
 class MediaFacts:
-    """What the page needs to know of a file: seconds, and the size of its picture in pixels (0 without one)."""
+    """The facts of a file that the page needs: seconds, and the size of its picture in pixels (0 without one)."""
 
     duration: float
     width: int
@@ -38,7 +38,7 @@ class MediaFacts:
 
 
 LookUp = Callable[[MediaReference], MediaFacts]
-"""Looks into the file that an element wants; raises `RenderError` when it cannot be had or read."""
+"""Look into the file that an element plays; raise `RenderError` when it is unavailable or unreadable."""
 
 
 @dataclass(frozen=True)
@@ -46,41 +46,41 @@ class MediaElement:
     """One element, with its window resolved to seconds of the whole composition."""
 
     index: int
-    """Its place among all media elements of the page and its same-origin frames, in document order, frames after their page."""
+    """Position among all media elements of the page and its same-origin frames, in document order, frames after their page."""
     tag: Literal["video", "audio"]
     id: str
     src: str
-    """Absolute URL of the chosen source; empty when it has none."""
+    """Absolute URL of the chosen source; empty without one."""
     page: str
-    """Path of the page that holds it, below the served root."""
+    """Path of its page below the served root."""
     start: float
     end: float | None
-    """None when only the file's own length ends it: `ends` then says when."""
+    """None when only the length of the file ends it; see `ends`."""
     held: bool
-    """Whether it stays visible behind its end: the runtime hides an ended clip of the page, nobody hides one of a child frame."""
+    """Whether it stays visible after its end: the runtime hides ended clips of the page, but not those of child frames."""
     limit: float | None
-    """When the clips around it end; None when none of them does before the composition."""
+    """End of the clips around it; None when none ends before the composition."""
     media_start: float
-    """Source seconds at which it begins; `head` seconds of playing later it is `start`."""
+    """Source seconds at which it begins, `head` seconds of playing before `start`."""
     rate: float
     loop: bool
     has_audio: bool | None
-    """`data-has-audio`; None when it is not there."""
+    """`data-has-audio`; None when absent."""
     hidden: bool
-    """Whether it or a clip around it has `data-hidden`: not displayed, and silent."""
+    """Whether it or a clip around it has `data-hidden`, and so is invisible and silent."""
     head: float = 0.0
-    """Seconds that it would have played before `start`, had the composition around it not begun inside itself."""
+    """Seconds of playing before `start` that the in-point of the composition around it cuts off."""
     sound: ElementSound = field(default_factory=ElementSound)
 
     @property
     def name(self) -> str:
-        """How messages call it: `<video id="hero"> in index.html`."""
+        """Name for messages: `<video id="hero"> in index.html`."""
         return _name(self.tag, self.id, self.page)
 
     def ends(self, file_end: float, composition_seconds: float) -> float:
-        """When it ends, for a file that has been played at `file_end`: at its own end, else then, never later than its clips.
+        """Return when it ends: at its own end, else at `file_end`, when its file has been played; never later than its clips.
 
-        One without an end of its own goes on to the end of the composition when it loops, begins behind the end of its file, or is `held`.
+        Without an end of its own it lasts to the end of the composition if it loops, begins after the end of its file, or is `held`.
         """
         if self.end is not None:
             end = self.end
@@ -96,7 +96,7 @@ def _name(tag: str, element_id: str, page: str) -> str:
 
 
 def read_elements(answer: list[dict[str, Any]]) -> list[MediaElement]:
-    """From what `__HF_ENGINE__.media()` returns."""
+    """Read the answer of `__HF_ENGINE__.media()`."""
     return [
         MediaElement(
             index=found["index"],

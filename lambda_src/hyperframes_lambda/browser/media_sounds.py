@@ -1,6 +1,6 @@
-"""What the `<video>` and `<audio>` elements of an open composition say about their sound, as sound.js reads it.
+"""Sound attributes and volumes of the `<video>` and `<audio>` elements of an open composition, as sound.js reads them.
 
-What it means for the mix is `audio_inventory`'s business.
+`planning` turns them into a mix.
 """
 
 from __future__ import annotations
@@ -11,26 +11,26 @@ from typing import Any
 
 @dataclass(frozen=True)
 class AudioGroup:
-    """`<hf-audio-group>`: a fader that its members share."""
+    """An `<hf-audio-group>`: a fader that its members share."""
 
     id: str
     volume: float
     hidden: bool
     automation: str
-    """`data-automation` as it stands there; empty without."""
+    """`data-automation`, unparsed; empty when absent."""
     effects: bool
 
 
 @dataclass(frozen=True)
 class ElementSound:
-    """Attributes of one element, in seconds and linear gain."""
+    """The sound attributes of one element, in seconds and linear gain."""
 
     timed: bool = True
-    """Whether it stands in a page with a `data-start`. In the page all have one, in frames and shadow trees what is meant to play."""
+    """Whether it is attached and has a `data-start`. In the page every element has one, in frames and shadow trees those meant to play."""
     fade_in: float = 0.0
     fade_out: float = 0.0
     automation: str = ""
-    """`data-automation` as it stands there; empty without."""
+    """`data-automation`, unparsed; empty when absent."""
     effects: bool = False
     """Whether the element or the whole composition has a `data-fx-chain`."""
     group: AudioGroup | None = None
@@ -38,17 +38,17 @@ class ElementSound:
 
 @dataclass(frozen=True)
 class Volume:
-    """What the author wants an element's loudness to be after a seek."""
+    """The loudness of an element after a seek, as the author's scripts set it."""
 
     volume: float
-    """Linear, from `data-volume` or as a script set it last, 0 to 3.98."""
+    """Linear gain, 0 to 3.98: the last value that a script set, else `data-volume`."""
     muted: bool
     writes: int
-    """How often scripts have set the volume or changed the muteness. A seek past a tween counts, whatever volume it leaves behind."""
+    """How often scripts have set the volume or changed the mute state. A seek past a tween counts, even if the volume is the same."""
 
 
 def read_sound(found: dict[str, Any]) -> ElementSound:
-    """From the `sound` of what `__HF_ENGINE__.media()` returns."""
+    """Read the `sound` of an element in the answer of `__HF_ENGINE__.media()`."""
     return ElementSound(
         timed=found["timed"],
         fade_in=float(found["fadeIn"]),
@@ -60,5 +60,5 @@ def read_sound(found: dict[str, Any]) -> ElementSound:
 
 
 def read_volumes(answer: list[dict[str, Any]]) -> dict[int, Volume]:
-    """From what `__HF_ENGINE__.volumes()` returns: the volumes by the elements' numbers, which are their places."""
+    """Read the answer of `__HF_ENGINE__.volumes()`: the volumes by the numbers of the elements."""
     return {index: Volume(float(found["volume"]), found["muted"], found["writes"]) for index, found in enumerate(answer)}

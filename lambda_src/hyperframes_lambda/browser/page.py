@@ -1,4 +1,4 @@
-"""One open composition: a page under frame control that is seeked and drawn in one step per frame."""
+"""An open composition: a page under frame control, seeked and drawn in one step per frame."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from hyperframes_lambda.browser.watchdog import Watchdog
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 
 SEEK_SECONDS = 60.0
-"""A seek, or a drawing, that takes longer will not end."""
+"""Time limit of a seek or a drawing: one that takes longer never ends."""
 
 _ORIGIN = 1_000_000
-"""Compositor time of the composition's beginning, in microseconds."""
+"""Compositor time at the start of the composition, in microseconds."""
 
 _TICK = 10
-"""The least by which compositor time grows from frame to frame, in microseconds. While nothing but warm-up happens it is all that
-passes, so that what the page left running on the compositor's clock (an animated image) has not moved when the first frame is taken.
-It is more than the clock's resolution, for Chromium never answers a beginFrame for the time of the one before."""
+"""Smallest step of compositor time between frames, in microseconds. Only such steps pass during warm-up, so that things that run on the
+compositor's clock (animated images) have not moved when the first frame is taken. It exceeds the clock's resolution, because Chromium never
+answers a beginFrame with the time of the previous one."""
 
 _INTERVAL_MS = 1_000 / 60
 
@@ -38,7 +38,7 @@ _WARM_UP_FRAMES = 3
 
 
 class CompositionPage:
-    """A composition that is ready to be seeked. `duration` in seconds; `width` and `height` of a frame in pixels."""
+    """A composition that can be seeked. `duration` is in seconds."""
 
     def __init__(
         self,
@@ -64,48 +64,48 @@ class CompositionPage:
 
     @property
     def report(self) -> PageReport:
-        """What the page said and asked for so far."""
+        """Everything that the page has reported and requested so far."""
         return self._reporter.report
 
     def capture(self, seconds: float, pictures: Sequence[tuple[int, str, float]] = ()) -> bytes:
-        """The PNG of the composition at `seconds`: seek, wait for what the seek needs, draw.
+        """Return the PNG of the composition at `seconds`: seek, wait for everything the seek needs, draw.
 
         `pictures` are those of the source videos: number of the element, path below the served root, second of the source. Every other
         `<video>` shows nothing.
 
-        Raises `COMPOSITION_ERROR` when a callback throws, `ASSET_UNAVAILABLE` when the frame needs what is not there, `CAPTURE_STALLED`
-        when seek or drawing do not end, `BROWSER_CRASHED` when page or browser die.
+        Raise `COMPOSITION_ERROR` when a callback throws, `ASSET_UNAVAILABLE` when the frame needs a file that is missing,
+        `CAPTURE_STALLED` when seek or drawing do not end, and `BROWSER_CRASHED` when page or browser die.
         """
         with self._lost(f"the frame at {seconds:.3f} s"):
             self._seek(seconds, pictures)
             return self._draw(seconds)
 
     def visit(self, seconds: float) -> None:
-        """Seek without drawing: the page asks for what it needs at that moment. Raises what `capture` raises."""
+        """Seek without drawing, so that the page requests the files of that moment. Raise the errors of `capture`."""
         with self._lost(f"the seek to {seconds:.3f} s"):
             self._seek(seconds)
 
     def volumes(self, seconds: float | None = None) -> dict[int, Volume]:
-        """How loud the author's scripts want each media element, by its number: now, or at `seconds` after a seek without drawing."""
+        """Return the volume of each media element, by its number: now, or at `seconds` after a seek without drawing."""
         if seconds is not None:
             self.visit(seconds)
-        with self._lost("the look at the volumes"):
+        with self._lost("the query of the volumes"):
             return read_volumes(self.ask("window.__HF_ENGINE__.volumes()"))
 
     def warm_up(self) -> None:
-        """Seek to the beginning and draw until layers, images and fonts are in place; what is drawn is thrown away."""
+        """Seek to the beginning and draw until layers, images and fonts are in place. Discard the pictures."""
         with self._lost("the first frames"):
             for _ in range(_WARM_UP_FRAMES):
                 self._seek(0.0)
                 self._begin_frame(self._ticks + _TICK, self._screenshot)
 
     def close(self) -> None:
-        """Close the page; the browser stays."""
+        """Close the page. The browser keeps running."""
         with suppress(Error), self._watchdog.guard(10.0):
             self._context.close()
 
     def __enter__(self) -> Self:
-        """The page itself."""
+        """Return the page itself."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -113,7 +113,7 @@ class CompositionPage:
         self.close()
 
     def ask(self, expression: str) -> Any:
-        """The value of a JavaScript expression, or of what it promises; an exception of the page's is a `COMPOSITION_ERROR`."""
+        """Return the value of a JavaScript expression or of its promise. An exception in the page is a `COMPOSITION_ERROR`."""
         answer = self._cdp.send("Runtime.evaluate", {"expression": expression, "awaitPromise": True, "returnByValue": True})
         details = answer.get("exceptionDetails")
         if details:
@@ -122,26 +122,26 @@ class CompositionPage:
         return answer["result"].get("value")
 
     def pause(self, milliseconds: float) -> None:
-        """Let the page's events come in for a while."""
+        """Receive the page's events for a while."""
         self._page.wait_for_timeout(milliseconds)
 
     def learn(self, wanted: MediaReference) -> None:
-        """Look into the file that an element wants, and tell the page; raises what the looking raises."""
+        """Look into the file that an element plays and pass its facts to the page. Raise the errors of the look-up."""
         if self._look_up is None:
             raise RenderError(
                 ErrorCode.COMPOSITION_UNSUPPORTED,
-                f"{wanted.name} plays {self._reporter.local_names(wanted.url)[:200]}, and the page was opened without its media files",
+                f"{wanted.name} plays {self._reporter.local_names(wanted.url)[:200]}, but the page was opened without media files",
             )
         facts = self._look_up(wanted)
         self.ask(f"window.__HF_ENGINE__.learn({json.dumps(wanted.url)}, {json.dumps(asdict(facts))})")
 
     def stray_media(self) -> list[MediaReference]:
-        """Elements with a source that are not in `media`, or play another one than then."""
-        with self._lost("the look at the media"):
+        """Return the elements with a source that are missing from `media` or have changed their source since."""
+        with self._lost("the query of the media"):
             return [MediaReference(**stray) for stray in self.ask("window.__HF_ENGINE__.strayMedia()")]
 
     def nudge(self) -> None:
-        """For a page that waits for a frame before it becomes ready: run its animation frames at time zero, and draw once."""
+        """Run the page's animation frames at time zero and draw once, for a page that waits for a frame before it becomes ready."""
         self.ask("window.__HF_ENGINE__.flush()")
         self._begin_frame(self._ticks + _TICK)
 
@@ -163,7 +163,7 @@ class CompositionPage:
             fault = asset_error(report)
             if fault is not None:
                 raise fault
-        # A page that was found ready had thrown nothing: what a module, or a promise, throws between two seeks counts as well.
+        # A ready page has thrown nothing, so errors of modules and promises between two seeks count as well.
         if report.script_errors:
             raise script_error(report.script_errors, f"at {seconds:.3f} s")
 
@@ -171,10 +171,10 @@ class CompositionPage:
         ticks = max(self._ticks + _TICK, _ORIGIN + round(seconds * 1_000_000))
         data = self._begin_frame(ticks, self._screenshot).get("screenshotData")
         if not data:
-            # Chromium leaves the picture out when it believes that nothing has changed; asking again damages the whole surface.
+            # Chromium omits the picture when it believes that nothing has changed. A second beginFrame damages the whole surface.
             data = self._begin_frame(self._ticks + _TICK, self._screenshot).get("screenshotData")
         if not data:
-            raise RenderError(ErrorCode.CAPTURE_STALLED, f"Chromium drew the frame at {seconds:.3f} s but gave no picture")
+            raise RenderError(ErrorCode.CAPTURE_STALLED, f"Chromium drew the frame at {seconds:.3f} s but returned no picture")
         return base64.b64decode(data)
 
     def _begin_frame(self, ticks: int, screenshot: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -193,7 +193,7 @@ def _remote(report: PageReport) -> int:
 
 @contextmanager
 def _lost(watchdog: Watchdog, reporter: Reporter | None, what: str) -> Iterator[None]:
-    """Turns Playwright's "target closed" into what it means: the watchdog ended a call that did not, or page or browser died."""
+    """Turn Playwright's "target closed" into its cause: the watchdog ended a hanging call, or page or browser died."""
     try:
         yield
     except Error as error:
@@ -203,7 +203,7 @@ def _lost(watchdog: Watchdog, reporter: Reporter | None, what: str) -> Iterator[
             raise RenderError(
                 ErrorCode.CAPTURE_STALLED,
                 f"Chromium did not answer within {watchdog.patience:g} s during {what}",
-                hint="If it happens at the same frame again, a script of the composition does not end there.",
+                hint="If it happens again at the same frame, a script of the composition does not end there.",
             ) from error
         if "closed" in error.message or "crash" in error.message.lower():
             raise RenderError(ErrorCode.BROWSER_CRASHED, f"the browser ended during {what}: {error.message.splitlines()[0]}") from error
@@ -213,11 +213,11 @@ def _lost(watchdog: Watchdog, reporter: Reporter | None, what: str) -> Iterator[
 
 def open_page(browser: Browser, browser_cdp: CDPSession, watchdog: Watchdog, spec: PageSpec) -> CompositionPage:
     """See `BrowserSession.open`."""
-    with _lost(watchdog, None, "the opening of a page"), watchdog.guard(SEEK_SECONDS):
+    with _lost(watchdog, None, "opening a page"), watchdog.guard(SEEK_SECONDS):
         context, page = _controlled_page(browser, browser_cdp, width=round(spec.width * spec.scale), height=round(spec.height * spec.scale))
         cdp = context.new_cdp_session(page)
-        # `scale` is what enlarges the picture; the device scale factor tells the page, which may choose its images by it. The window keeps
-        # the picture's size: Playwright's own emulation would make it the page's size in CSS pixels.
+        # `scale` enlarges the picture; `deviceScaleFactor` is what the page sees, to choose its images by. The window keeps the size of the
+        # picture: Playwright's own emulation would give it the page's size in CSS pixels.
         metrics = {
             "width": spec.width,
             "height": spec.height,
@@ -249,7 +249,7 @@ def open_page(browser: Browser, browser_cdp: CDPSession, watchdog: Watchdog, spe
 
 
 def _controlled_page(browser: Browser, browser_cdp: CDPSession, *, width: int, height: int) -> tuple[BrowserContext, Page]:
-    """A page under frame control, `width` by `height` pixels. Playwright would open one without it: the target's creator must ask."""
+    """Open a page under frame control, `width` by `height` pixels. Playwright does not request it, so the target is created here."""
     known = set(browser_cdp.send("Target.getBrowserContexts")["browserContextIds"])
     context = browser.new_context(
         no_viewport=True,
@@ -258,7 +258,7 @@ def _controlled_page(browser: Browser, browser_cdp: CDPSession, *, width: int, h
         color_scheme="light",
         reduced_motion="no-preference",
         service_workers="block",
-        # The page scripts are the engine's, whatever policy the author's page declares.
+        # The page scripts must run under any policy that the author's page declares.
         bypass_csp=True,
     )
     context_id = (set(browser_cdp.send("Target.getBrowserContexts")["browserContextIds"]) - known).pop()

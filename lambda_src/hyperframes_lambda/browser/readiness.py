@@ -1,10 +1,11 @@
-"""When is a composition ready, and if it never will be, why not: the first cause, in words that name the place to mend."""
+"""Readiness of a composition, or the first cause that prevents it, with the place to fix."""
 
 from __future__ import annotations
 
 import math
 import time
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Protocol
 
 from hyperframes_lambda.browser.media_elements import MediaReference
@@ -12,41 +13,41 @@ from hyperframes_lambda.browser.report import FailedRequest, PageReport, Reporte
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 
 LONGEST_SECONDS = 4 * 3600.0
-"""Longest composition that is rendered."""
+"""Longest duration of a composition."""
 
 _POLL_MS = 20
 _FRAMELESS_SECONDS = 0.2
-"""How long a loaded page gets before it is given frames: most need none, and what is drawn before readiness may differ between chunks."""
+"""Wait before a loaded page gets frames: most pages need none, and frames drawn before readiness may differ between chunks."""
 _FAULT_SECONDS = 0.3
-"""How long a loaded and quiet page with a known fault may still become ready."""
+"""Patience with a loaded and quiet page that has a known fault."""
 _LENGTH_SECONDS = 1.5
-"""The same for one that is complete but has no duration."""
+"""Patience with one that is complete but has no duration."""
 _PATIENCE_SECONDS = 5.0
-"""The same for a page that nothing is known to be wrong with: it may be waiting for a timer of its own."""
+"""Patience with one that has no known fault: it may be waiting for a timer of its own."""
 
 _ASSETS = frozenset({"script", "stylesheet", "image", "font", "document"})
-"""Kinds of request without which the picture is wrong. A script may ask for data that is not there and cope."""
+"""Kinds of request that the picture depends on. A script may cope with missing data."""
 
 
 class Asked(Protocol):
-    """The page as far as readiness is concerned; `CompositionPage` is one."""
+    """The part of a page that readiness needs; `CompositionPage` implements it."""
 
     def ask(self, expression: str) -> Any:
-        """The value of a JavaScript expression."""
+        """Return the value of a JavaScript expression."""
 
     def pause(self, milliseconds: float) -> None:
-        """Let events come in."""
+        """Receive the page's events for a while."""
 
     def learn(self, wanted: MediaReference) -> None:
-        """Look into a media file, and tell the page."""
+        """Look into a media file and pass its facts to the page."""
 
     def nudge(self) -> None:
-        """Give the page an animation frame at time zero."""
+        """Run an animation frame of the page at time zero."""
 
 
 @dataclass(frozen=True)
 class State:
-    """What `__HF_ENGINE__.state()` says; see bridge.js."""
+    """The answer of `__HF_ENGINE__.state()`; see scripts/bridge/engine.js."""
 
     loaded: bool
     parsed: bool
@@ -64,13 +65,13 @@ class State:
 
     @property
     def complete(self) -> bool:
-        """Whether everything is there that a seek needs; the duration is another question."""
+        """Whether everything is in place for a seek, apart from the duration."""
         pending = self.missing or self.unknown_media or self.pending_images or self.fonts_loading
         return self.loaded and self.seekable and self.settled and not pending
 
 
 def wait_until_ready(page: Asked, reporter: Reporter, seconds: float) -> float:
-    """Wait until the composition can be seeked; its duration in seconds. Raises the cause as soon as waiting longer cannot help."""
+    """Wait until the composition can be seeked and return its duration in seconds. Raise the cause once waiting longer cannot help."""
     deadline = time.monotonic() + seconds
     quiet_since: float | None = None
     idle_since: float | None = None
@@ -89,11 +90,11 @@ def wait_until_ready(page: Asked, reporter: Reporter, seconds: float) -> float:
             elif idle_since is None:
                 idle_since = now
             elif now - idle_since >= _FRAMELESS_SECONDS:
-                # The load event may wait for a frame, too: a symbol in another SVG file is taken in when the page is laid out to be drawn.
+                # The load event may wait for a frame: a symbol of another SVG file loads only when the page is laid out for drawing.
                 page.nudge()
             if not state.loaded or reporter.loading:
                 quiet_since = None
-            elif quiet_since is None or before is None or _progress(before, state):
+            elif quiet_since is None or before is None or _progress(before) != _progress(state):
                 quiet_since = now
             before = state
             if state.complete and not reporter.loading and state.duration > 0 and _patience(state, report) == _PATIENCE_SECONDS:
@@ -109,7 +110,7 @@ def wait_until_ready(page: Asked, reporter: Reporter, seconds: float) -> float:
 
 
 def asset_error(report: PageReport) -> RenderError | None:
-    """What says that a remote or a missing file that the picture needs cannot be had: the first such, mostly `ASSET_UNAVAILABLE`."""
+    """Return the error, mostly `ASSET_UNAVAILABLE`, for the first unavailable file that the picture depends on; None without one."""
     if report.remote_faults:
         return report.remote_faults[0]
     if report.remote_requests:
@@ -126,17 +127,17 @@ def asset_error(report: PageReport) -> RenderError | None:
 
 
 def script_error(errors: list[str], when: str) -> RenderError:
-    """`COMPOSITION_ERROR` with the first message and its place."""
+    """Return the `COMPOSITION_ERROR` for the first of `errors`, with its place."""
     more = f"\n(and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return RenderError(
         ErrorCode.COMPOSITION_ERROR,
         f"a script of the composition threw {when}: {_brief(errors[0])}{more}",
-        hint="Mend the script at that place; a browser's console shows the same error.",
+        hint="Fix the script at that place. The console of a browser shows the same error.",
     )
 
 
 def _look(page: Asked) -> State | None:
-    """The page's state; None until the bridge is there (the page is still being parsed)."""
+    """The page's state; None until the bridge runs, at the end of parsing."""
     data: dict[str, Any] | None = page.ask("window.__HF_ENGINE__ ? window.__HF_ENGINE__.state() : null")
     if data is None:
         return None
@@ -158,25 +159,19 @@ def _look(page: Asked) -> State | None:
 
 
 def _number(text: str) -> float:
-    """JavaScript's spelling of a number; it travels as text because JSON has no infinity."""
+    """Read a number in JavaScript's notation. It is sent as text because JSON has no infinity."""
     try:
         return float(text.replace("Infinity", "inf"))
     except ValueError:
         return math.nan
 
 
-def _progress(before: State, state: State) -> bool:
-    return (before.missing, before.settled, before.pending_images, before.seekable, before.registered) != (
-        state.missing,
-        state.settled,
-        state.pending_images,
-        state.seekable,
-        state.registered,
-    )
+_progress = attrgetter("missing", "settled", "pending_images", "seekable", "registered")
+"""The part of a state that changes while a page makes progress."""
 
 
 def _refuse_unrenderable(report: PageReport) -> None:
-    """What no amount of waiting makes renderable."""
+    """Raise the error of a remote file: waiting cannot help."""
     if report.remote_requests or report.remote_faults:
         fault = asset_error(report)
         if fault is not None:
@@ -188,21 +183,21 @@ def _unanswered(remote: FailedRequest) -> RenderError:
     if remote.kind == "websocket":
         return RenderError(
             ErrorCode.ASSET_UNAVAILABLE,
-            f"the composition opens the WebSocket {remote.path}{wanted}, which can be neither recorded nor replayed",
+            f"the composition opens the WebSocket {remote.path}{wanted}, which cannot be recorded and replayed",
             hint="Fetch the data before the render, and put it into the project or a variable.",
         )
     return RenderError(
         ErrorCode.ASSET_UNAVAILABLE,
-        f"the composition asks for the remote file {remote.path}{wanted}, which is not part of the plan",
+        f"the composition requests the remote file {remote.path}{wanted}, which is not part of the plan",
         hint="Copy the file into the project and refer to it by its path.",
     )
 
 
 def _patience(state: State, report: PageReport) -> float:
-    """How long a loaded and quiet page may take from here, by what is known to be wrong with it."""
+    """Seconds that a loaded and quiet page may still take, by its known fault."""
     if report.script_errors or asset_error(report) or (not state.own and not state.compositions):
         return _FAULT_SECONDS
-    # The runtime binds a timeline that came late within its next animation frames.
+    # The runtime binds a late timeline within its next animation frames.
     return _LENGTH_SECONDS if state.complete and not state.duration > 0 else _PATIENCE_SECONDS
 
 
@@ -228,7 +223,7 @@ def _diagnosis(state: State, report: PageReport) -> RenderError:
     waiting = [
         *(f"image {url}" for url in state.pending_images),
         *(["fonts"] if state.fonts_loading else []),
-        *([] if state.settled else ["the runtime's own readiness"]),
+        *([] if state.settled else ["the HyperFrames runtime"]),
         *([] if state.loaded else ["the load event"]),
     ]
     return RenderError(
@@ -271,7 +266,7 @@ def _bad_duration(seconds: float) -> RenderError:
     shown = "not a number" if math.isnan(seconds) else f"{seconds:g} s"
     return RenderError(
         ErrorCode.DURATION_OUT_OF_RANGE,
-        f"the composition's duration is {shown}; accepted: more than 0 and at most {LONGEST_SECONDS:g} s",
+        f"the composition's duration is {shown}; it must be more than 0 and at most {LONGEST_SECONDS:g} s",
         hint="Set data-duration on the root, or give its timeline a length.",
     )
 
@@ -281,5 +276,5 @@ def _wanted(request: FailedRequest) -> str:
 
 
 def _brief(stack: str, lines: int = 3) -> str:
-    """Message and nearest places of a stack, on one line."""
+    """The message and the innermost places of a stack, on one line."""
     return " ".join(line.strip() for line in stack.strip().splitlines()[:lines])

@@ -1,6 +1,6 @@
-"""What a page said and asked for while it was open, from the events of one DevTools session.
+"""Errors and requests of an open page, from the events of one DevTools session.
 
-One session for questions and events keeps them in order: when an answer arrives, everything that happened before it has been seen.
+One session for calls and events keeps them in order: when an answer arrives, every earlier event has been received.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from hyperframes_lambda.contract.errors import RenderError
 
 @dataclass(frozen=True)
 class FailedRequest:
-    """A request of the page that was not answered with success.
+    """A request of the page that failed.
 
-    `path` is below the served root, or the whole URL of a remote one; `kind` is the browser's (script, stylesheet, image, font, document…);
-    `wanted_by` is `file line n` where the browser knows it.
+    `path` is below the served root, or the whole URL of a remote file; `kind` is the browser's (script, stylesheet, image, font…);
+    `wanted_by` is `file line n`, if known.
     """
 
     path: str
@@ -34,28 +34,28 @@ class FailedRequest:
 
 @dataclass
 class PageReport:
-    """Collected from the first byte to the last frame; read it at any time."""
+    """Errors and failed requests so far, from the first byte to the last frame."""
 
     console_errors: list[str] = field(default_factory=list)
     script_errors: list[str] = field(default_factory=list)
-    """Uncaught exceptions with `file:line`, and what the runtime caught from a composition's script."""
+    """Uncaught exceptions with `file:line`, and those that the runtime caught from a composition's script."""
     failed_requests: list[FailedRequest] = field(default_factory=list)
-    """Files of the project that are not there."""
+    """Missing files of the project."""
     remote_requests: list[FailedRequest] = field(default_factory=list)
-    """Requests that would leave the machine and that nobody answers in the network's place."""
+    """Requests to other hosts that are not intercepted."""
     remote_faults: list[RenderError] = field(default_factory=list)
-    """Why a remote file that was answered for cannot be had, with who wants it."""
+    """Errors of intercepted requests, with the initiator."""
 
 
 _RUNTIME_SCRIPT_ERROR = "[HyperFrames] composition script error:"
-"""What the HyperFrames runtime writes to the console when a sub-composition's script throws."""
+"""Prefix of the HyperFrames runtime's console message when the script of a sub-composition throws."""
 
 _NEVER_MISSED = frozenset({"favicon.ico"})
 
 _OWN = "__hyperframes/"
 
 _WORKER_SECONDS = 0.5
-"""How long a new worker gets to start, and to ask for what it needs."""
+"""Time for a new worker to start and to request its files."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class _Request:
 
 
 class Reporter:
-    """Fills a `PageReport` from the session's events and keeps the requests that are under way."""
+    """Fills a `PageReport` from the session's events and keeps track of pending requests."""
 
     def __init__(self, page: Page, cdp: CDPSession, base_url: str, end_browser: Callable[[], None]) -> None:
         self.report = PageReport()
@@ -89,17 +89,17 @@ class Reporter:
 
     @property
     def loading(self) -> list[str]:
-        """Paths of the project, and remote addresses, that are being loaded."""
+        """Paths of the project and remote addresses that are being loaded."""
         workers = ["a worker's files"] if time.monotonic() < self._workers_until else []
         return [*(self._path(request.url) for request in self._in_flight.values()), *self._waiting.elements(), *workers]
 
     def intercept(self, prefixes: Sequence[str]) -> None:
-        """From now on remote requests that begin with one of `prefixes` are answered like those of the project."""
+        """Treat remote requests that begin with one of `prefixes` like those of the project from now on."""
         self._intercepted = tuple(prefixes)
 
     @contextmanager
     def waiting_for(self, url: str) -> Iterator[None]:
-        """While a remote file is being fetched; the browser says nothing about those that a worker wants."""
+        """Count `url` as loading. The browser reports no requests of workers."""
         self._waiting[url] += 1
         try:
             yield
@@ -107,18 +107,18 @@ class Reporter:
             self._waiting[url] -= 1
 
     def remote_fault(self, url: str, kind: str, error: RenderError) -> None:
-        """Take note that a remote file cannot be had."""
+        """Record that a remote file is unavailable."""
         place = self._remote_places.get(url)
         wanted = f" ({kind}, wanted by {place})" if place else f" ({kind})"
         self.report.remote_faults.append(RenderError(error.code, f"{error.message}{wanted}", hint=error.hint))
 
     def local_names(self, text: str) -> str:
-        """`text` with the server's address taken out, so that a stack names the project's files."""
+        """Return `text` without the server's address, so that a stack names the project's files."""
         return text.replace(self._base_url, "")
 
     def _crash(self, _page: Page) -> None:
         self.crashed = True
-        # Nothing that was asked of a dead page is ever answered; without its browser the question ends.
+        # A dead page never answers a pending call. Ending its browser ends the call.
         self._end_browser()
 
     def _exception(self, event: dict[str, Any]) -> None:
@@ -140,20 +140,20 @@ class Reporter:
     def _requested(self, event: dict[str, Any]) -> None:
         url = event["request"]["url"]
         if event.get("type") == "Script" and not event.get("loaderId"):
-            # The script of a worker belongs to no document, and the page is told neither that it has come nor what it asks for.
+            # The script of a worker belongs to no document, and the session gets no events of its arrival or of its requests.
             self._workers_until = time.monotonic() + _WORKER_SECONDS
             return
         if urlsplit(url).scheme in ("data", "blob", "about"):
             return
         request = _Request(url, str(event.get("type", "Other")).lower(), self._wanted_by(event.get("initiator", {})))
         if request.kind == "media":
-            # A player's; media files are read by ffmpeg, and players get none.
+            # ffmpeg reads media files; the browser's players get none.
             return
         if url.startswith(self._base_url):
             self._in_flight[event["requestId"]] = request
         elif url.startswith(self._intercepted):
             self._remote_places.setdefault(url, request.wanted_by)
-            # The end of a question about access is never told.
+            # Chromium never reports the end of a CORS preflight.
             if event.get("initiator", {}).get("type") != "preflight":
                 self._in_flight[event["requestId"]] = request
         else:
@@ -161,7 +161,7 @@ class Reporter:
 
     def _answered(self, event: dict[str, Any]) -> None:
         status = event["response"]["status"]
-        # A refused request is over with its answer; for some kinds Chromium never says that it finished.
+        # A refused request ends with its answer: for some kinds Chromium never reports the end.
         request = self._in_flight.pop(event["requestId"], None) if status >= 400 else None
         if request and self._path(request.url) not in _NEVER_MISSED:
             self._record(request, str(status))
@@ -171,7 +171,7 @@ class Reporter:
 
     def _failed(self, event: dict[str, Any]) -> None:
         request = self._in_flight.pop(event["requestId"], None)
-        # A page may drop a request that it no longer wants; what it does want it asks for again.
+        # A page may cancel a request that it no longer needs. A file that it needs, it requests again.
         if request and not event.get("canceled") and event.get("errorText") != "net::ERR_ABORTED":
             self._record(request, str(event.get("errorText") or "failed"))
 
@@ -186,14 +186,14 @@ class Reporter:
             self.report.failed_requests.append(failure)
 
     def _wanted_by(self, initiator: dict[str, Any]) -> str | None:
-        """`file line n` of what asked for it: the tag, the style sheet, or the nearest of the author's lines on the stack."""
+        """`file line n` of the initiator: the tag, the style sheet, or the nearest of the author's lines on the stack."""
         places = [initiator, *initiator.get("stack", {}).get("callFrames", [])]
         for place in places:
             url = str(place.get("url") or "")
             if url.startswith(self._base_url) and not self._path(url).startswith(_OWN):
                 line = place.get("lineNumber")
                 return self._path(url) + (f" line {int(line) + 1}" if line is not None else "")
-        # A remote style sheet or module may want it, too.
+        # The initiator may be a remote style sheet or module.
         return next((str(place["url"]) for place in places if place.get("url") and not str(place["url"]).startswith(self._base_url)), None)
 
     def _path(self, url: str) -> str:

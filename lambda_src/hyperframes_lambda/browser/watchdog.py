@@ -1,4 +1,4 @@
-"""A deadline for calls that cannot time out by themselves: Playwright's synchronous interface waits for an answer for ever."""
+"""A deadline for calls that cannot time out: Playwright's synchronous interface waits for an answer forever."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 
 class Watchdog:
-    """Runs `bite` once when a guarded call outlives its time; the call then ends because what it talks to is gone.
+    """Runs `bite` once when a guarded call exceeds its time; the call then fails because its peer is gone.
 
-    One thread serves every call of a session. Setting a deadline is an assignment: the thread looks at it when the last one it knew of has
+    One thread serves every call of a session. Setting a deadline is an assignment: the thread reads it when the previous deadline has
     passed, so guarding a frame costs nothing.
     """
 
@@ -28,7 +28,7 @@ class Watchdog:
 
     @contextmanager
     def guard(self, seconds: float) -> Iterator[None]:
-        """Let the body take `seconds`, and no more. Within another guard the inner one counts."""
+        """Limit the body to `seconds`. Of nested guards, the innermost counts."""
         outer, self.patience = self._deadline, seconds
         self._deadline = time.monotonic() + seconds
         if self._idle:
@@ -40,7 +40,7 @@ class Watchdog:
             self._deadline = outer
 
     def close(self) -> None:
-        """End the thread."""
+        """Stop the thread."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -52,7 +52,7 @@ class Watchdog:
                 deadline = self._deadline
                 if deadline is None:
                     self._idle = True
-                    # The deadline may have been set between the look and the flag.
+                    # The deadline may have been set just before the flag.
                     if self._deadline is None:
                         self._changed.wait()
                     self._idle = False

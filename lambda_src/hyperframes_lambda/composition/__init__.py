@@ -1,12 +1,12 @@
 """The project as the browser sees it: HTML rewriting, page scripts, declarations, loopback server.
 
     files = compile_project(project_dir, "index.html", runtime_js=…, fps=Fraction(30))    # {URL path: ServedFile}
-    files["index.html"].content_type, files["index.html"].read()                          # read() gives bytes
+    files["index.html"].content_type, files["index.html"].read()                          # read() returns bytes
     declaration = declared(project_dir, "index.html")     # .width .height .fps .duration (each None when absent) .variables
-    check_variables(declaration.variables, {"title": 3})  # INVALID_CONFIG naming variable and type
+    check_variables(declaration.variables, {"title": 3})  # INVALID_CONFIG with the variable and its type
     with serve({"index.html": (Path, "text/html; charset=utf-8")}) as base_url: ...       # "http://127.0.0.1:PORT/"
 
-What is compiled is what a plan stores and what every chunk serves, byte for byte. Driving the page is `browser`'s business.
+A plan stores the compiled files and every chunk serves them, byte for byte. Driving the page is left to `browser`.
 """
 
 from __future__ import annotations

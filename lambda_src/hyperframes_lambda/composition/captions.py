@@ -1,4 +1,4 @@
-"""Which caption files a project has: those that its page names in `<track>` and those called `captions.…`."""
+"""Caption files of a project: those that its page names in `<track>`, and those called `captions.…`."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ CAPTION_SUFFIXES = (".vtt", ".srt")
 
 _NAMED = re.compile(r"captions(?:[._-](?P<language>[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*))?\.(?:vtt|srt)", re.IGNORECASE)
 _TRACK_KINDS = (None, "", "captions", "subtitles")
-"""A `<track>` without a kind holds subtitles."""
+"""Kinds of `<track>` that are captions. One without a kind holds subtitles."""
 
 
 def requested_captions(served: Mapping[str, ServedFile], config: RenderConfig) -> list[CaptionFile]:
-    """The caption files of the compiled project `served`, if the configuration asks for them, each once, with their languages.
+    """Return the caption files of the compiled project `served` with their languages; none unless the configuration requests them.
 
-    A language is the `srclang` of a `<track>` or a part of the name, as in `captions.de.vtt`. A `<track>` on another host is left alone:
-    captions are passed on as files of the project. `INVALID_CONFIG` when there are none, `ASSET_UNAVAILABLE` when a named one is missing.
+    The language is the `srclang` of a `<track>` or part of the file name, as in `captions.de.vtt`. A `<track>` on another host is ignored,
+    because captions are delivered as files of the project. Raise `INVALID_CONFIG` when there are none and `ASSET_UNAVAILABLE` when a file
+    that a `<track>` names is missing.
     """
     if Sidecar.CAPTIONS not in config.sidecars:
         return []
@@ -32,8 +33,8 @@ def requested_captions(served: Mapping[str, ServedFile], config: RenderConfig) -
     if not captions:
         raise RenderError(
             ErrorCode.INVALID_CONFIG,
-            "config.sidecars: captions are asked for and the project has none",
-            hint='Add a <track src="captions.en.vtt">, or a file called captions.vtt or captions.en.srt.',
+            "config.sidecars requests captions, but the project has none",
+            hint='Add a <track src="captions.en.vtt">, or a file named captions.vtt or captions.en.srt.',
         )
     return captions
 

@@ -1,6 +1,6 @@
-"""CSS of a sub-composition: kept inside it, with its paths and ids in terms of the page that it ends up in.
+"""CSS of a sub-composition, confined to it, with paths and ids translated to the page that it ends up in.
 
-Works on the tokens of a real CSS tokenizer (tinycss2); what it does not touch comes out as it went in.
+Works on the tokens of a real CSS tokenizer (tinycss2). Everything else is written back unchanged.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import Any
 import tinycss2  # type: ignore[import-untyped]
 
 _CONDITIONAL = frozenset({"media", "supports", "container", "layer", "scope", "starting-style", "document"})
-"""At-rules that hold rules. All others (keyframes, font-face, …) are global by nature and stay so."""
+"""At-rules that contain rules. All others (keyframes, font-face, …) are global and stay so."""
 
 _PAGE_ROOTS = frozenset({"html", "body"})
 
 
 @dataclass(frozen=True)
 class Scope:
-    """Where a style sheet's rules may reach.
+    """The part of the page that a style sheet's rules may reach.
 
-    `selector` matches the instance's host and `box` the element that stands for its page; `authored_id` is the composition id that the file
-    uses, `root_id` the element id of its root (which the mounted root no longer has), `ids` the element ids that were changed.
+    `selector` matches the instance's host, and `box` the element that stands for its page. `authored_id` is the file's composition id,
+    `root_id` the element id of its root (which the mounted root no longer has), and `ids` maps the element ids that changed.
     """
 
     selector: str
@@ -33,12 +33,12 @@ class Scope:
 
 
 def scope_css(css: str, scope: Scope, rebase: Callable[[str], str]) -> str:
-    """`css` with every rule confined to `scope` and every `url()` passed through `rebase`."""
+    """Return `css` with every rule confined to `scope` and every `url()` passed through `rebase`."""
     return _rules(tinycss2.parse_stylesheet(css), scope, rebase)
 
 
 def rebase_css(css: str, rebase: Callable[[str], str]) -> str:
-    """`css`, a style sheet or the declarations of a style attribute, with every `url()` and `@import` passed through `rebase`."""
+    """Return `css`, a style sheet or a style attribute's declarations, with every `url()` and `@import` passed through `rebase`."""
     nodes = tinycss2.parse_component_value_list(css)
     for index, node in enumerate(nodes):
         if node.type == "at-keyword" and node.lower_value == "import":
@@ -49,7 +49,7 @@ def rebase_css(css: str, rebase: Callable[[str], str]) -> str:
 
 
 def string(value: str) -> str:
-    """A quoted CSS string."""
+    """Return `value` as a quoted CSS string."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\a ")
     return f'"{escaped}"'
 
@@ -74,7 +74,7 @@ def _rules(rules: Iterable[Any], scope: Scope, rebase: Callable[[str], str]) -> 
 
 
 def _declarations(content: Sequence[Any], scope: Scope, rebase: Callable[[str], str]) -> str:
-    """The body of a rule. Rules nested in it are relative to it already; only their ids need changing."""
+    """The body of a rule. Nested rules are relative to it already; only their ids change."""
     edit = _id_reference(scope, rebase)
     if not scope.ids and not scope.root_id:
         return _text(content, edit)
@@ -132,7 +132,7 @@ def _trimmed(nodes: Sequence[Any]) -> list[Any]:
 
 
 def _without_page_root(nodes: list[Any]) -> list[Any]:
-    """The selector without a leading `html`, `body` or `:root` (and what combines it), for a composition has none of its own."""
+    """Strip a leading `html`, `body` or `:root` with its combinator: a composition has none of its own."""
     while nodes:
         first = nodes[0]
         length = 1 if first.type == "ident" and first.lower_value in _PAGE_ROOTS else 0
@@ -166,7 +166,7 @@ def _names_composition(node: Any, scope: Scope) -> bool:
 
 
 def _renamed(nodes: Sequence[Any], scope: Scope) -> list[Any]:
-    """The nodes of a selector with changed ids; functions such as `:not()` included."""
+    """The nodes of a selector, functions such as `:not()` included, with the changed ids."""
     result: list[Any] = []
     for node in nodes:
         if node.type == "hash" and node.value == scope.root_id:
@@ -185,7 +185,7 @@ _BRACKETS = {"() block": ("(", ")"), "[] block": ("[", "]"), "{} block": ("{", "
 
 
 def _text(nodes: Iterable[Any], edit: Callable[[str], str]) -> str:
-    """The nodes as CSS, URLs passed through `edit`."""
+    """The nodes as CSS, with URLs passed through `edit`."""
     pieces = []
     for node in nodes:
         if node.type == "url":

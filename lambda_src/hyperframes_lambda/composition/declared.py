@@ -1,4 +1,4 @@
-"""What the entry page declares about itself: canvas, rate, duration and variables. The live page has the last word on the duration."""
+"""Declarations of the entry page: canvas, frame rate, duration and variables. The live page decides the duration."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TYPE_NAMES = {
 
 @dataclass(frozen=True)
 class Variable:
-    """One entry of `data-composition-variables`; `options` is empty but for an enum."""
+    """An entry of `data-composition-variables`. Only an enum has `options`."""
 
     id: str
     type: str
@@ -39,7 +39,7 @@ class Variable:
 
 @dataclass(frozen=True)
 class Declaration:
-    """The root's declarations; sizes in CSS pixels, duration in seconds, None where the page says nothing."""
+    """The root's declarations: sizes in CSS pixels, duration in seconds, None when absent."""
 
     composition_id: str | None
     width: int | None
@@ -50,7 +50,7 @@ class Declaration:
 
 
 def declared(project_dir: Path, entry: str) -> Declaration:
-    """Read the declarations of `entry`; `INVALID_CONFIG` for a size, rate or variable list that is not one, naming file and line."""
+    """Read the declarations of `entry`. Raise `INVALID_CONFIG`, with file and line, for an invalid size, frame rate or variable list."""
     page = tokenize(read_page(project_dir, entry).text)
     root = next((tag for tag in page.starts() if tag.has("data-composition-id") and not tag.in_template), None)
     variables = {
@@ -72,7 +72,7 @@ def declared(project_dir: Path, entry: str) -> Declaration:
 
 
 def check_variables(declarations: Sequence[Variable], values: Mapping[str, Any]) -> None:
-    """Refuse values that are not declared or of another type than declared: one `INVALID_CONFIG` that names every such variable."""
+    """Raise one `INVALID_CONFIG` that names every value of an undeclared variable or of the wrong type."""
     known = {variable.id: variable for variable in declarations}
     faults = [
         f"config.variables.{name}: not declared by the composition; declared: {', '.join(sorted(known)) or 'none'}"
@@ -85,7 +85,7 @@ def check_variables(declarations: Sequence[Variable], values: Mapping[str, Any])
         raise RenderError(
             ErrorCode.INVALID_CONFIG,
             "\n".join(faults),
-            hint="Correct the variables, or leave out strictVariables to have them passed as they are.",
+            hint="Correct the variables, or leave out strictVariables to pass them unchecked.",
         )
 
 
@@ -118,7 +118,7 @@ def _has_strings(value: object, keys: Iterable[str]) -> bool:
 
 
 def read_variables(tag: StartTag, path: str) -> tuple[Variable, ...]:
-    """The variables that one element declares; `INVALID_CONFIG` for a list that is not one."""
+    """Return the variables that an element declares. Raise `INVALID_CONFIG` for an invalid list."""
     return tuple(_variables(tag, path)) if tag.get("data-composition-variables") else ()
 
 

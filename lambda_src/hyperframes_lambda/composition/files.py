@@ -1,4 +1,4 @@
-"""Files as they are served: bytes or a file on disk, with a media type that does not depend on the machine."""
+"""Served files: bytes or a file on disk, with a media type that does not depend on the machine."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _WEB_TYPES = {
 
 @dataclass(frozen=True)
 class ServedFile:
-    """One file of the served project: `content` when it was written for serving, else the file at `path` as it is."""
+    """A file of the served project: `content` if it was rewritten, else the unchanged file at `path`."""
 
     content_type: str
     content: bytes | None = None
     path: Path | None = None
 
     def read(self) -> bytes:
-        """The bytes that are served."""
+        """Return the served bytes."""
         if self.content is not None:
             return self.content
         if self.path is None:
@@ -51,7 +51,7 @@ class ServedFile:
 
 
 def content_type(path: str) -> str:
-    """Media type by suffix. Text other than HTML is UTF-8; an HTML file names its own encoding unless it was rewritten."""
+    """Return the media type by suffix. Text is declared as UTF-8, except HTML, which names its own encoding unless rewritten."""
     suffix = PurePosixPath(path).suffix.lower()
     kind = _WEB_TYPES.get(suffix) or mimetypes.types_map.get(suffix, "application/octet-stream")
     textual = kind in ("text/css", "text/javascript", "text/plain", "application/json", "image/svg+xml")
@@ -59,5 +59,5 @@ def content_type(path: str) -> str:
 
 
 def is_html(path: str) -> bool:
-    """Whether the file is a page, and so gets the page scripts."""
+    """Whether the file is a page, which gets the page scripts."""
     return PurePosixPath(path).suffix.lower() in (".html", ".htm")

@@ -1,8 +1,8 @@
-"""The fonts of a composition: bundled families behind the names that authors write, and no text in a font that nobody chose.
+"""The fonts of a composition: bundled families behind the names that authors write, and an error for text without a chosen font.
 
-An `@font-face` rule is made for every bundled family and every name that stands for one (`Helvetica`) which the project's text mentions
-anywhere, so that style sheets, scripts and canvases all find it. The faces are loaded by the browser when text needs them. What is not
-mentioned, and the browser's own generic families, are resolved by `fonts.conf`, which the set-up writes from the same table.
+Every bundled family, and every alias of one (`Helvetica`), gets an `@font-face` rule if the project's text mentions its name anywhere, so
+that style sheets, scripts and canvases all find it. The browser loads a face when text needs it. `fonts.conf`, which the set-up writes from
+the same table, resolves the other names and the generic families.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from hyperframes_lambda.contract.fonts import ALIASES, BUNDLED, CSS_WIDE, PRIMAR
 from hyperframes_lambda.contract.toolset import FontCatalogue, FontFace, Tool
 
 FindFamily = Callable[[str], str | None]
-"""A style sheet with the `@font-face` rules of a family that is not bundled, by its name; None when it cannot be had."""
+"""Return a style sheet with the `@font-face` rules of a family that is not bundled; None when it is unavailable."""
 
 TEXT_RENDERING = "<style>html,body,*{text-rendering:geometricPrecision}</style>"
-"""How the reference has the entry page's text drawn, unless the author says otherwise."""
+"""The reference's default for text of the entry page; the author's own rules override it."""
 
 STYLESHEET = "__hyperframes/fonts.css"
 """URL path of `ProjectFonts.stylesheet`."""
 
 STYLESHEET_LINK = f'<link rel="stylesheet fonts" href="/{STYLESHEET}">'
-"""The second keyword means nothing to the browser. It keeps the runtime, which takes every `link[rel="stylesheet"]` of a sub-composition
-along, from loading the same rules once more for each."""
+"""The browser ignores the second keyword. It keeps the runtime, which copies every `link[rel="stylesheet"]` of a sub-composition, from
+loading the same rules again for each."""
 
 CANVAS_SCRIPT = "__hyperframes/fonts.js"
 """URL path of `ProjectFonts.canvas_script`."""
@@ -50,7 +50,7 @@ _CANVAS_SCRIPT = """((files, faces) => {
   }
 })(%s, %s);
 """
-"""A sub-composition that is mounted would run it again."""
+"""Runs once: mounting a sub-composition would run it again."""
 
 _FOLDER = "__hyperframes/fonts/"
 _FAMILY = "data-font-family"
@@ -58,20 +58,17 @@ _LATIN = "U+0000-00FF"
 
 
 def read_catalogue(fonts: Tool) -> FontCatalogue:
-    """The families of a toolset."""
+    """Return the families of a toolset."""
     return _read_catalogue(fonts.path, fonts.version)
 
 
 @lru_cache(maxsize=4)
-def _read_catalogue(path: Path, version: str) -> FontCatalogue:  # noqa: ARG001 - the version makes another catalogue of the same path
+def _read_catalogue(path: Path, version: str) -> FontCatalogue:  # noqa: ARG001 - part of the cache key
     return FontCatalogue.model_validate_json(path.read_bytes())
 
 
 def font_files(fonts: Tool | None) -> dict[str, tuple[Path, str]]:
-    """Every bundled font file by its URL path, for `serve`.
-
-    They do not travel with the plan: every chunk has them, the same ones, for they are part of the build.
-    """
+    """Return every bundled font file by its URL path, for `serve`. They are part of the build, not of the plan."""
     if fonts is None:
         return {}
     folder = fonts.path.parent
@@ -80,9 +77,9 @@ def font_files(fonts: Tool | None) -> dict[str, tuple[Path, str]]:
 
 
 class ProjectFonts:
-    """What the pages and style sheets of one project say about fonts, and what they are given.
+    """The fonts that the pages and style sheets of one project name, and the rules that provide them.
 
-    `texts` holds every text file of the project by its path; what is HTML or CSS is read as such, the rest is searched for names.
+    `texts` holds every text file of the project by its path. HTML and CSS are parsed; the rest is searched for names.
     """
 
     def __init__(self, fonts: Tool, texts: Mapping[str, str]) -> None:
@@ -102,11 +99,11 @@ class ProjectFonts:
         self._has_canvas_text = "filltext(" in mentioned or "stroketext(" in mentioned
 
     def stylesheet(self, find_family: FindFamily | None = None) -> str:
-        """The rules for all bundled families and aliases that are mentioned, and for the others what `find_family` finds.
+        """Return the rules of every mentioned bundled family and alias, and those that `find_family` finds for the others.
 
-        `FONT_UNAVAILABLE` for a list of families none of which can be had and that names no generic family either. A family that cannot
-        be had but has another one to stand in for it is drawn in that one, as in any browser. Families of the author's own `@font-face`
-        rules are left to them, and one that is written otherwise there (`OpenSans` for `Open Sans`) is found, as with the reference.
+        Raise `FONT_UNAVAILABLE` for a list of families that are all unavailable and that names no generic family. An unavailable family
+        with an alternative in its list is drawn in that, as in any browser. Families of the author's own `@font-face` rules are left to
+        them, also under another spelling of the name (`OpenSans` for `Open Sans`), as in the reference.
         """
         found: dict[str, str | None] = {}
         for path, families in self._lists():
@@ -124,9 +121,9 @@ class ProjectFonts:
         return "\n".join([*bundled, *(css for css in found.values() if css is not None)])
 
     def canvas_script(self) -> str | None:
-        """A script that gives a page the faces for upright Latin text at once; None for a project that writes on no canvas.
+        """Return a script that adds the faces for upright Latin text immediately; None for a project without text on a canvas.
 
-        A canvas does not draw its text again when a font has come, and only a font made of bytes is there without waiting.
+        A canvas does not redraw its text when a font has loaded, and only a font made from bytes is available without waiting.
         """
         if not self._has_canvas_text:
             return None
@@ -140,23 +137,23 @@ class ProjectFonts:
         return _CANVAS_SCRIPT % (json.dumps(files), json.dumps(faces))
 
     def css(self, text: str) -> str:
-        """A style sheet as it is served."""
+        """Return the served form of a style sheet."""
         return prefer_bundled(text, self._properties)
 
     def page(self, text: str) -> str:
-        """A page as it is served."""
+        """Return the served form of a page."""
         page = tokenize(text)
         edits = [(sheet.start, sheet.end, self.css(sheet.text)) for sheet in _style_sheets(page)]
         for attribute in (*_attributes(page, "style"), *_attributes(page, _FAMILY)):
             before = attribute.value or ""
-            # Read by the same rules, the one as the declarations that it holds and the other as the value of one.
+            # A style attribute holds declarations, the other attribute the value of one.
             after = self.css(before) if attribute.name == "style" else self.css(f"font-family:{before}").partition(":")[2]
             if after != before:
                 edits.append((attribute.start, attribute.end, attribute_text(attribute.name, after)))
         return replace(text, edits)
 
     def _misspelt(self, family: str) -> str | None:
-        """The author's own rules under this spelling of the name, when only one of the author's families can be meant."""
+        """The author's own rules under this spelling of the name, if exactly one of the author's families matches."""
         meant = {name for name in self._declared if _letters(name) == _letters(family)}
         if len(meant) != 1:
             return None
@@ -174,9 +171,8 @@ class ProjectFonts:
         nearest = (own | ALIASES)[close[0]] if close else ", ".join(BUNDLED)
         return RenderError(
             ErrorCode.FONT_UNAVAILABLE,
-            f"{path}: font-family: {', '.join(families)}: there is no such font in the project, bundled or at Google Fonts, "
-            "and no other to take its place",
-            hint=f"Add an @font-face rule with a font file of the project, name a generic family last, or use one that is there: {nearest}",
+            f"{path}: font-family: {', '.join(families)}: no such font in the project, in the bundle or at Google Fonts, and no fallback",
+            hint=f"Add an @font-face rule with a font file of the project, name a generic family last, or use an available one: {nearest}",
         )
 
     def _read(self, texts: Mapping[str, str]) -> None:
@@ -196,7 +192,7 @@ class ProjectFonts:
         return ((path, families) for path, style in self._styles for families in style.lists if families)
 
     def _unknown_in_front(self, families: Iterable[str]) -> Iterator[str]:
-        """The families of a list up to the first one that is certainly there."""
+        """Yield the families of a list up to the first one that is certainly available."""
         for family in families:
             name = family.lower()
             if name in CSS_WIDE or name in self._declared or name in self._google or name in system_names():
@@ -231,7 +227,7 @@ def _is_remote(url: str) -> bool:
 
 
 def _brought_by_scripts(texts: Mapping[str, str]) -> bool:
-    """Whether a script may bring a font, by hand or by a style sheet of its own, which cannot be known before it runs."""
+    """Whether a script may add a font, directly or by a style sheet of its own. Only running it would tell."""
     return any(
         "FontFace(" in text or (content_type(path).startswith("text/javascript") and ("@font-face" in text or GOOGLE_FONTS in text))
         for path, text in texts.items()
@@ -250,5 +246,5 @@ def _letters(family: str) -> str:
 
 
 def _absolute(path: str, url: str) -> str:
-    """`url` as the file at `path` means it, for a style sheet that lies elsewhere."""
+    """Return `url` of the file at `path` in a form that is valid in a style sheet elsewhere."""
     return url if url.startswith("data:") else urljoin(f"/{quote(path)}", url)

@@ -1,6 +1,6 @@
-"""What a style sheet says about font families, and the one change that is made to it.
+"""Font families in a style sheet, and the one change made to them.
 
-Works on the tokens of tinycss2 and edits at their places in the text, so that lines and everything else stay the author's.
+Works on the tokens of tinycss2 and edits the text at their offsets, so that lines and everything else stay the author's.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from hyperframes_lambda.composition.html import replace
 from hyperframes_lambda.contract.fonts import GENERIC, PRIMARY
 
 _LINE_END = re.compile("\r\n|\r|\n|\f")
-"""What CSS takes for one line end."""
+"""A line end of CSS."""
 
 GOOGLE_FONTS = "fonts.googleapis.com"
 
 
 @dataclass(frozen=True)
 class StyleFonts:
-    """What one style sheet, or the declarations of one style attribute, says.
+    """The font declarations of one style sheet or style attribute.
 
-    `lists` are the values of `font-family`, in order, without those that a variable makes up; `declared` the families, in lower case, of
-    its `@font-face` rules, whose other descriptors `faces` has as CSS; `imports` the URLs of its `@import` rules; `properties` the custom
-    properties that it gives a value.
+    `lists` are the values of `font-family`, in order, without those that contain a function; `declared` the families, in lower case, of its
+    `@font-face` rules; `faces` pairs of such a family and its other descriptors as CSS; `imports` the URLs of its `@import` rules;
+    `properties` the custom properties that it sets.
     """
 
     lists: tuple[tuple[str, ...], ...]
@@ -39,7 +39,7 @@ class StyleFonts:
 
 
 def read_style(css: str) -> StyleFonts:
-    """Find the font families that `css` asks for and brings."""
+    """Find the font families that `css` uses and declares."""
     nodes = tinycss2.parse_component_value_list(css, skip_comments=True)
     lists: list[tuple[str, ...]] = []
     declared: set[str] = set()
@@ -64,9 +64,9 @@ def read_style(css: str) -> StyleFonts:
 
 
 def prefer_bundled(css: str, properties: Set[str]) -> str:
-    """`css` with `PRIMARY` in front of every family list, also of one in a custom property, that begins with a generic family.
+    """Return `css` with `PRIMARY` before every family list, custom properties included, that begins with a generic family.
 
-    Behind `var(--name, fallback)` the fallback counts where no style sheet gives the property, one of `properties`, a value.
+    In `var(--name, fallback)` the fallback counts unless some style sheet sets the property; `properties` are those that one sets.
     """
     if not any(name in css.lower() for name in GENERIC):
         return css
@@ -81,7 +81,7 @@ def prefer_bundled(css: str, properties: Set[str]) -> str:
 
 
 def google_families(url: str) -> tuple[str, ...]:
-    """The families, in lower case, that a style sheet of Google Fonts brings; none for another URL."""
+    """Return the families, in lower case, that a Google Fonts style sheet declares; none for another URL."""
     parts = urlsplit(url.strip())
     if parts.hostname != GOOGLE_FONTS:
         return ()
@@ -97,7 +97,7 @@ class _Declaration:
 
 
 def _declarations(nodes: Sequence[Any], *, in_font_face: bool = False) -> Iterator[_Declaration]:
-    """Every declaration of `font-family` or of a custom property, at any depth."""
+    """Yield every declaration of `font-family` or of a custom property, at any depth."""
     at_start = True
     keyword = ""
     index = 0
@@ -124,7 +124,7 @@ def _declarations(nodes: Sequence[Any], *, in_font_face: bool = False) -> Iterat
 
 
 def _property(node: Any) -> str:
-    """The name of a property that matters; empty for another. Custom properties are told apart by case."""
+    """The name of a relevant property, else empty. Names of custom properties are case-sensitive."""
     if node.value.startswith("--"):
         return str(node.value)
     return "font-family" if node.lower_value == "font-family" else ""
@@ -135,7 +135,7 @@ def _ends(node: Any) -> bool:
 
 
 def _pieces(value: Iterable[Any]) -> list[list[Any]]:
-    """The value between its commas, up to `!important`, without blanks around."""
+    """The comma-separated parts of a value, up to `!important`, without whitespace."""
     pieces: list[list[Any]] = [[]]
     for node in value:
         if node.type == "literal" and node.value == "!":
@@ -148,14 +148,14 @@ def _pieces(value: Iterable[Any]) -> list[list[Any]]:
 
 
 def _family(piece: Sequence[Any]) -> str:
-    """The family's name: a string, or identifiers in a row; empty for anything else."""
+    """The family's name: a string or a sequence of identifiers; empty for anything else."""
     if len(piece) == 1 and piece[0].type == "string":
         return str(piece[0].value).strip()
     return " ".join(node.value for node in piece) if all(node.type == "ident" for node in piece) else ""
 
 
 def _generic_first(value: Sequence[Any], properties: Set[str]) -> Any:
-    """The token where a family list begins, if that is a generic family."""
+    """The first token of a family list that begins with a generic family, else None."""
     first = _pieces(value)[0]
     if len(first) == 1 and first[0].type == "function" and first[0].lower_name == "var":
         arguments = first[0].arguments
@@ -180,7 +180,7 @@ def _imports(nodes: Sequence[Any]) -> Iterator[str]:
 
 
 def _faces(css: str) -> Iterator[tuple[str, str]]:
-    """Family, in lower case, and the other descriptors of every `@font-face` rule that applies without a condition."""
+    """Yield the family, in lower case, and the other descriptors of every unconditional `@font-face` rule."""
     for rule in tinycss2.parse_stylesheet(css, skip_comments=True, skip_whitespace=True):
         if rule.type == "at-rule" and rule.lower_at_keyword == "font-face" and rule.content is not None:
             descriptors = [item for item in tinycss2.parse_declaration_list(rule.content) if item.type == "declaration"]

@@ -1,6 +1,6 @@
-"""An HTML text as a list of tags with their offsets: enough to insert into an author's page without ever writing it anew.
+"""The tags of an HTML text with their offsets: enough to edit an author's page without rewriting it.
 
-Tags are found by the standard library's tokenizer; nothing is parsed into a tree and nothing is re-serialised.
+The standard library's tokenizer finds the tags. Nothing is parsed into a tree and nothing is re-serialised.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ VOID_ELEMENTS = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "i
 
 @dataclass(frozen=True)
 class Attribute:
-    """One attribute of a start tag; `start` and `end` span all of it, name and quotes included."""
+    """An attribute of a start tag. `start` and `end` span all of it, name and quotes included."""
 
     name: str
     value: str | None
@@ -25,7 +25,7 @@ class Attribute:
 
 @dataclass(frozen=True)
 class StartTag:
-    """`<name …>`. Offsets count characters of the text, `line` from 1."""
+    """`<name …>`. Offsets count characters; `line` counts from 1."""
 
     name: str
     attributes: tuple[Attribute, ...]
@@ -36,15 +36,15 @@ class StartTag:
     in_template: bool
 
     def attribute(self, name: str) -> Attribute | None:
-        """The first attribute of that name."""
+        """Return the first attribute of that name."""
         return next((attribute for attribute in self.attributes if attribute.name == name), None)
 
     def has(self, name: str) -> bool:
-        """Whether the attribute stands there, with or without a value."""
+        """Whether the tag has the attribute, with or without a value."""
         return self.attribute(name) is not None
 
     def get(self, name: str) -> str | None:
-        """The attribute's value, character references resolved; None when absent or without a value."""
+        """Return the attribute's value, character references resolved; None when it is absent or has no value."""
         attribute = self.attribute(name)
         return attribute.value if attribute else None
 
@@ -60,7 +60,7 @@ class EndTag:
 
 @dataclass(frozen=True)
 class Element:
-    """A start tag, its content's span and the end of its end tag (all equal to `tag.end` for an element without content)."""
+    """A start tag, the end of its content and the end of its end tag; both equal `tag.end` for an element without content."""
 
     tag: StartTag
     content_end: int
@@ -76,11 +76,11 @@ class Page:
     doctype_end: int
 
     def starts(self, name: str | None = None) -> Iterator[StartTag]:
-        """Start tags in order, of one name or all."""
+        """Return the start tags in order, all or those of one name."""
         return (tag for tag in self.tags if isinstance(tag, StartTag) and name in (None, tag.name))
 
     def element(self, tag: StartTag) -> Element:
-        """The element that `tag` opens: up to the end tag that balances it, or to the end of the text where there is none."""
+        """Return the element that `tag` opens, up to its balancing end tag or else to the end of the text."""
         if tag.self_closing or tag.name in VOID_ELEMENTS:
             return Element(tag, tag.end, tag.end)
         depth = 0
@@ -96,20 +96,24 @@ class Page:
         return Element(tag, len(self.text), len(self.text))
 
     def content(self, element: Element) -> str:
-        """What stands between the start tag and the end tag."""
+        """Return the text between the start tag and the end tag."""
         return self.text[element.tag.end : element.content_end]
 
 
 def tokenize(text: str) -> Page:
-    """Find the tags of `text`; the content of scripts, styles and text areas is never taken for tags."""
+    """Find the tags of `text`. Scripts, styles and text areas contain none."""
     tokenizer = _Tokenizer(text)
     tokenizer.feed(text)
     tokenizer.close()
     return Page(text, tokenizer.tags, tokenizer.doctype_end)
 
 
-def replace(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
-    """`text` with the spans `(start, end, replacement)` replaced; spans must not overlap, insertions at one place keep their order."""
+Edit = tuple[int, int, str]
+"""Start, end and replacement of a span of a text."""
+
+
+def replace(text: str, edits: Sequence[Edit]) -> str:
+    """Return `text` with `edits` applied. Spans must not overlap; insertions at one place keep their order."""
     pieces: list[str] = []
     position = 0
     for start, end, replacement in sorted(edits, key=lambda edit: (edit[0], edit[1])):
@@ -119,12 +123,12 @@ def replace(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
 
 
 def attribute_text(name: str, value: str) -> str:
-    """`name="value"`, escaped for a start tag."""
+    """Return `name="value"`, escaped for a start tag."""
     return f'{name}="{html.escape(value)}"'
 
 
 _TEXT_ONLY = frozenset({"textarea", "title", "xmp", "iframe", "noembed", "noframes"})
-"""Elements whose content holds no tags, besides the script and style that `HTMLParser` knows."""
+"""Elements that contain no tags, besides script and style, which `HTMLParser` knows."""
 
 
 class _Tokenizer(HTMLParser):
@@ -150,7 +154,7 @@ class _Tokenizer(HTMLParser):
         self._start_tag(tag, self_closing=True)
 
     def _start_tag(self, tag: str, *, self_closing: bool) -> None:
-        """The attributes are found anew, for `HTMLParser` does not say where they stand."""
+        """Find the attributes again: `HTMLParser` gives no offsets for them."""
         start = self._offset()
         raw = self.get_starttag_text() or ""
         attributes = tuple(_attributes(raw, start))
@@ -176,7 +180,7 @@ _SPACE = " \t\n\r\f"
 
 
 def _attributes(raw: str, offset: int) -> Iterator[Attribute]:
-    """The attributes of one start tag's text with their spans, in the states of the HTML standard's tokenizer."""
+    """Yield the attributes of a start tag with their spans, following the tokenizer states of the HTML standard."""
     position = 1
     while position < len(raw) and raw[position] not in _SPACE + "/>":
         position += 1

@@ -1,4 +1,4 @@
-"""The probe of `check`, put behind the virtual time of a compiled project as it is served."""
+"""The probe of `check`, appended to the virtual time script of a served project."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _VIRTUAL_TIME = "__hyperframes/virtual_time.js"
 
 
 def with_probe(files: Mapping[str, tuple[Path, str]], folder: Path) -> dict[str, tuple[Path, str]]:
-    """`files` as served, with a virtual time that brings the probe (see probe.js); the changed file is written to `folder`."""
+    """Return `files` with a virtual time script that includes probe.js. The changed script is written to `folder`."""
     path, content_type = files[_VIRTUAL_TIME]
     probe = resources.files("hyperframes_lambda.composition").joinpath("scripts", "probe.js").read_bytes()
     probed = folder / "virtual_time_with_probe.js"

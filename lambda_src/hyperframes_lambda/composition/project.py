@@ -1,4 +1,4 @@
-"""`compile_project`: every file of a project as it is served."""
+"""Compilation of a project into the files that are served."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from hyperframes_lambda.composition.source import SourcePage, files_of, read_pag
 from hyperframes_lambda.contract.toolset import Tool
 
 OWN_PATHS = "__hyperframes/"
-"""URL prefix of the page scripts; a folder of that name in a project is hidden by it."""
+"""URL prefix of the page scripts. It hides a folder of that name in a project."""
 
-_VIRTUAL_TIME, _SOUND, _MEDIA, _RUNTIME, _SCOPE, _BRIDGE = (
-    f"{OWN_PATHS}{name}.js" for name in ("virtual_time", "sound", "media", "runtime", "scope", "bridge")
-)
+_BRIDGE_PARTS = ("timing", "views", "animations", "layers", "player", "media", "engine")
+
+_LARGEST_TEXT = 4 << 20
 
 
 def compile_project(
@@ -34,12 +34,11 @@ def compile_project(
     fonts: Tool | None = None,
     find_family: FindFamily | None = None,
 ) -> dict[str, ServedFile]:
-    """Every file of `project_dir` by its URL path, pages with the page scripts, the entry page with the HyperFrames runtime as well.
+    """Return every file of `project_dir` by its URL path: pages with the page scripts, the entry page also with the HyperFrames runtime.
 
-    Pages may use the families of `fonts` (without: what `fonts.conf` has and what they bring) and those that `find_family` finds. The
-    result depends on the arguments alone, down to the byte. `INVALID_CONFIG` when there is no `entry`
-    and for what `files_of` refuses, `ASSET_UNAVAILABLE` for a sub-composition that cannot be found, `FONT_UNAVAILABLE` for text that would
-    be in a font that nobody chose.
+    Pages may use the families of `fonts` (without it: those of `fonts.conf` and their own) and those that `find_family` finds. The result
+    depends on the arguments alone, down to the byte. Raise `INVALID_CONFIG` when there is no `entry` and for files that `files_of` refuses,
+    `ASSET_UNAVAILABLE` for a missing sub-composition, and `FONT_UNAVAILABLE` for text without an available font.
     """
     files = files_of(project_dir)
     pages = {path: read_page(project_dir, path) for path in files if is_html(path)}
@@ -61,23 +60,14 @@ def compile_project(
             served[CANVAS_SCRIPT] = _script(script.encode())
         served[STYLESHEET] = ServedFile(content_type(STYLESHEET), content=known.stylesheet(find_family).encode())
     served |= {path: _page(page, is_entry=path == entry, fonts=head) for path, page in pages.items()}
-    served |= {
-        _VIRTUAL_TIME: _script(_package_script("virtual_time.js")),
-        _SOUND: _script(_package_script("sound.js")),
-        _MEDIA: _script(_package_script("media.js")),
-        _SCOPE: _script(_package_script("scope.js")),
-        _RUNTIME: _script(runtime_js),
-        _BRIDGE: _script(_seek_config(fps) + _bridge()),
-    }
+    scripts = {name: _package_script(name) for name in ("virtual_time", "sound", "media", "scope")}
+    scripts |= {"runtime": runtime_js, "bridge": _seek_config(fps) + _bridge()}
+    served |= {f"{OWN_PATHS}{name}.js": _script(content) for name, content in scripts.items()}
     return dict(sorted(served.items()))
 
 
-_BRIDGE_PARTS = ("timing", "views", "animations", "layers", "player", "media", "engine")
-_LARGEST_TEXT = 4 << 20
-
-
 def _texts(served: Mapping[str, ServedFile]) -> dict[str, str]:
-    """The files that may name a font: text, but for what is so large that it is data."""
+    """The files that may name a font: text, except files so large that they are data."""
     named = ("text/", "application/json", "image/svg+xml")
     return {
         path: file.read().decode(errors="replace")
@@ -87,7 +77,7 @@ def _texts(served: Mapping[str, ServedFile]) -> dict[str, str]:
 
 
 def _changed_style_sheets(served: Mapping[str, ServedFile], fonts: ProjectFonts) -> dict[str, ServedFile]:
-    """The style sheets that are not served as they are written; bytes that are no UTF-8 stay as they are."""
+    """The style sheets that change. Bytes that are not UTF-8 are kept."""
     changed = {}
     for path, file in served.items():
         if file.content_type.startswith("text/css"):
@@ -99,23 +89,27 @@ def _changed_style_sheets(served: Mapping[str, ServedFile], fonts: ProjectFonts)
 
 
 def _page(page: SourcePage, *, is_entry: bool, fonts: str) -> ServedFile:
-    head = script_tag(f"/{_VIRTUAL_TIME}") + script_tag(f"/{_SOUND}") + script_tag(f"/{_MEDIA}")
+    head = _own_tags("virtual_time", "sound", "media")
     framed = insert_into_frames(tokenize(page.text), head + fonts)
     if is_entry:
-        head += script_tag(f"/{_SCOPE}") + script_tag(f"/{_RUNTIME}") + TEXT_RENDERING
+        head += _own_tags("scope", "runtime") + TEXT_RENDERING
     head += fonts
-    text = insert_scripts(tokenize(framed), head=head, body=script_tag(f"/{_BRIDGE}") if is_entry else "")
+    text = insert_scripts(tokenize(framed), head=head, body=_own_tags("bridge") if is_entry else "")
     charset = "" if page.encoding == "latin-1" else "; charset=utf-8"
     return ServedFile(content_type(page.path) + charset, content=page.encode(text))
 
 
+def _own_tags(*names: str) -> str:
+    return "".join(script_tag(f"/{OWN_PATHS}{name}.js") for name in names)
+
+
 def _package_script(name: str) -> bytes:
-    return resources.files("hyperframes_lambda.composition").joinpath("scripts", name).read_bytes()
+    return resources.files("hyperframes_lambda.composition").joinpath("scripts", f"{name}.js").read_bytes()
 
 
 def _bridge() -> bytes:
-    """The parts of the bridge in one function scope: each is one constant there, and those further down use the ones above."""
-    parts = (_package_script(f"bridge/{part}.js") for part in _BRIDGE_PARTS)
+    """The parts of the bridge in one function scope, where each is a constant that later parts use."""
+    parts = (_package_script(f"bridge/{part}") for part in _BRIDGE_PARTS)
     return b"".join([b'(() => {\n"use strict";\n', *parts, b"})();\n"])
 
 
@@ -124,6 +118,6 @@ def _script(content: bytes) -> ServedFile:
 
 
 def _seek_config(fps: Fraction) -> bytes:
-    """Tells the runtime the real rate; without it every seek is quantised to 30 frames a second."""
+    """Tell the runtime the frame rate: by default it quantises every seek to 30 frames a second."""
     config = {"mode": "preview-phase", "fps": float(fps), "fpsSource": "render-options", "owner": "runtime"}
     return f"window.__HF_EXPORT_RENDER_SEEK_CONFIG = {json.dumps(config)};\n".encode()

@@ -1,6 +1,6 @@
 """Insertion of the page scripts into an author's HTML, at offsets that the tokenizer found.
 
-Everything is inserted on the line where it goes, so a line number of the served page is a line number of the author's file.
+No insertion adds a line, so line numbers of the served page are those of the author's file.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from hyperframes_lambda.composition.html import EndTag, Page, replace
 
 
 def insert_scripts(page: Page, *, head: str = "", body: str = "") -> str:
-    """The page's text with `head` as the first thing in `<head>` and `body` as the last thing in `<body>`.
+    """Return the page's text with `head` at the start of `<head>` and `body` at the end of `<body>`.
 
-    Both tags are optional in HTML: without `<head>` the markup goes behind `<html>` or the doctype, where it opens the head by itself, and
-    without `</body>` it goes to the end.
+    Both tags are optional in HTML. Without `<head>` the markup follows `<html>` or the doctype, where it opens the head implicitly; without
+    `</body>` it goes to the end.
     """
     return replace(page.text, [(offset, offset, markup) for offset, markup in ((_head(page), head), (body_end(page), body)) if markup])
 
@@ -28,7 +28,7 @@ def _head(page: Page) -> int:
 
 
 def body_end(page: Page) -> int:
-    """Where the body's content ends: before `</body>`, else before `</html>`, else at the end of the text."""
+    """Return the offset of `</body>`, else of `</html>`, else of the end of the text."""
     for name in ("body", "html"):
         ends = [tag for tag in page.tags if isinstance(tag, EndTag) and tag.name == name]
         if ends:
@@ -37,10 +37,10 @@ def body_end(page: Page) -> int:
 
 
 def insert_into_frames(page: Page, head: str) -> str:
-    """The page's text with `head` at the beginning of every child frame that is written as an attribute, `<iframe srcdoc="…">`.
+    """Return the page's text with `head` at the start of every inline child frame, `<iframe srcdoc="…">`.
 
-    There it opens the head by itself, and a doctype behind it changes nothing: a document of that kind is in standards mode without one
-    (HTML, 13.2.6.4.1). Left alone are frames in which no script may run, and frames that such a frame has itself.
+    It opens the head implicitly there. A doctype after it is ignored: such a document is in standards mode without one (HTML, 13.2.6.4.1).
+    Frames in which no script may run, and inline frames nested in another, stay as they are.
     """
     edits = []
     for tag in page.starts("iframe"):
@@ -54,5 +54,5 @@ def insert_into_frames(page: Page, head: str) -> str:
 
 
 def script_tag(url: str) -> str:
-    """A classic script, run where it stands."""
+    """Return the tag of a classic, blocking script."""
     return f'<script src="{url}"></script>'

@@ -1,4 +1,4 @@
-"""The loopback server: the planned files and nothing else, over HTTP/1.1 with keep-alive and byte ranges."""
+"""The loopback server of the planned files: HTTP/1.1 with keep-alive and byte ranges."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from urllib.parse import unquote, urlsplit
 _BLOCK = 1 << 18
 
 _PLAYERS = frozenset({"video", "audio"})
-"""Destinations of a request, as the browser names them, for which the bytes would be played."""
+"""Values of `Sec-Fetch-Dest` for bytes that the browser would play."""
 
 
 @contextmanager
 def serve(
     files: Mapping[str, tuple[Path, str]], pictures: Mapping[str, bytes] | None = None, *, asked: set[str] | None = None
 ) -> Iterator[str]:
-    """Serve `files` (URL path without the leading slash → file on disk and media type) on 127.0.0.1; yields the base URL with its slash.
+    """Serve `files` (URL path without the leading slash → file on disk and media type) on 127.0.0.1; yield the base URL with its slash.
 
-    Paths are looked up, never joined, so a request cannot leave the mapping; what is not in it is 404. `pictures` are PNGs by URL path that
-    come and go while the server runs. A `<video>` or `<audio>` gets nothing: its file is read by ffmpeg, and the browser's own loading
-    would only take time and connections. `asked` receives the paths of the files that were sent.
+    Paths are looked up, never joined, so a request cannot leave the mapping; anything else is 404. `pictures` are PNGs by URL path. They
+    may change while the server runs. A `<video>` or `<audio>` gets a 404: ffmpeg reads its file, and loading it in the browser would only
+    cost time and connections. `asked` collects the paths of the files that were sent.
     """
     server = _Server(("127.0.0.1", 0), _Handler)
     server.files = files
@@ -52,7 +52,7 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _Server
-    # Headers and a small body leave as two writes; without this each answer would wait for the client's delayed acknowledgement.
+    # Headers and a small body are two writes. With Nagle's algorithm, each answer would wait for the client's delayed acknowledgement.
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
@@ -100,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(length))
         self.send_header("Accept-Ranges", "bytes")
-        # A second page of the same browser must not meet the first one's answers half-cached.
+        # A second page of the same browser must not reuse answers to the first.
         self.send_header("Cache-Control", cache)
 
     def _send(self, path: Path, first: int, length: int) -> None:
@@ -118,15 +118,15 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             yield
         except (BrokenPipeError, ConnectionResetError):
-            # The browser stops reading when a page closes; that is no fault of the render.
+            # The browser stops reading when a page closes. That is not an error.
             self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: what failed is reported by the page that asked for it."""
+        """Log nothing: the page that made a request reports its failure."""
 
 
 class _Span(NamedTuple):
-    """First and last byte of an answer, and whether a range was asked for."""
+    """First and last byte of an answer, and whether a range was requested."""
 
     first: int
     last: int
@@ -134,7 +134,7 @@ class _Span(NamedTuple):
 
 
 def _byte_range(header: str | None, size: int) -> _Span | None:
-    """The span of a single-range request; the whole file for no range or one that is not understood; None if it is unsatisfiable."""
+    """Return the span of a single-range request: the whole file without a valid range, None for an unsatisfiable one."""
     whole = _Span(0, size - 1, partial=False)
     unit, _, spec = (header or "").partition("=")
     start, dash, end = spec.strip().partition("-")

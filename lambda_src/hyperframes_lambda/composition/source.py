@@ -1,10 +1,10 @@
-"""Reading a project's files as text, and finding what a path in one file means."""
+"""Pages of a project as text, and the files that paths in them mean."""
 
 from __future__ import annotations
 
 import posixpath
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
@@ -13,14 +13,14 @@ from hyperframes_lambda.contract.project_files import ProjectFileError, project_
 
 @dataclass(frozen=True)
 class SourcePage:
-    """An HTML file's text and the encoding that gives its bytes back."""
+    """An HTML file's text and the encoding that restores its bytes."""
 
     path: str
     text: str
     encoding: str
 
     def encode(self, text: str) -> bytes:
-        """Bytes of a changed text."""
+        """Return the bytes of a changed text."""
         return text.encode(self.encoding)
 
 
@@ -33,17 +33,17 @@ def files_of(project_dir: Path) -> dict[str, Path]:
 
 
 def read_page(project_dir: Path, path: str) -> SourcePage:
-    """Read `path` of the project; `INVALID_CONFIG` when the project has no such page.
+    """Read the page `path`. Raise `INVALID_CONFIG` when the project has no such page.
 
-    A file that is not UTF-8 is read byte for character: only ASCII is inserted, so its bytes stay the author's.
+    A file that is not UTF-8 is read as Latin-1: only ASCII is inserted, so its other bytes stay the author's.
     """
     file = project_dir / path
     if not file.is_file():
-        pages = ", ".join(sorted(str(PurePosixPath(found.relative_to(project_dir))) for found in project_dir.rglob("*.html"))[:8])
+        pages = ", ".join([path for path in files_of(project_dir) if path.endswith(".html")][:8])
         raise RenderError(
             ErrorCode.INVALID_CONFIG,
             f"config.entryFile: the project has no {path!r}",
-            hint=f"Pages of the project: {pages}." if pages else "The project holds no HTML page; was the right folder packed?",
+            hint=f"Pages of the project: {pages}." if pages else "The project has no HTML page. Check that this is the right folder.",
         )
     data = file.read_bytes()
     try:
@@ -53,15 +53,15 @@ def read_page(project_dir: Path, path: str) -> SourcePage:
 
 
 def is_local(reference: str) -> bool:
-    """Whether a reference names a file of the project: no scheme, no host, and more than a fragment or a query."""
+    """Whether a reference can name a file of the project: it has a path, but neither scheme nor host."""
     parts = urlsplit(reference.strip())
     return not parts.scheme and not parts.netloc and bool(parts.path)
 
 
 def resolve(reference: str, base: str) -> str | None:
-    """Path below the project's root that `reference` means in a file of the folder `base` (`""` is the root); None when it leaves the root.
+    """Return the path below the project's root that `reference` means in the folder `base` (`""` is the root); None if it leaves the root.
 
-    A leading slash is the project's root, as it is on the loopback server.
+    A leading slash means the project's root, as on the loopback server.
     """
     path = unquote(urlsplit(reference.strip()).path)
     joined = posixpath.normpath(path.lstrip("/") if path.startswith("/") else posixpath.join(base, path))

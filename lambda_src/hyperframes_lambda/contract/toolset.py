@@ -5,6 +5,8 @@ Written by whoever brings the tools (`hyperframes-airflow setup`), read by the e
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 
@@ -15,6 +17,18 @@ TOOLSET_VARIABLE = "HYPERFRAMES_TOOLSET"
 
 CHROME_SOURCE_VARIABLE = "HYPERFRAMES_CHROME_SOURCE"
 """Environment variable with the `ChromeSource` of the stack; default `sparticuz`."""
+
+
+def cache_home(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return `$XDG_CACHE_HOME/hyperframes`, or `~/.cache/hyperframes`. The XDG specification has relative paths ignored."""
+    chosen = environ.get("XDG_CACHE_HOME", "")
+    return (Path(chosen) if chosen.startswith("/") else Path.home() / ".cache") / "hyperframes"
+
+
+def toolset_path(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return `$HYPERFRAMES_TOOLSET`, or `toolset.json` in the user cache, where `hyperframes-airflow setup` writes it."""
+    chosen = environ.get(TOOLSET_VARIABLE)
+    return Path(chosen) if chosen else cache_home(environ) / "toolset.json"
 
 
 class ChromeSource(StrEnum):

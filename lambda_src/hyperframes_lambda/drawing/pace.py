@@ -16,7 +16,7 @@ _CLOSING_MARGIN = 1.5
 
 
 class Verdict(Enum):
-    """What to do with the segment being drawn."""
+    """Decision on the segment being drawn."""
 
     GO_ON = "go on"
     DROP = "drop"

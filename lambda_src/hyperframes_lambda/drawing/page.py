@@ -1,7 +1,4 @@
-"""A planned composition, opened from its plan alone and asked for frames by their numbers.
-
-A chunk opens it so, and so does whoever looks at a project; Plan itself opens what it is still writing down.
-"""
+"""A planned composition, opened from its plan alone and drawn by frame numbers, for chunks and for authoring help."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ _USES = "[window, ...Array.from(window.frames)].flatMap(view => Object.values(vi
 
 
 class PlannedPage:
-    """A composition's page that is asked for frames by their number."""
+    """A composition's page that captures frames by their numbers."""
 
     def __init__(self, page: CompositionPage, manifest: Manifest, video: SourceFrames) -> None:
         self._page = page
@@ -39,22 +36,22 @@ class PlannedPage:
         self._video = video
 
     def capture(self, frame: int) -> bytes:
-        """The PNG of one frame."""
+        """Return the PNG of a frame."""
         return self._page.capture(frame_time(frame, self._manifest.fps), self._video.at(frame))
 
     def uses(self) -> list[dict[str, Any]]:
-        """What the probe noted: `what` is used at which `place`, how often (`count`)."""
+        """Return the uses that the probe noted: `what` is used, at which `place`, and how often (`count`)."""
         return list(self._page.ask(_USES))
 
     @property
     def report(self) -> PageReport:
-        """What the page said and asked for."""
+        """Console messages, errors and requests of the page."""
         return self._page.report
 
 
 @dataclass(frozen=True)
 class PlannedBrowser:
-    """A browser beside the server of a planned composition."""
+    """A browser and the server of a planned composition."""
 
     session: BrowserSession
     base_url: str
@@ -62,11 +59,11 @@ class PlannedBrowser:
     ffmpeg: Path
     files: dict[str, tuple[Path, str]]
     pictures: dict[str, bytes]
-    """Of source video, as the server has them at the moment."""
+    """Pictures of source videos that the server has at the moment."""
 
     @contextmanager
     def open(self, frames: Sequence[int]) -> Iterator[PlannedPage]:
-        """A fresh page, which will be asked for `frames` in this order."""
+        """Open a new page for capturing `frames` in this order."""
         manifest = self.manifest
         replay = Replay(manifest.remote, self.files)
         spec = page_spec(self.base_url, manifest.config, manifest.canvas, replay, PlannedMedia(manifest, self.base_url).look_up)
@@ -101,10 +98,9 @@ def planned_browser(
     needed: Collection[str] | None = None,
     probe_in: Path | None = None,
 ) -> Iterator[PlannedBrowser]:
-    """Serve the plan, of whose files only the `needed` ones must be there, and launch a browser.
+    """Serve the plan and launch a browser. Only the blobs of `needed` files (default: all) must be present.
 
-    With a folder `probe_in` to work in, the pages note what `check` wants to know. Raises `PLAN_ARTIFACT_DIGEST_MISMATCH` and whatever
-    launching raises.
+    With a scratch folder `probe_in`, the pages note what `check` reports. Raise `PLAN_ARTIFACT_DIGEST_MISMATCH` or an error of launching.
     """
     files = verified_files(plan_dir, manifest.files, needed)
     served = with_probe(files, probe_in) if probe_in else files

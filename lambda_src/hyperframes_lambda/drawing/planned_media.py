@@ -1,4 +1,4 @@
-"""Media of a planned composition: a page learns what Plan found in the files, and gets the pictures of its videos."""
+"""Media of a planned composition: the facts that Plan found in the files, and the pictures of source videos."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from hyperframes_lambda.contract.plan import Manifest
 from hyperframes_lambda.media.source_frames import SourceFrames
 
 _DATA_PATHS = "__hyperframes/media/"
-"""Prefix, among `Manifest.files`, of files that a page carries in a data: URL."""
+"""Prefix among `Manifest.files` of files that a page carries in data: URLs."""
 
 
 class PlannedMedia:
-    """A chunk's page is told what Plan found in the files."""
+    """Answers a chunk's page from the facts that Plan found in the files."""
 
     def __init__(self, manifest: Manifest, base_url: str) -> None:
         self._manifest = manifest
         self._base_url = base_url
 
     def look_up(self, wanted: MediaReference) -> MediaFacts:
-        """What Plan saw in the file; `ASSET_UNAVAILABLE` for one that no element wanted then."""
+        """Return the facts that Plan found in a file; `ASSET_UNAVAILABLE` for one that no element used then."""
         source = self._manifest.sources.get(self._key(wanted.url) or "")
         if source is None:
             raise RenderError(
                 ErrorCode.ASSET_UNAVAILABLE,
-                f"{wanted.name} plays {wanted.url[:200]}, which it did not when the render was planned",
+                f"{wanted.name} plays {wanted.url[:200]}, but did not when the render was planned",
                 hint="A script must choose the same file every time the page is opened.",
             )
         return facts(source)
@@ -44,7 +44,7 @@ class PlannedMedia:
 def planned_frames(
     ffmpeg: Path, manifest: Manifest, files: Mapping[str, tuple[Path, str]], frames: Sequence[int], pictures: dict[str, bytes]
 ) -> SourceFrames:
-    """The pictures of the plan's source videos for `frames`; `files` are the plan's, and `pictures` is what the server serves."""
+    """Return the pictures of the plan's source videos for `frames`, which fill the server's `pictures`; `files` are the plan's."""
 
     def file(key: str) -> Path:
         return files[key][0]
@@ -53,18 +53,18 @@ def planned_frames(
 
 
 def facts(source: MediaSource) -> MediaFacts:
-    """What a page is told."""
+    """Return the facts that a page needs about a source."""
     video = source.video
     return MediaFacts(source.duration, video.width if video else 0, video.height if video else 0)
 
 
 def local_key(url: str) -> str:
-    """Key of `Manifest.files` of a URL of the loopback server."""
+    """Return the key of `Manifest.files` for a URL of the loopback server."""
     return unquote(urlsplit(url).path).removeprefix("/")
 
 
 def data_key(url: str) -> str:
-    """Key of `Manifest.files` of what a data: URL carries."""
+    """Return the key of `Manifest.files` for the content of a data: URL."""
     return f"{_DATA_PATHS}{hashlib.sha256(url.encode()).hexdigest()}"
 
 

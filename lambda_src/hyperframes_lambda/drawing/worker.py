@@ -1,8 +1,8 @@
-"""`python -m hyperframes_lambda.drawing.worker`: draw runs of segments as the parent process says, one after the other.
+"""`python -m hyperframes_lambda.drawing.worker`: draw runs of segments on the orders of a parent process.
 
-In come JSON lines: the job, then `draw` with the segments of a run, or `progressed` when another worker has finished a segment; the end of
-the input ends the worker, in the middle of a frame if need be. Out go `drawn`, `finished`, `ended`, `failed`, and `unforeseen` for an error
-that is none of the table. After `finished` no other segment is finished until the parent says `taken`.
+The input is JSON lines: the job, then `draw` with the segments of a run, or `progressed` when another worker has finished a segment. The
+end of the input ends the worker, in the middle of a frame if necessary. The output is `drawn`, `finished`, `ended`, `failed`, and
+`unforeseen` for an error outside the table. After `finished` the worker finishes no other segment until the parent sends `taken`.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from hyperframes_lambda.machine.plan_folder import read_manifest
 from hyperframes_lambda.machine.workspace import as_disk_full
 
 _GRACE_SECONDS = 2.0
-"""How long a worker whose parent is gone may take to end what it is doing."""
+"""Time for a worker to end on its own after its parent is gone."""
 
 _ABANDONED = 70
-"""Exit code of a worker that did not end within that time."""
+"""Exit code of a worker that did not end in time."""
 
 
 def main() -> int:
     """Work until the input ends, and return the exit code."""
-    # What a library prints must not get between the reports.
+    # Keeps output of libraries out of the reports.
     reports = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     worker = _Worker(Job.model_validate_json(sys.stdin.buffer.readline()), reports)
     threading.Thread(target=worker.listen, args=(sys.stdin.buffer,), name="orders", daemon=True).start()
-    # A parent that no longer reads does not care for the reports either.
+    # A parent that no longer reads needs no reports.
     with suppress(BrokenPipeError):
         worker.work()
     return 0
 
 
 class _Worker:
-    """Draws in the main thread what another thread reads from the input."""
+    """Draws in the main thread while another thread reads the orders."""
 
     def __init__(self, job: Job, reports: IO[str]) -> None:
         self._job = job
@@ -58,7 +58,7 @@ class _Worker:
         self._drawn = 0
 
     def listen(self, orders: IO[bytes]) -> None:
-        """Take in the lines of the parent; when there are no more, the worker ends."""
+        """Read the parent's orders; the end of the input ends the worker."""
         for line in orders:
             match json.loads(line):
                 case {"draw": list(segments)}:
@@ -75,13 +75,13 @@ class _Worker:
         timer.start()
 
     def work(self) -> None:
-        """Draw one run after the other."""
+        """Draw runs until the input ends."""
         while (run := self._runs.get()) is not None:
             try:
                 self._draw(run)
             except RenderError as error:
                 self._failed(error)
-            except Exception as error:  # noqa: BLE001 - the parent raises it
+            except Exception as error:  # noqa: BLE001 - the parent raises it again
                 full = as_disk_full(error, self._job.scratch or self._job.out_dir)
                 if full is not None:
                     self._failed(full)
@@ -118,7 +118,7 @@ class _Worker:
 
 
 def read_segment(numbers: Sequence[int]) -> Segment:
-    """The segment in its JSON form: chunk, first and last frame."""
+    """Return the segment from its JSON form: chunk, first and last frame."""
     chunk, first, last = numbers
     return Segment(chunk, first, last)
 

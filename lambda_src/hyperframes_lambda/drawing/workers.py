@@ -1,6 +1,6 @@
 """Several processes that draw at the same time, each with its own page and encoders.
 
-They are programs of ours that speak JSON lines over their pipes, see `worker`: a Lambda sandbox has no semaphores for `multiprocessing`.
+The processes run `worker` and exchange JSON lines over pipes, because a Lambda sandbox has no semaphores for `multiprocessing`.
 """
 
 from __future__ import annotations
@@ -17,36 +17,37 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError, named_error
 from hyperframes_lambda.contract.segments import Segment
 from hyperframes_lambda.drawing.job import Effort, Events, FinishedSegment, Job
 from hyperframes_lambda.drawing.worker import read_segment
 from hyperframes_lambda.machine.redaction import redactor
+from hyperframes_lambda.media.process import pipe_of
 
 _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 2.0
-"""How long workers have for stopping by themselves."""
+"""Time for workers to stop on their own."""
 
 _KEPT_LINES = 8
-"""Of what a worker wrote to its standard error, for the message about its end."""
+"""Last lines of a worker's standard error, for the message about its death."""
 
-_MEMORY_HINT = "A process that is killed without a word was mostly short of memory: fewer workers, or more memory for the function."
+_MEMORY_HINT = "The process probably ran out of memory: use fewer workers, or give the function more memory."
 
 
 def draw_in_workers(job: Job, runs: Sequence[Sequence[Segment]], workers: int, events: Events) -> Effort:
-    """Draw `runs`, several at a time, each in one page, as `drawing.draw` does it, and return the effort of all of them.
+    """Draw `runs` in up to `workers` processes, each run in one page as by `drawing.draw`, and return the effort of all.
 
-    The first failure, and `events.should_stop`, stops the others before it is raised; what was finished until then has been reported.
-    A worker that dies is `Runtime.ExitError`; an exception in one that is no `RenderError` is raised as one of the same name and text.
-    `events` are called from this thread alone; while `events.finished` waits, each worker finishes one segment more at most.
+    The first failure, or `events.should_stop`, stops all workers before it is raised; segments finished by then have been reported. A
+    worker that dies is `Runtime.ExitError`. Any other exception in a worker is raised under the same name and with the same text. `events`
+    are called from this thread alone; while `events.finished` waits, each worker finishes one more segment at most.
     """
     return _Crew(job, runs, events).work(min(workers, len(runs)))
 
 
 class _Crew:
-    """The workers, the runs that are still to be dealt out, and what they report."""
+    """The workers, the waiting runs, and the queue of reports."""
 
     def __init__(self, job: Job, runs: Sequence[Sequence[Segment]], events: Events) -> None:
         self._job = job
@@ -59,7 +60,7 @@ class _Crew:
         """Frames of runs that have ended."""
 
     def work(self, count: int) -> Effort:
-        """Have everything drawn by `count` workers."""
+        """Draw all runs with `count` workers."""
         try:
             for _ in range(count):
                 worker = _Worker(self._job, self._reports)
@@ -111,7 +112,7 @@ class _Crew:
         return self._drawn + sum(worker.drawn for worker in self._workers)
 
     def _dismiss(self) -> None:
-        """End every worker, busy or not, and take in what they have finished by then."""
+        """End every worker, busy or not, and process the segments finished by then."""
         for worker in self._workers:
             worker.dismiss()
         until = time.monotonic() + _GRACE_SECONDS
@@ -124,7 +125,7 @@ class _Crew:
 
 
 class _Worker:
-    """One process and what is known of it."""
+    """A worker process and its state."""
 
     def __init__(self, job: Job, reports: queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]]) -> None:
         self.busy = False
@@ -140,7 +141,7 @@ class _Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment,
-            # Ctrl-C reaches the whole process group; the parent alone decides what it means.
+            # Keeps Ctrl-C, which reaches the whole process group, for the parent alone.
             start_new_session=True,
         )
         self._readers = [
@@ -157,28 +158,28 @@ class _Worker:
         self.say({"draw": [[segment.chunk, segment.first, segment.last] for segment in run]})
 
     def say(self, message: dict[str, Any]) -> None:
-        """Send a line; to a worker that is gone, which is noticed by its end, nothing is said."""
+        """Send a line. A worker that is gone is noticed elsewhere, by the end of its reports."""
         try:
-            _pipe(self._process.stdin).write(json.dumps(message).encode() + b"\n")
-            _pipe(self._process.stdin).flush()
+            pipe_of(self._process.stdin).write(json.dumps(message).encode() + b"\n")
+            pipe_of(self._process.stdin).flush()
         except (BrokenPipeError, ValueError):
             return
 
     def dismiss(self) -> None:
-        """Have it end, at once if it is busy: its standard input does."""
+        """End the worker, at once if it is busy, by closing its input."""
         try:
-            _pipe(self._process.stdin).close()
+            pipe_of(self._process.stdin).close()
         except BrokenPipeError:
             return
 
     def end(self, until: float) -> None:
-        """Wait until it has ended, by force after the moment `until`, and end what it has left behind."""
+        """Wait for the end until the moment `until`, then kill the worker and the processes it left behind."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(max(0.0, until - time.monotonic()))
         self._kill()
 
     def died(self) -> RenderError:
-        """The error for a worker that ended, or stopped reporting, before its run did."""
+        """Return the error for a worker that ended, or stopped reporting, before its run ended."""
         try:
             code = self._process.wait(_GRACE_SECONDS)
             how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
@@ -189,7 +190,7 @@ class _Worker:
         return RenderError(ErrorCode.RUNTIME_EXIT, f"a worker process {how}{said}", hint=_MEMORY_HINT if code == -signal.SIGKILL else None)
 
     def _kill(self) -> None:
-        """End what is left of it and of the processes that it started, and wait for it. A reader may wait for a process that got away."""
+        """Kill the worker and its descendants, and wait. A surviving descendant may keep a reader waiting, so that wait is limited."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -198,23 +199,17 @@ class _Worker:
 
     def _read_reports(self) -> None:
         try:
-            with _pipe(self._process.stdout) as stdout:
+            with pipe_of(self._process.stdout) as stdout:
                 for line in stdout:
                     self._reports.put((self, json.loads(line)))
         except ValueError as error:
-            self._said.append(f"a report is no JSON: {error}")
+            self._said.append(f"a report is not JSON: {error}")
         finally:
             self._reports.put((self, None))
 
     def _read_errors(self) -> None:
-        with _pipe(self._process.stderr) as stderr:
+        with pipe_of(self._process.stderr) as stderr:
             for line in stderr:
                 text = redactor.text(line.decode("utf-8", "replace").rstrip())
                 self._said.append(text)
                 sys.stderr.write(f"{text}\n")
-
-
-def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
-    if stream is None:
-        raise ValueError("the process was started without this pipe")
-    return stream

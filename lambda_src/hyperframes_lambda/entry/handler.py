@@ -102,13 +102,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     invocation = Invocation(cold=next(_invocations) == 0, ends=started + context.get_remaining_time_in_millis() / 1000)
     try:
         with workspace.workspace() as work:
-            try:
-                result = _run(parse_event(event), invocation, work)
-            except Exception as error:
-                full = workspace.as_disk_full(error, work)
-                if full is not None:
-                    raise full from error
-                raise
+            result = _run(parse_event(event), invocation, work)
     except RenderError as error:
         logger.error("failed", extra={"code": error.code, "cause": str(error)})
         telemetry.record_failure(invocation.role, error, time.monotonic() - started, render=invocation.render)

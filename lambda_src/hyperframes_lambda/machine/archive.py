@@ -1,4 +1,4 @@
-"""Unpack a project's `.tar.gz` without trusting it."""
+"""Unpack a project's `.tar.gz`, which is untrusted."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ MAX_FILE_BYTES = 1 << 30
 MAX_TOTAL_BYTES = 2 << 30
 
 _OUR_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EROFS)
-"""Failures of this machine; any other failure to write a member is a fault of its name or kind."""
+"""Failures of this machine. Any other failure to write a member is a fault of its name or kind."""
 
 
 def unpack_project(archive: Path, into: Path, *, entry: str) -> Path:
-    """Unpack `archive` below `into` and return the project's root: `into`, or the archive's only top-level folder when `entry` is in there.
+    """Unpack `archive` below `into` and return the project's root: `into`, or the archive's only top-level folder if that holds `entry`.
 
-    Raises `ARCHIVE_REJECTED`, naming the member, for anything that would land outside `into`, is neither file, folder nor inner link, or
-    exceeds the limits; also for what is no gzip-compressed tar and for a project without `entry`.
+    Raise `ARCHIVE_REJECTED`, naming the member, for one that would land outside `into`, that is neither file, folder nor inner link, or
+    that exceeds a limit; also for a file that is not a gzip-compressed tar and for a project without `entry`.
     """
     into.mkdir(parents=True, exist_ok=True)
     entries = total = 0
@@ -41,9 +41,9 @@ def unpack_project(archive: Path, into: Path, *, entry: str) -> Path:
                 tar.extract(member, into, filter="data")
             except tarfile.FilterError as error:
                 raise _rejected(f"{member.name!r}: {error}") from error
-            except KeyError as error:  # tarfile's way to say that a link's target is not in the archive
+            except KeyError as error:  # raised by tarfile for a link whose target is not in the archive
                 raise _rejected(f"{member.name!r} is a link to nothing: {error.args[0]}") from error
-            except RecursionError as error:  # it follows links that lead to each other until the stack ends
+            except RecursionError as error:  # tarfile follows links that lead to each other
                 raise _rejected(f"{member.name!r} is a link in a circle") from error
             except OSError as error:
                 if error.errno in _OUR_TROUBLE or isinstance(error, gzip.BadGzipFile):
@@ -57,20 +57,20 @@ def _readable(archive: Path) -> Iterator[tarfile.TarFile]:
     try:
         with tarfile.open(archive, "r:gz") as tar:
             yield tar
-    # The last two: a damaged header is no number, or no text, that tarfile has a name for.
+    # A damaged header raises the last two.
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, OverflowError, UnicodeDecodeError) as error:
         raise _rejected(f"it is not a readable .tar.gz: {error}") from error
 
 
 def _require_harmless(member: tarfile.TarInfo, entries: int, total: int) -> None:
     if entries > MAX_ENTRIES:
-        raise _rejected(f"{member.name!r} is entry {entries:,}; accepted are {MAX_ENTRIES:,}")
+        raise _rejected(f"{member.name!r} is entry {entries:,}; the limit is {MAX_ENTRIES:,}")
     if member.size > MAX_FILE_BYTES:
-        raise _rejected(f"{member.name!r} has {member.size:,} bytes; accepted are {MAX_FILE_BYTES:,}")
+        raise _rejected(f"{member.name!r} has {member.size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
     if total > MAX_TOTAL_BYTES:
-        raise _rejected(f"with {member.name!r} it unpacks to {total:,} bytes; accepted are {MAX_TOTAL_BYTES:,}")
+        raise _rejected(f"with {member.name!r} it unpacks to {total:,} bytes; the limit is {MAX_TOTAL_BYTES:,}")
     if not member.isdir() and posixpath.normpath(member.name or ".") == ".":
-        raise _rejected(f"{member.name!r} would stand in the place of the project's own folder")
+        raise _rejected(f"{member.name!r} would replace the project's own folder")
     if member.name.startswith(("/", "\\")):
         raise _rejected(f"{member.name!r} is an absolute path")
 
@@ -82,9 +82,9 @@ def _root(folder: Path, entry: str) -> Path:
     if len(top) == 1 and top[0].is_dir() and not top[0].is_symlink() and (top[0] / entry).is_file():
         return top[0]
     pages = ", ".join(sorted(str(page.relative_to(folder)) for page in folder.rglob("*.html"))[:8])
-    raise _rejected(f"it holds no {entry} at its top; its pages are {pages or 'none'}")
+    raise _rejected(f"it has no {entry} at its top; its pages: {pages or 'none'}")
 
 
 def _rejected(found: str) -> RenderError:
-    hint = "Pack the project's folder again, without links to the outside, or name another config.entryFile."
+    hint = "Pack the project's folder again without links out of it, or set config.entryFile to another page."
     return RenderError(ErrorCode.ARCHIVE_REJECTED, f"the project archive: {found}", hint=hint)

@@ -1,7 +1,7 @@
-"""The tools that the Lambda ZIP brings: unpacked below the temporary folder on first use, and used by every invocation of the sandbox.
+"""The tools in the Lambda ZIP, unpacked below the temporary folder on first use and shared by all invocations of the sandbox.
 
-That happens in the first invocation and not while Lambda initialises the function: the initialisation is billed alike, must be done within
-ten seconds, and has no way to say DISK_FULL.
+The first invocation unpacks them, not the initialisation of the function, which is billed alike, must end within ten seconds, and cannot
+report DISK_FULL.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,9 @@ if not hasattr(tarfile, "data_filter"):  # Python before 3.11.4, in a sandbox wi
 _PREFIX = "hyperframes-tools-"
 _READ = 1 << 20
 _SPARE = 8 << 20
-"""Free bytes that must be left when everything is unpacked."""
+"""Free bytes to leave after unpacking."""
 _REBUILD = "Build the ZIP again and deploy it: hyperframes-airflow build -o handler.zip, hyperframes-airflow deploy --code handler.zip"
-_ROOM = "Give the function more ephemeral storage; the tools need half a gigabyte of it."
+_ROOM = "Give the function more ephemeral storage; the tools need half a gigabyte."
 
 
 class BundledTools:
@@ -49,10 +49,10 @@ class BundledTools:
         self.unpacked = self._scratch / f"{_PREFIX}{self._bundle.digest[:16]}"
 
     def toolset(self, before_unpacking: Callable[[], None] = lambda: None) -> Toolset:
-        """The tools, unpacked if they are not yet, after `before_unpacking` has ended what still runs from an earlier copy.
+        """Return the tools, unpacking them if needed after `before_unpacking` has ended the programs of an earlier copy.
 
-        One process of the sandbox unpacks while the others wait; the folder appears by one rename, so that it is complete or not there.
-        Raises `DISK_FULL` and `CHROME_UNAVAILABLE`.
+        One process of the sandbox unpacks while the others wait. The folder appears by a rename, so it is complete or missing. Raise
+        `DISK_FULL` or `CHROME_UNAVAILABLE`.
         """
         if not self._is_sound():
             with self._locked():
@@ -62,12 +62,12 @@ class BundledTools:
         return self._bundle.tools(self._folder, self.unpacked)
 
     def discard(self) -> None:
-        """Remove the unpacked copy; whoever needs the tools next unpacks them anew."""
+        """Remove the unpacked copy; the next use unpacks the tools again."""
         with self._locked():
             _remove(self.unpacked)
 
     def _is_sound(self) -> bool:
-        """By the sizes: hashing half a gigabyte would cost every invocation a second."""
+        """Whether the copy is complete, judged by sizes: hashing half a gigabyte would cost every invocation a second."""
         try:
             return (self.unpacked / FONTS_CONF).read_bytes() == self._fonts_conf() and all(
                 (self.unpacked / name).stat().st_size == size for payload in self._bundle.payloads for name, size in payload.files.items()
@@ -104,26 +104,26 @@ class BundledTools:
         usage = shutil.disk_usage(self._scratch)
         message = (
             f"the tools need {self._bundle.unpacked_bytes >> 20} MB below {self._scratch}, "
-            f"of which {usage.free >> 20} of {usage.total >> 20} MB are free"
+            f"where {usage.free >> 20} of {usage.total >> 20} MB are free"
         )
         return RenderError(ErrorCode.DISK_FULL, message, hint=_ROOM)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """One process at a time; the lock ends with its holder, however that ends."""
+        """Hold the lock of the copy, which the system releases with the process."""
         try:
             lock = self.unpacked.with_suffix(".lock").open("w")
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise self._full() from error
-            raise RenderError(ErrorCode.CHROME_UNAVAILABLE, f"{self._scratch} cannot be written: {error}") from error
+            raise RenderError(ErrorCode.CHROME_UNAVAILABLE, f"{self._scratch} is not writable: {error}") from error
         with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
 
 def has_bundle(task_root: Path) -> bool:
-    """Whether the code at `task_root` brings its own tools."""
+    """Whether the code at `task_root` has tools of its own."""
     return (task_root / BUNDLE_FOLDER / BUNDLE_NAME).is_file()
 
 
@@ -135,7 +135,7 @@ def _read(path: Path) -> Bundle:
 
 
 def _remove(folder: Path) -> None:
-    """Out of the way by one rename first: a program that still runs from it keeps its files, and nobody finds half a folder."""
+    """Remove a folder after renaming it: running programs keep their files, and nobody finds a partial folder."""
     if folder.exists():
         doomed = Path(tempfile.mkdtemp(prefix=f"{folder.name}-", dir=folder.parent))
         folder.rename(doomed / folder.name)
@@ -143,22 +143,18 @@ def _remove(folder: Path) -> None:
 
 
 def _unpack_all(bundle: Bundle, folder: Path, staged: Path) -> None:
-    """Every block by a thread of its own, in the order of the payloads; the decompressors leave the interpreter to the others."""
+    """Unpack every block in a thread, in the order of the payloads; the decompressors release the interpreter lock."""
     with ThreadPoolExecutor(max(2, len(os.sched_getaffinity(0)))) as pool:
         started = [pool.submit(step) for payload in bundle.payloads for step in _steps(payload, folder / payload.file, staged)]
         try:
             for step in started:
                 step.result()
         except BaseException:
-            _cancel(started)
+            for step in started:
+                step.cancel()
             raise
     for payload in bundle.payloads:
         _check_files(payload, staged)
-
-
-def _cancel(started: list[Future[None]]) -> None:
-    for step in started:
-        step.cancel()
 
 
 def _steps(payload: Payload, source: Path, staged: Path) -> Iterator[Callable[[], None]]:
@@ -197,7 +193,7 @@ def _block(payload: Payload, source: Path, target: Path, at: int, packed: int, o
                 raise _damaged(payload, str(error)) from error
         # The stream's own checksum was verified at its end.
         if not decompressor.eof or left or written != size:
-            raise _damaged(payload, f"{written} of {size} bytes came out of a block")
+            raise _damaged(payload, f"a block unpacks to {written} instead of {size} bytes")
 
     return unpack
 
@@ -228,11 +224,11 @@ def _brotli(payload: Payload, source: Path) -> Iterator[bytes]:
     except brotli.error as error:
         raise _damaged(payload, str(error)) from error
     if not decompressor.is_finished():
-        raise _damaged(payload, "it ends too early")
+        raise _damaged(payload, "it ends early")
 
 
 def _write(writer: Any, data: bytes, digest: Any = None) -> int:
-    """Write all of it: an unbuffered file may take less at a time, and says so only by the number."""
+    """Write all of `data`, which an unbuffered file may accept in parts, and return its length."""
     if digest is not None:
         digest.update(data)
     view = memoryview(data)
@@ -243,14 +239,14 @@ def _write(writer: Any, data: bytes, digest: Any = None) -> int:
 
 def _require(payload: Payload, size: int, sha256: str) -> None:
     if size != payload.size or sha256 != payload.sha256:
-        raise _damaged(payload, f"{size} bytes with SHA-256 {sha256} came out instead of {payload.size} with {payload.sha256}")
+        raise _damaged(payload, f"it unpacks to {size} bytes with SHA-256 {sha256} instead of {payload.size} with {payload.sha256}")
 
 
 def _check_files(payload: Payload, staged: Path) -> None:
     for name, size in payload.files.items():
         if (staged / name).stat().st_size != size:
-            raise _damaged(payload, f"{name} has not its {size} bytes")
+            raise _damaged(payload, f"{name} does not have {size} bytes")
 
 
 def _damaged(payload: Payload, what: str) -> RenderError:
-    return RenderError(ErrorCode.CHROME_UNAVAILABLE, f"{payload.file} of the code ZIP is damaged: {what}", hint=_REBUILD)
+    return RenderError(ErrorCode.CHROME_UNAVAILABLE, f"{payload.file} in the code ZIP is damaged: {what}", hint=_REBUILD)

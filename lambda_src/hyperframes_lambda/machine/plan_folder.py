@@ -1,4 +1,4 @@
-"""A plan as a folder: `manifest.json`, written last, and blobs by digest. What it says is `plan`'s business."""
+"""A plan as a folder: blobs by digest, and `manifest.json`, written last."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PLAN_AGAIN = "Plan again: start a new render, or delete the plan and retry."
 
 
 def write_blobs(plan_dir: Path, files: Mapping[str, ServedFile]) -> dict[str, PlanFile]:
-    """Store the content of `files` by digest and say which path is which blob; equal content is stored once."""
+    """Store the content of `files` by digest, equal content once, and return the blob of each path."""
     return {path: _write_blob(plan_dir, file) for path, file in files.items()}
 
 
@@ -31,7 +31,7 @@ def _write_blob(plan_dir: Path, file: ServedFile) -> PlanFile:
 
 
 def _copy_blob(plan_dir: Path, path: Path, content_type: str) -> PlanFile:
-    """As `_write_blob`, of a file that may be larger than the memory."""
+    """Store a file that may be larger than the memory."""
     sha256, size = file_sha256(path), path.stat().st_size
     blob = plan_dir / blob_path(sha256)
     if not blob.is_file() or blob.stat().st_size != size:
@@ -46,16 +46,16 @@ def _copy_blob(plan_dir: Path, path: Path, content_type: str) -> PlanFile:
 
 
 def write_manifest(plan_dir: Path, manifest: Manifest) -> None:
-    """Write the sealed manifest: from then on the plan is complete."""
+    """Write the sealed manifest, which completes the plan."""
     write_atomically(plan_dir / MANIFEST_NAME, manifest.to_json().encode())
 
 
 def read_manifest(plan_dir: Path, plan_hash: str | None = None) -> Manifest:
-    """The folder's manifest; `PLAN_HASH_MISMATCH` when it is missing, damaged, or not the one that `plan_hash` names."""
+    """Read the folder's manifest; `PLAN_HASH_MISMATCH` when it is missing, damaged, or does not have the hash `plan_hash`."""
     try:
         text = (plan_dir / MANIFEST_NAME).read_bytes()
     except FileNotFoundError as error:
-        raise RenderError(ErrorCode.PLAN_HASH_MISMATCH, f"there is no plan in {plan_dir}", hint=_PLAN_AGAIN) from error
+        raise RenderError(ErrorCode.PLAN_HASH_MISMATCH, f"{plan_dir} holds no plan", hint=_PLAN_AGAIN) from error
     manifest = parse_manifest(text)
     if plan_hash is not None and manifest.plan_hash != plan_hash:
         message = f"the event names plan {plan_hash[:12]}…, the manifest is plan {manifest.plan_hash[:12]}…"
@@ -64,7 +64,7 @@ def read_manifest(plan_dir: Path, plan_hash: str | None = None) -> Manifest:
 
 
 def require_build(manifest: Manifest, build: Build) -> None:
-    """Refuse to go on with other tools than the plan was made with: one chunk of another build would show in the video."""
+    """Refuse other tools than those of the plan: a chunk of another build would be visible in the video."""
     rows = (
         (ErrorCode.RENDERER_VERSION_MISMATCH, "renderer", manifest.build.renderer, build.renderer),
         (ErrorCode.FFMPEG_VERSION_MISMATCH, "ffmpeg", manifest.build.ffmpeg, build.ffmpeg),
@@ -75,38 +75,38 @@ def require_build(manifest: Manifest, build: Build) -> None:
     for code, what, planned, here in rows:
         if planned != here:
             message = f"planned with {what} {planned}, this is {here}"
-            raise RenderError(code, message, hint="The deployment changed since the plan was made. Start a new render.")
+            raise RenderError(code, message, hint="The deployment has changed since the plan was made. Start a new render.")
 
 
 def verified_files(plan_dir: Path, files: Mapping[str, PlanFile], needed: Collection[str] | None = None) -> dict[str, tuple[Path, str]]:
-    """What the loopback server serves: path → blob and media type. `PLAN_ARTIFACT_DIGEST_MISMATCH` for a blob that is not its name.
+    """Return blob and media type of each file by path, for the loopback server; `PLAN_ARTIFACT_DIGEST_MISMATCH` for a wrong blob.
 
-    Of files that are not `needed` (default: all are) the blobs need not be there.
+    Only the blobs of `needed` files (default: all) must be present.
     """
     for path, file in files.items():
         if needed is not None and path not in needed:
             continue
         blob = plan_dir / blob_path(file.sha256)
         if not matches(blob, file.sha256):
-            what = "is missing" if not blob.is_file() else "is not what its name says"
+            what = "is missing" if not blob.is_file() else "does not match its digest"
             message = f"the plan's copy of {path!r} (blob {file.sha256[:12]}…) {what}"
             raise RenderError(ErrorCode.PLAN_ARTIFACT_DIGEST_MISMATCH, message, hint=_PLAN_AGAIN)
     return {path: (plan_dir / blob_path(file.sha256), file.content_type) for path, file in files.items()}
 
 
 def matches(path: Path, sha256: str) -> bool:
-    """Whether there is a file at `path` and its digest is `sha256`."""
+    """Whether the file at `path` exists and has the digest `sha256`."""
     return path.is_file() and file_sha256(path) == sha256
 
 
 def file_sha256(path: Path) -> str:
-    """The hexadecimal SHA-256 of a file."""
+    """Return the hexadecimal SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file that is either complete or not there, making its folder."""
+    """Write a file that appears complete or not at all, and make its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     try:

@@ -1,4 +1,4 @@
-"""Find browser, ffmpeg and runtime on this machine and say which build they make. Bringing them is the set-up's business."""
+"""Find browser, ffmpeg and runtime on this machine, and identify their build. `hyperframes-airflow setup` installs them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,27 @@ from pydantic import ValidationError
 from hyperframes_lambda import __version__
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.plan import Build
-from hyperframes_lambda.contract.toolset import CHROME_SOURCE_VARIABLE, TOOLSET_VARIABLE, Browser, ChromeSource, Npm, Tool, Toolset
+from hyperframes_lambda.contract.toolset import (
+    CHROME_SOURCE_VARIABLE,
+    TOOLSET_VARIABLE,
+    Browser,
+    ChromeSource,
+    Npm,
+    Tool,
+    Toolset,
+    toolset_path,
+)
 from hyperframes_lambda.machine.bundled_tools import BundledTools, has_bundle
 
 TASK_ROOT_VARIABLE = "LAMBDA_TASK_ROOT"
-"""Environment variable in which Lambda says where the code lies."""
+"""Environment variable with the folder of the code on Lambda."""
 
 _SETUP = "Run: hyperframes-airflow setup"
 
 
 @dataclass(frozen=True)
 class Tools:
-    """What the engine runs."""
+    """The programs and files that the engine runs."""
 
     source: ChromeSource
     browser: Browser
@@ -32,10 +41,10 @@ class Tools:
     runtime: Tool
     fonts: Tool | None = None
     npm: Npm | None = None
-    """For remote files whose host is out of reach; it leaves no trace in the picture."""
+    """Source of remote files whose host is unreachable; not part of the build, because it does not change the picture."""
 
     def build(self) -> Build:
-        """The identity that every chunk of a render must share."""
+        """Return the identity that all chunks of a render must share."""
         return Build(
             renderer=__version__,
             browser=f"{self.source.value} {self.browser.version}",
@@ -46,16 +55,16 @@ class Tools:
 
 
 def find_tools(environ: Mapping[str, str] = os.environ, *, before_unpacking: Callable[[], None] = lambda: None) -> Tools:
-    """The toolset that the environment names, else the one that the code brings, which is unpacked on first use and when it is damaged.
+    """Return the toolset named by the environment, else the code's own, which is unpacked on first use and when damaged.
 
-    `before_unpacking` ends what this process runs of an earlier copy: a removed file takes up its room until nobody has it open.
+    `before_unpacking` ends this process's programs of an earlier copy, because a removed file keeps its disk space while it is open.
 
-    Raises `CHROME_UNAVAILABLE` or `FFMPEG_UNAVAILABLE` when a part is missing or incomplete, `DISK_FULL` when there is no room to unpack.
+    Raise `CHROME_UNAVAILABLE` or `FFMPEG_UNAVAILABLE` when a part is missing or incomplete, `DISK_FULL` without room to unpack.
     """
     toolset = _read_toolset(environ, before_unpacking)
     wanted = environ.get(CHROME_SOURCE_VARIABLE) or ChromeSource.SPARTICUZ.value
     if wanted not in set(ChromeSource):
-        message = f"{CHROME_SOURCE_VARIABLE}={wanted!r}: accepted are {', '.join(ChromeSource)}"
+        message = f"{CHROME_SOURCE_VARIABLE}={wanted!r}: accepted: {', '.join(ChromeSource)}"
         raise RenderError(ErrorCode.CHROME_UNAVAILABLE, message)
     source = ChromeSource(wanted)
     browser = toolset.browsers.get(source)
@@ -65,7 +74,7 @@ def find_tools(environ: Mapping[str, str] = os.environ, *, before_unpacking: Cal
     _require_program(browser.path, "Chromium", ErrorCode.CHROME_UNAVAILABLE)
     for part in (browser.library_path, browser.fontconfig, browser.driver_node):
         if part is not None and not part.exists():
-            raise RenderError(ErrorCode.CHROME_UNAVAILABLE, f"{part}, which Chromium needs, does not exist", hint=_SETUP)
+            raise RenderError(ErrorCode.CHROME_UNAVAILABLE, f"{part}, required by Chromium, does not exist", hint=_SETUP)
     _require_program(toolset.ffmpeg.path, "ffmpeg", ErrorCode.FFMPEG_UNAVAILABLE)
     if not toolset.runtime.path.is_file():
         message = f"the HyperFrames runtime is not at {toolset.runtime.path}"
@@ -77,7 +86,7 @@ def find_tools(environ: Mapping[str, str] = os.environ, *, before_unpacking: Cal
 
 
 def discard_unpacked(environ: Mapping[str, str] = os.environ) -> None:
-    """Remove what was unpacked of the code's own tools, so that the next try starts from sound ones."""
+    """Remove the unpacked copy of the code's own tools, so that the next attempt unpacks them again."""
     bundled = _bundled(environ)
     if bundled is not None:
         bundled.discard()
@@ -94,12 +103,12 @@ def _read_toolset(environ: Mapping[str, str], before_unpacking: Callable[[], Non
     bundled = _bundled(environ)
     if bundled is not None:
         return bundled.toolset(before_unpacking)
-    location = environ.get(TOOLSET_VARIABLE)
-    if not location:
+    if TASK_ROOT_VARIABLE in environ and not environ.get(TOOLSET_VARIABLE):
         message = f"{TOOLSET_VARIABLE} is not set: it names the toolset.json with browser, ffmpeg and runtime"
         raise RenderError(ErrorCode.CHROME_UNAVAILABLE, message, hint=_SETUP)
+    location = toolset_path(environ)
     try:
-        return Toolset.model_validate_json(Path(location).read_bytes())
+        return Toolset.model_validate_json(location.read_bytes())
     except OSError as error:
         raise RenderError(ErrorCode.CHROME_UNAVAILABLE, f"{location}: {error.strerror}", hint=_SETUP) from error
     except ValidationError as error:
@@ -110,13 +119,13 @@ def _require_program(path: Path, name: str, code: ErrorCode) -> None:
     if not path.is_file():
         raise RenderError(code, f"{name} is not at {path}", hint=_SETUP)
     if not os.access(path, os.X_OK):
-        raise RenderError(code, f"{name} at {path} may not be executed", hint=_SETUP)
+        raise RenderError(code, f"{name} at {path} is not executable", hint=_SETUP)
     if not _complete(path):
-        raise RenderError(code, f"{name} at {path} is only partly unpacked", hint=f"Remove it, then {_SETUP[0].lower()}{_SETUP[1:]}")
+        raise RenderError(code, f"{name} at {path} is incomplete", hint=f"Remove it, then {_SETUP[0].lower()}{_SETUP[1:]}")
 
 
 def _complete(program: Path) -> bool:
-    """Whether every segment and section that an ELF header announces lies inside the file. A start script counts as complete."""
+    """Whether every segment and section of an ELF file lies inside it. A start script counts as complete."""
     size = program.stat().st_size
     with program.open("rb") as file:
         header = file.read(64)

@@ -1,4 +1,4 @@
-"""The private scratch folder of one invocation, and what a full disk does to it."""
+"""The private scratch folder of an invocation, and the symptoms of a full disk."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from hyperframes_lambda.media.process import DISK_FULL_HINT
 
 _PREFIX = "hyperframes-work-"
 _NEARLY_NOTHING = 16 << 20
-"""Free bytes below which a browser or an encoder that died is taken to have died of it: its own files are gone by the time of the look."""
+"""Free bytes below which a full disk explains the death of a browser or encoder, whose own files are gone by then."""
 
 _DIES_OF_A_FULL_DISK = {
     ErrorCode.BROWSER_CRASHED,
     ErrorCode.CAPTURE_STALLED,
     ErrorCode.CHROME_UNAVAILABLE,
-    # "ERR_INSUFFICIENT_RESOURCES" of a page that is loaded, among them.
+    # Includes "ERR_INSUFFICIENT_RESOURCES" while a page loads.
     ErrorCode.COMPOSITION_ERROR,
     ErrorCode.COMPOSITION_NOT_READY,
     ErrorCode.ENCODER_CRASHED,
@@ -32,27 +32,28 @@ _DIES_OF_A_FULL_DISK = {
 
 @contextmanager
 def workspace() -> Iterator[Path]:
-    """A new folder below the temporary folder, removed on leaving. What an invocation that was killed left there is removed first.
+    """Provide a new folder below the temporary folder and remove it on leaving; first remove those of killed invocations.
 
-    Each folder is locked while it is used, so that processes that share a temporary folder leave each other alone.
+    A folder is locked while in use, so that processes can share the temporary folder. An error that a full disk caused becomes `DISK_FULL`.
     """
     parent = Path(tempfile.gettempdir())
     _remove_abandoned(parent)
     with ExitStack() as stack:
+        folder = parent
         try:
             folder = _locked_folder(stack)
-        except OSError as error:
-            full = as_disk_full(error, parent)
+            yield folder
+        except Exception as error:
+            full = as_disk_full(error, folder)
             if full is not None:
                 raise full from error
             raise
-        yield folder
 
 
 def _locked_folder(stack: ExitStack) -> Path:
     while True:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True))
-        # Another process may have found it before the lock was on it; then it is gone, or about to go.
+        # Another process may have found the folder before it was locked, and be removing it.
         with suppress(FileNotFoundError, BlockingIOError):
             stack.enter_context(_locked(Path(folder)))
             if Path(folder).is_dir():
@@ -61,14 +62,14 @@ def _locked_folder(stack: ExitStack) -> Path:
 
 def _remove_abandoned(parent: Path) -> None:
     for folder in parent.glob(f"{_PREFIX}*"):
-        # Another user's folder, or one that its owner is removing right now, is none of ours.
+        # Skips another user's folder, and one that its owner is removing right now.
         with suppress(OSError), _locked(folder):
             shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """The lock of `folder`, on the folder itself: it lasts as long as the holder, however that ends. `BlockingIOError` if it is taken."""
+    """Lock `folder` itself, so that the system releases the lock with the process; `BlockingIOError` if it is taken."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -78,9 +79,9 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def as_disk_full(error: BaseException, folder: Path) -> RenderError | None:
-    """`DISK_FULL`, saying how full `folder`'s file system is, when that is what `error` comes from; else None.
+    """Return `DISK_FULL` with the free space of `folder`'s file system if a full disk caused `error`; else None.
 
-    A browser without disk space does not say so: it hangs or dies. That counts when next to nothing is free.
+    A browser without disk space hangs or dies without a word. Its errors count when almost nothing is free.
     """
     usage = shutil.disk_usage(folder)
     state = f"scratch folder {folder}: {usage.free >> 20} of {usage.total >> 20} MB free"

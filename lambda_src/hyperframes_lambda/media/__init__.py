@@ -1,4 +1,4 @@
-"""ffmpeg and PNG files: encode segments, join them without re-encoding, verify what came out.
+"""ffmpeg and PNG files: encode segments, join them without re-encoding, and verify the result.
 
-Works on paths and frame numbers. What a frame shows is `browser`'s business, which frames make a segment is the plan's.
+This package works on paths and frame numbers. `browser` decides what a frame shows, the plan which frames make a segment.
 """

@@ -1,9 +1,9 @@
-"""The sound of the whole render in one piece, so that no chunk boundary can be heard. What is heard when, the plan has decided.
+"""The sound of the whole render, mixed as the plan prescribes and in one piece, so that no chunk boundary can be heard.
 
-Every position is a whole sample that is counted, never a timestamp: a source is decoded once to raw samples of the mix, a track is cut out
-of them by bytes, changed in tempo and loudness by ffmpeg, and written to its place in a lane by bytes. A lane is a sparse file as long as
-the composition and holds tracks that do not overlap; in the end the lanes are added up. Memory is bounded; the disk holds eight bytes a
-sample and lane. Muxing into a container is somebody else's business.
+Positions are whole samples, counted and never taken from timestamps. Each source is decoded once to raw samples of the mix; each track is
+cut out of them by bytes, changed in tempo and loudness by ffmpeg, and written to its place in a lane by bytes. A lane is a sparse file as
+long as the composition and holds tracks that do not overlap; finally the lanes are added up. Memory is bounded; each lane takes eight bytes
+a sample on disk. Muxing into a container happens elsewhere.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from hyperframes_lambda.contract.plan import Manifest
 from hyperframes_lambda.media.audio_gain import MIX_RATE, gain_blocks
 from hyperframes_lambda.media.audio_source import BOTH_SIDES, SAMPLE_BYTES, DecodedSource, decode
 from hyperframes_lambda.media.audio_tempo import Part, parts_of, tempo_stages
-from hyperframes_lambda.media.process import close_quietly, compile_command, run, running
+from hyperframes_lambda.media.process import close_quietly, compile_command, pipe_of, run, running
 
 TRUE_PEAK_CEILING = -1.0
-"""dBTP that the mix may reach. A louder mix is lowered as a whole, by one constant, so that nothing is ever clipped or compressed."""
+"""Highest true peak of the mix, in dBTP. A louder mix is lowered as a whole by one constant, so it is never clipped or compressed."""
 
 TRUE_PEAK_TARGET = -1.5
-"""dBTP that a mix over the ceiling is lowered to; half a decibel is left for what a lossy encoder adds. The reference has the same two."""
+"""True peak to lower a louder mix to: a lossy encoder may add half a decibel. The reference uses the same two values."""
 
 _SILENCE_DB = -120.0
 
@@ -37,15 +37,15 @@ _PEAK = re.compile(r"Peak:\s+(-?(?:inf|[\d.]+)) dBFS")
 
 
 def total_samples(frames: int, fps: Fraction) -> int:
-    """Length of the mix that belongs to `frames` pictures: `frames / fps` seconds, to the nearest sample."""
+    """Return the length of the mix for `frames` pictures: `frames / fps` seconds, to the nearest sample."""
     return round(Fraction(frames) / fps * MIX_RATE)
 
 
 def mix(ffmpeg_path: Path, manifest: Manifest, files: Callable[[str], Path], out: Path) -> None:
-    """Write the plan's sound to `out`: WAV, 48 kHz, stereo, 32-bit float, exactly as long as the pictures; without tracks, silence.
+    """Write the plan's sound to `out` as WAV: 48 kHz, stereo, 32-bit float, exactly as long as the pictures. Without tracks it is silent.
 
-    `files` gives the local copy of a key of `Manifest.files`; it is asked for the tracks' sources only. Scratch files lie beside `out`.
-    Raises `MEDIA_UNREADABLE` for a source that does not decode, `DISK_FULL`, `ENCODER_CRASHED`.
+    `files` returns the local copy of a key of `Manifest.files`, for the tracks' sources only. Scratch files lie beside `out`. Raise
+    `MEDIA_UNREADABLE` for a source that does not decode, `DISK_FULL` or `ENCODER_CRASHED`.
     """
     total = total_samples(manifest.total_frames, manifest.fps)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def mix(ffmpeg_path: Path, manifest: Manifest, files: Callable[[str], Path], out
 
 
 def assign_lanes(windows: Sequence[tuple[int, int]]) -> list[int]:
-    """A lane for each `(first, end)` window, so that no two in one lane overlap; as few lanes as can be."""
+    """Return a lane for each `(first, end)` window, such that windows in a lane do not overlap, with as few lanes as possible."""
     lanes = [0] * len(windows)
     free_from: list[int] = []
     for number in sorted(range(len(windows)), key=lambda number: windows[number]):
@@ -80,7 +80,7 @@ def assign_lanes(windows: Sequence[tuple[int, int]]) -> list[int]:
 
 
 def _play(ffmpeg_path: Path, part: Part, source: DecodedSource, lane: Path, gain_file: Path) -> None:
-    """Cut `part` out of its source and have it written, as it is heard, to its place in the lane."""
+    """Cut `part` out of its source, apply tempo and gain, and write it to its place in the lane."""
     cut, gain = part.cut, part.track.gain
     if not source.sounds(cut):
         return
@@ -100,16 +100,16 @@ def _play(ffmpeg_path: Path, part: Part, source: DecodedSource, lane: Path, gain
     with lane.open("r+b", buffering=0) as samples:
         samples.seek(part.first * SAMPLE_BYTES)
         with running(command, purpose=f"playing {part.track.element}", feed=True, into=samples) as player:
-            if player.process.stdin is not None:
-                # ffmpeg may have all that it needs before the end of what tempo filters look ahead for.
-                with suppress(BrokenPipeError):
-                    source.write(cut, player.process.stdin)
-                close_quietly(player.process.stdin)
+            stdin = pipe_of(player.process.stdin)
+            # ffmpeg may finish before it has read all of the look-ahead.
+            with suppress(BrokenPipeError):
+                source.write(cut, stdin)
+            close_quietly(stdin)
             player.wait()
 
 
 def _add_up(ffmpeg_path: Path, lanes: Sequence[Path], out: Path) -> None:
-    """Add the lanes sample by sample; lower the sum as a whole if its true peak is over the ceiling."""
+    """Add the lanes sample by sample, and lower the sum as a whole if its true peak exceeds the ceiling."""
     inputs = [ffmpeg.input(str(lane), format="f32le", ar=MIX_RATE, ac=2) for lane in lanes]
     whole = inputs[0] if len(inputs) == 1 else ffmpeg.filter(inputs, "amix", inputs=len(inputs), normalize=0)
     summed = out.with_name(f".{out.name}.sum.wav")
@@ -130,7 +130,7 @@ def _wav(sound: Any, out: Path) -> Any:
 
 
 def _true_peak(log: Sequence[str]) -> float:
-    """dBTP, from the meter's summary."""
+    """Return the true peak in dBTP from the meter's summary."""
     found = next((match for line in reversed(log) if (match := _PEAK.search(line))), None)
     if found is None:
         raise RenderError(ErrorCode.ENCODER_FAILED, "mixing the sound: ffmpeg did not report the true peak")

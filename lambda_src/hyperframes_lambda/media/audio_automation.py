@@ -1,6 +1,6 @@
-"""`data-automation`: the curves that an author drew for a clip or a group, of its volume and of its speed.
+"""`data-automation`: an author's curves for the volume and the speed of a clip or group.
 
-Both become points. Between two of them a gain is linear, and a speed grows by the same factor every second.
+Both become points. Between two points a gain is linear, and a speed grows by the same factor every second.
 """
 
 from __future__ import annotations
@@ -17,44 +17,44 @@ from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.media import FASTEST_RATE, SLOWEST_RATE, GainPoint, SpeedPoint
 
 LOUDEST = 10 ** (12 / 20)
-"""The largest gain, +12 dB, of `data-volume`, of a script and of a curve, as the reference has it."""
+"""Largest gain, +12 dB, of `data-volume`, a script or a curve, as in the reference."""
 
 _VERSION = 1
 _MOST_POINTS = 512
 _STEP = 1 / 60
-"""Seconds between the points that stand for a bent segment."""
+"""Seconds between the points that approximate a bent segment of a volume."""
 
 _BENT_SPEED_STEPS = 48
-"""Pieces that stand for a bent segment of a speed, as in the reference."""
+"""Pieces that approximate a bent segment of a speed, as in the reference."""
 
 _TOLERANCE = 1e-5
-"""How far a gain may be moved by leaving points out: -100 dB."""
+"""Largest error in a gain from leaving points out: -100 dB."""
 
 _EDGE = 0.001
-"""A bend goes through a point at least this far from the square's sides."""
+"""Least distance between the point of a bend and the sides of the unit square."""
 
 
 @dataclass(frozen=True)
 class _Bend:
-    """How a segment goes from its first to its last value, over the unit square."""
+    """The shape of a segment from its first to its last value, over the unit square."""
 
     curve: float = 0.0
     """Exponent: progress to the power of 4 ** curve."""
     via: tuple[float, float] | None = None
-    """A point that the segment passes through, as the shoulder of a conic arc; it wins over `curve`."""
+    """Point on the segment, the shoulder of a conic arc; takes precedence over `curve`."""
 
     @property
     def straight(self) -> bool:
         return not self.curve and self.via is None
 
     def progress(self, x: float) -> float:
-        """How much of the way to the last value is done when `x` of the time is."""
+        """Return the progress towards the last value at the fraction `x` of the time."""
         return x ** (4**self.curve) if self.via is None else _conic(x, *self.via)
 
 
 @dataclass(frozen=True)
 class _Point:
-    """Seconds after the start, value there, and the bend up to the next point."""
+    """A point of a lane: seconds after the start, value, and the bend up to the next point."""
 
     time: float
     value: float
@@ -62,9 +62,9 @@ class _Point:
 
 
 def volume_points(text: str, *, start: float, end: float, element: str) -> list[GainPoint]:
-    """The volume lane of the `data-automation` attribute `text`, from seconds after `start` to composition time; empty without one.
+    """Return the volume lane of the `data-automation` attribute `text` in composition time, up to `end`; empty without such a lane.
 
-    Raises `COMPOSITION_UNSUPPORTED` for an attribute that cannot be read.
+    Raise `COMPOSITION_UNSUPPORTED` for an attribute that cannot be read.
     """
     points = []
     for point, after in _segments(text, "volume", element, 0.0, LOUDEST):
@@ -78,10 +78,9 @@ def volume_points(text: str, *, start: float, end: float, element: str) -> list[
 
 
 def speed_points(text: str, *, element: str) -> list[SpeedPoint]:
-    """The rate lane of the `data-automation` attribute `text`, in seconds after the clip's start; empty without one.
+    """Return the rate lane of the `data-automation` attribute `text`, in seconds after the clip's start; empty without such a lane.
 
-    Its rates stand in the place of `data-playback-rate` and have the same bounds. Raises `COMPOSITION_UNSUPPORTED` for an attribute that
-    cannot be read.
+    Its rates replace `data-playback-rate` and have the same bounds. Raise `COMPOSITION_UNSUPPORTED` for an attribute that cannot be read.
     """
     points = []
     for point, after in _segments(text, "rate", element, SLOWEST_RATE, FASTEST_RATE):
@@ -96,7 +95,7 @@ def speed_points(text: str, *, element: str) -> list[SpeedPoint]:
 
 
 def simplified(points: Iterable[GainPoint]) -> list[GainPoint]:
-    """`points`, in order of time, without those that a straight line passes close enough to; a constant is one point."""
+    """Return `points`, in order of time, without those close enough to a straight line. A constant becomes one point."""
     given = list(points)
     if not given or all(abs(point.gain - given[0].gain) <= _TOLERANCE for point in given):
         return given[:1]
@@ -117,7 +116,7 @@ def simplified(points: Iterable[GainPoint]) -> list[GainPoint]:
 
 
 def product(one: list[GainPoint], other: list[GainPoint]) -> list[GainPoint]:
-    """The product of two envelopes; no points stand for one. Where both change, points are added, as a product is not linear."""
+    """Return the product of two envelopes; an empty one stands for 1. Points are added where both change, as a product is not linear."""
     if not one or not other:
         return one or other
     if len(one) == 1 or len(other) == 1:
@@ -132,7 +131,7 @@ def product(one: list[GainPoint], other: list[GainPoint]) -> list[GainPoint]:
 
 
 def gain_at(points: list[GainPoint], time: float) -> float:
-    """The gain of an envelope at `time`."""
+    """Return the gain of an envelope at `time`."""
     after = bisect_right(points, time, key=lambda point: point.time)
     if after in (0, len(points)):
         return points[max(0, after - 1)].gain
@@ -141,7 +140,7 @@ def gain_at(points: list[GainPoint], time: float) -> float:
 
 
 def _segments(text: str, target: str, element: str, low: float, high: float) -> Iterator[tuple[_Point, _Point | None]]:
-    """The points of the lane for `target`, in order, each with the one after it; of several at one time the last counts."""
+    """Yield the points of the lane for `target` in order, each with its successor. Of several points at one time the last counts."""
     if not text.strip():
         return
     lane: list[Any] = next((lane["points"] for lane in _lanes(text, element) if lane["target"] == target), [])
@@ -157,14 +156,14 @@ def _lanes(text: str, element: str) -> list[dict[str, Any]]:
             raise ValueError(f"version {data['version']!r} is unknown")
         lanes = [{"target": str(lane["target"]), "points": list(lane["points"])} for lane in data["lanes"]]
     except (ValueError, TypeError, KeyError) as error:
-        message = f"{element}: its data-automation cannot be read: {error}"
-        hint = 'It is JSON: {"version": 1, "lanes": [{"target": "volume", "points": [{"t": 0, "v": 1}]}]}.'
+        message = f"{element}: data-automation cannot be read: {error}"
+        hint = 'Expected JSON: {"version": 1, "lanes": [{"target": "volume", "points": [{"t": 0, "v": 1}]}]}.'
         raise RenderError(ErrorCode.COMPOSITION_UNSUPPORTED, message, hint=hint) from error
     return lanes
 
 
 def _point(data: Any, low: float, high: float) -> _Point | None:
-    """The value is moved between `low` and `high`; None for what is no point."""
+    """Parse a point, with its value clamped to `low` and `high`; None for anything else."""
     if not isinstance(data, dict):
         return None
     moment, value = _number(data.get("t")), _number(data.get("v"))
@@ -190,10 +189,10 @@ def _number(value: Any) -> float | None:
 
 
 def _conic(x: float, via_x: float, via_y: float) -> float:
-    """The height at `x` of the conic arc from (0, 0) to (1, 1) whose shoulder is the via point.
+    """Return the height at `x` of the conic arc from (0, 0) to (1, 1) whose shoulder is the via point.
 
-    A rational quadratic Bézier curve: its middle is the via point when the control point lies from there in the direction away from the
-    square's centre, by the offset from the centre divided by the weight. The weight is the least that keeps the control point inside.
+    The arc is a rational quadratic Bézier curve. Its middle is the via point when the control point lies further from the square's centre
+    by the via point's offset from the centre, divided by the weight. The weight is the least that keeps the control point inside.
     """
     away = [via_x - 0.5, via_y - 0.5]
     room = [(1 - _EDGE - via) if offset > 0 else (via - _EDGE) for via, offset in ((via_x, away[0]), (via_y, away[1]))]

@@ -1,4 +1,4 @@
-"""How loud a track is at every sample of the mix: constant, envelope and fades multiplied. Pure arithmetic, exact to the sample."""
+"""The gain of a track at each sample of the mix: constant, envelope and fades multiplied. Pure arithmetic, exact to the sample."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Curve:
     """A factor over time: linear between the points, constant before the first and after the last."""
 
     positions: tuple[float, ...]
-    """In samples of the mix, not necessarily whole, in order. Two points at one place make a step."""
+    """Positions in samples of the mix, in order, not necessarily whole. Two points at one position make a step."""
     values: tuple[float, ...]
 
     def line(self, sample: int) -> tuple[float, float]:
-        """The value at `sample` and its change per sample up to the next point."""
+        """Return the value at `sample` and its change per sample up to the next point."""
         after = bisect_right(self.positions, sample)
         if after == 0:
             return self.values[0], 0.0
@@ -39,12 +39,12 @@ class Curve:
 
 
 def gain_curves(track: AudioTrack) -> list[Curve]:
-    """What `track` is multiplied with besides its constant gain; none when nothing changes."""
+    """Return the factors of `track` beside its constant gain; none when nothing changes."""
     curves = []
     if track.envelope:
         curves.append(_curve((point.time, point.gain) for point in track.envelope))
     length = track.end - track.start
-    # Fades that would overlap are shortened in proportion, as the reference does.
+    # Overlapping fades are shortened in proportion, as in the reference.
     fit = min(1.0, length / (track.fade_in + track.fade_out)) if track.fade_in + track.fade_out else 1.0
     if track.fade_in:
         curves.append(_curve([(track.start, 0.0), (track.start + track.fade_in * fit, 1.0)]))
@@ -54,7 +54,7 @@ def gain_curves(track: AudioTrack) -> list[Curve]:
 
 
 def gain_blocks(gain: float, curves: Sequence[Curve], first: int, count: int) -> Iterator[array[float]]:
-    """The gain of the samples `first` to `first + count - 1`, as 32-bit floats in blocks of bounded size."""
+    """Yield the gain of the samples `first` to `first + count - 1`, as 32-bit floats in blocks of bounded size."""
     end = first + count
     cuts = {math.ceil(position) for curve in curves for position in curve.positions}
     edges = [first, *sorted(cut for cut in cuts if first < cut < end), end]

@@ -1,7 +1,7 @@
-"""The sound of one source, as its tracks take it: decoded once to raw samples of the mix, and cut out of them by counting.
+"""The sound of one source, decoded once to raw samples of the mix, and cut for its tracks by counting samples.
 
-Whatever the source's own rate, it is cut on the grid of the mix, at the sample that is nearest to the moment that the track's first sample
-stands for. A loop goes back by its exact length, however many turns it makes.
+Whatever the source's own rate, cuts lie on the grid of the mix, at the sample nearest to the moment of the track's first sample. A loop
+goes back by its exact length, however many turns it makes.
 """
 
 from __future__ import annotations
@@ -30,33 +30,33 @@ SAMPLE_BYTES = 8
 """Two channels of 32-bit floats."""
 
 _FULLEST = 2.0
-"""Times full scale that a source may reach. Decoders of lossy sound overshoot by less; what is louder comes from damage in the file and
-would have the whole mix lowered."""
+"""Loudest level of a source, as a multiple of full scale. Decoders of lossy sound overshoot by less; anything louder is damage in the file
+and would lower the whole mix."""
 
 _LOOK_AHEAD = 24_000
-"""Samples of the mix after a track's end for which the tempo filters are given sound, for they look ahead."""
+"""Samples of the mix that the tempo filters receive beyond a track's end, because they look ahead."""
 
 _BLOCK = 1 << 17
-"""Samples that are read at once."""
+"""Samples read at once."""
 
 _COUNTED = re.compile(r"Number of samples: (\d+)")
-_REENCODE = "Play the file from beginning to end in a player; if it breaks off there, encode it anew."
+_REENCODE = "Play the file to its end in a player; if it stops early, encode it again."
 
 
 @dataclass(frozen=True)
 class Cut:
-    """What a track takes of its source. Positions are in samples of the mix from the beginning of the source, and need not be whole."""
+    """The stretch of its source that a track uses. Positions are samples of the mix from the source's beginning, and need not be whole."""
 
     begin: Fraction
-    """The position that the first sample of the track stands for."""
+    """Position of the track's first sample."""
     count: int
-    """Samples that it uses up, with what the tempo filters look ahead."""
+    """Samples to read, including the look-ahead of the tempo filters."""
     in_point: Fraction
     loop: bool
 
     @classmethod
     def of(cls, track: AudioTrack, first: int, count: int, rate: float, lead: int) -> Cut:
-        """For the `count` samples of the mix from `first` on and `lead` before them, all played at `rate`."""
+        """Return the cut for `count` samples of the mix from `first` on, with `lead` samples before them, all played at `rate`."""
         in_point, speed = exact(track.media_start), exact(rate)
         played = TimeMap.of(track).source(Fraction(first, MIX_RATE) - exact(track.start))
         begin = (in_point + played) * MIX_RATE - lead * speed
@@ -66,15 +66,15 @@ class Cut:
 
 @dataclass(frozen=True)
 class DecodedSource:
-    """Raw samples of a source, in stereo and at the rate of the mix, from sample `origin` of the source on."""
+    """Raw samples of a source, in stereo at the rate of the mix, starting at sample `origin` of the source."""
 
     path: Path
     origin: int
     end: Fraction
-    """The position at which a loop goes back to its in-point: of the picture's end where there is a picture, else of the sound's."""
+    """Position at which a loop goes back to its in-point: the end of the picture if the source has one, else of the sound."""
 
     def write(self, cut: Cut, out: IO[bytes]) -> None:
-        """Write what `cut` takes to `out`; silence where the source has no sound."""
+        """Write the samples of `cut` to `out`, with silence where the source has no sound."""
         with self.path.open("rb") as samples:
             for first, count in self._pieces(cut):
                 samples.seek((first - self.origin) * SAMPLE_BYTES)
@@ -83,12 +83,12 @@ class DecodedSource:
                     out.write(samples.read(size).ljust(size, b"\0"))
 
     def sounds(self, cut: Cut) -> bool:
-        """Whether there is anything of the source behind the position where `cut` begins."""
+        """Whether the source has sound after the beginning of `cut`."""
         length = self.path.stat().st_size // SAMPLE_BYTES
         return cut.count > 0 and (self.end - cut.in_point >= 1 if cut.loop else round(cut.begin) < self.origin + length)
 
     def _pieces(self, cut: Cut) -> Iterator[tuple[int, int]]:
-        """First sample and number of samples of each turn."""
+        """Yield first sample and number of samples of each turn."""
         position, left = cut.begin, cut.count
         while left:
             count = left
@@ -102,11 +102,11 @@ class DecodedSource:
 
 
 def decode(ffmpeg_path: Path, file: Path, source: MediaSource, cuts: Sequence[Cut], out: Path, *, name: str) -> DecodedSource:
-    """Decode to `out` what the `cuts` take of `file`.
+    """Decode the stretch of `file` that the `cuts` need to `out`.
 
-    Timestamps count here only: what starts late is padded, what is missing is silent. Mono goes to both sides at full level and more
-    than two channels are folded down as Web Audio does: centre and surround at -3 dB, no low-frequency channel, nothing normalised.
-    Raises `MEDIA_UNREADABLE` for `name`.
+    Only here do timestamps count: a late start is padded and gaps are silent. Mono goes to both sides at full level. More than two channels
+    are folded down as Web Audio does: centre and surround at -3 dB, without the low-frequency channel and without normalising. Raise
+    `MEDIA_UNREADABLE`, which calls the source `name`.
     """
     origin = math.floor(min(min(cut.begin, cut.in_point) for cut in cuts))
     trim: dict[str, Any] = {"start_sample": origin}
@@ -120,7 +120,7 @@ def decode(ffmpeg_path: Path, file: Path, source: MediaSource, cuts: Sequence[Cu
     stream = stream.filter("volume", volume=1 / _FULLEST, precision="float").filter("asoftclip", type="hard", threshold=1)
     stream = stream.filter("volume", volume=_FULLEST, precision="float")
     if not source.video:
-        # The packets say how much of the last frame is padding; not every decoder leaves that out.
+        # The packets declare the padding of the last frame, which not every decoder drops.
         stream = stream.filter("atrim", end_sample=round(source.duration * source.sample_rate))
     stream = stream.filter("astats", measure_perchannel="none", measure_overall="Number_of_samples")
     stream = stream.filter("aresample", MIX_RATE).filter("atrim", **trim)
@@ -135,6 +135,6 @@ def decode(ffmpeg_path: Path, file: Path, source: MediaSource, cuts: Sequence[Cu
         raise RenderError(ErrorCode.MEDIA_UNREADABLE, f"{name} does not decode: {errors[-1]}", hint=_REENCODE)
     if source.video:
         return DecodedSource(out, origin, exact(source.duration) * MIX_RATE)
-    # The length of what was resampled is a whole number of samples of the mix; that of a source at 44.1 kHz is not.
+    # Resampled sound is a whole number of samples of the mix long; a source at 44.1 kHz is not.
     counted = next((int(match[1]) for line in reversed(log) if (match := _COUNTED.search(line))), 0)
     return DecodedSource(out, origin, Fraction(counted * MIX_RATE, source.sample_rate))

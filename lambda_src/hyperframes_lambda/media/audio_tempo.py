@@ -1,7 +1,7 @@
-"""Playing at another speed with the pitch kept, as browsers and the reference do: by ffmpeg's tempo filter, which has one speed at a time.
+"""Playback at another speed with the pitch kept, as in browsers and the reference, by ffmpeg's tempo filter, which has one speed at a time.
 
-A track whose speed changes is heard in parts of constant speed. Each is cut at the moment that the time map gives it, so nothing adds up,
-and is faded over into the next. They are so short that a sound inside is hardly out of its place, and as long as that allows.
+A track with changing speed is split into parts of constant speed. The time map gives the moment of each cut, so errors do not add up, and
+each part fades into the next. Parts are short enough to keep every sound nearly in its place, and as long as that allows.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from hyperframes_lambda.media.audio_source import Cut
 from hyperframes_lambda.media.time_map import TimeMap, exact
 
 _OFF = 0.004
-"""Seconds of the composition by which a sound may be out of its place within a part."""
+"""Largest displacement of a sound within a part, in seconds of the composition."""
 
 _SHORTEST = 0.1
-"""Seconds that a part lasts at least."""
+"""Shortest part, in seconds."""
 
 _MOST = 480
-"""Parts of one track; of more than that none would be shorter than this share of it."""
+"""Most parts of a track; in a longer track the shortest part grows accordingly."""
 
 _LEAD = 4_800
-"""Samples of the mix that are played before a part, for nobody to hear: a tempo filter begins without knowing what was before."""
+"""Samples of the mix played before a part and cut off, so that the tempo filter starts with context."""
 
 _HALF_FADE = 480
-"""Samples before and after the border of two parts in which the one is faded into the other: 10 ms."""
+"""Length of the fade on each side of the border between two parts, in samples: 10 ms."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A stretch of a track that is played at one rate."""
+    """A stretch of a track played at one rate."""
 
     track: AudioTrack
     first: int
@@ -42,23 +42,23 @@ class Part:
     """Samples of the mix: from `first` to before `end`."""
     rate: float
     curves: list[Curve]
-    """What it is multiplied with besides the track's constant gain."""
+    """Factors beside the track's constant gain."""
     lead: int = 0
-    """Samples that are played before `first` and not heard."""
+    """Samples played before `first` and cut off."""
 
     @property
     def count(self) -> int:
-        """Its samples that are heard."""
+        """Number of audible samples."""
         return self.end - self.first
 
     @property
     def cut(self) -> Cut:
-        """What it takes of its source."""
+        """Stretch of the source that the part uses."""
         return Cut.of(self.track, self.first, self.count, self.rate, self.lead)
 
 
 def parts_of(track: AudioTrack, total: int) -> list[Part]:
-    """The parts in which `track` is played in a mix of `total` samples, in order; one where the speed is constant."""
+    """Return the parts of `track` in a mix of `total` samples, in order; a single one for a constant speed."""
     first = min(total, round(exact(track.start) * MIX_RATE))
     end = max(first, min(total, round(exact(track.end) * MIX_RATE)))
     curves = gain_curves(track)
@@ -83,7 +83,7 @@ def parts_of(track: AudioTrack, total: int) -> list[Part]:
 
 
 def borders(played: TimeMap, seconds: float) -> list[float]:
-    """Where parts of constant speed begin and end, in seconds since the clip's start, from 0 to `seconds`."""
+    """Return the borders of parts of constant speed, in seconds since the clip's start, from 0 to `seconds`."""
     shortest = max(_SHORTEST, seconds / _MOST)
     found = [0.0]
     while seconds - found[-1] > 2 * shortest:
@@ -95,7 +95,7 @@ def borders(played: TimeMap, seconds: float) -> list[float]:
 
 
 def _is_straight(played: TimeMap, begin: float, length: float) -> bool:
-    """Whether a constant speed over `length` seconds puts what sounds in between where the map has it, or nearly so."""
+    """Whether a constant speed over `length` seconds keeps every sound in between nearly where the map puts it."""
     start, end = (float(played.source(Fraction(moment))) for moment in (begin, begin + length))
     rate = (end - start) / length
     inside = [begin + length * part / 8 for part in range(1, 8)] + [moment for moment in played.turns if begin < moment < begin + length]
@@ -103,7 +103,7 @@ def _is_straight(played: TimeMap, begin: float, length: float) -> bool:
 
 
 def tempo_stages(rate: float) -> list[float]:
-    """The tempo filters, one after the other, that play at `rate` with the pitch kept: the reference's, each between a half and two."""
+    """Return the speeds of successive tempo filters that together play at `rate`: those of the reference, each between a half and two."""
     stages: list[float] = []
     while rate < 0.5:
         stages.append(0.5)

@@ -1,6 +1,6 @@
-"""How each codec is driven, and what its streams look like: one row for every codec that segments and sound are encoded with.
+"""Encoder settings and stream descriptions, one row for each codec of segments and sound.
 
-All of them make closed groups of pictures that join by copying: each segment begins with a keyframe, nothing refers across its end, and
+All rows make closed groups of pictures that join by copying: each segment begins with a keyframe, nothing refers across its end, and
 decoding order is display order (no B-frames, no hidden alternate reference frames).
 """
 
@@ -19,7 +19,7 @@ from hyperframes_lambda.contract.formats import AudioCodec, VideoCodec
 
 
 class GopControl(Enum):
-    """How an encoder is told where keyframes go."""
+    """The way to place an encoder's keyframes."""
 
     X26X = "x264 and x265"
     LIBVPX = "libvpx"
@@ -28,30 +28,30 @@ class GopControl(Enum):
 
 @dataclass(frozen=True)
 class Codec:
-    """One row: how pictures are encoded, and how ffmpeg describes the result."""
+    """A row: encoder settings, and ffmpeg's description of the result."""
 
     name: str
-    """As ffmpeg calls it when it describes a stream."""
+    """Name in ffmpeg's description of a stream."""
     muxer: str
-    """Of the segments, and of the output that they are joined to."""
+    """Muxer of the segments and of the joined output."""
     encoder: dict[str, Any]
     pixels: str
-    """Pixel format that frames are converted to."""
+    """Pixel format to encode."""
     decoded: str
-    """Pixel format that `decoder` gives."""
+    """Pixel format after decoding with `decoder`."""
     gop: GopControl
     ladder: dict[Quality, dict[str, Any]] = field(default_factory=dict)
     """Encoder effort and constant rate factor of each quality."""
     decoder: str | None = None
-    """Where ffmpeg's own choice would lose the transparency."""
+    """Decoder to use where ffmpeg's own choice would lose the transparency."""
     opaque_from: int | None = None
-    """Opacity, of 255, from which a pixel is shown at all, where the output knows nothing between clear and opaque."""
+    """Least opacity (0 to 255) of a visible pixel, for outputs without partial transparency."""
     params: str = ""
-    """Name of the option with the encoder's own parameters, and what they always are."""
+    """Name of the option with the encoder's own parameters, and their constant part."""
     tag: str | None = None
-    """Four-letter code of the stream in an MP4 file, where there is a choice."""
+    """Four-letter code of the stream in an MP4 file, where several are possible."""
     colour: str = "tv, bt709, progressive"
-    """As ffmpeg prints limited-range bt709, where `is_yuv`."""
+    """ffmpeg's description of limited-range bt709; unused unless `is_yuv`."""
 
     @property
     def is_yuv(self) -> bool:
@@ -65,34 +65,34 @@ class Codec:
 
     @property
     def frame_bytes(self) -> Fraction:
-        """Bytes of a pixel of a decoded frame."""
+        """Bytes per pixel of a decoded frame."""
         return _PIXEL_BYTES[self.decoded]
 
     def keyframes(self, frames: int, forced: str | None) -> dict[str, Any]:
-        """Options for a segment of `frames` frames that starts with a keyframe and has no other but where the expression `forced` says."""
+        """Return the options for a segment of `frames` frames whose only keyframes are the first and those of the expression `forced`."""
         if self.gop is GopControl.INTRA:
             return {}
         if self.gop is GopControl.LIBVPX:
             return {"g": frames, "keyint_min": frames}
-        # x264 changes its parameter sets for a key interval of one, and segments must share theirs: hence 2 for a single frame.
+        # Segments must share their parameter sets, which x264 changes for a key interval of one: a single frame gets 2.
         interval = max(2, frames)
         option, _, always = self.params.partition(" ")
         options: dict[str, Any] = {option: f"keyint={interval}:min-keyint={interval}:{always}"}
         return options if forced is None else options | {"force_key_frames": f"expr:{forced}", "forced-idr": 1}
 
     def ticks(self, fps: Fraction) -> int:
-        """Ticks per second of the container's clock."""
+        """Return the ticks per second of the container's clock."""
         return track_timescale(fps) if self.muxer in ("mp4", "mov") else MATROSKA_TICKS
 
     def container(self, fps: Fraction) -> dict[str, Any]:
-        """Options of the muxer, for a segment as for the output."""
+        """Return the muxer's options, the same for segments and output."""
         options: dict[str, Any] = {"format": self.muxer}
         if self.muxer in ("mp4", "mov"):
             options["video_track_timescale"] = track_timescale(fps)
         if self.tag is not None:
             options["tag:v"] = self.tag
         if self.muxer == "webm":
-            # The muxer delays sound that begins before the picture by itself; ffmpeg would move the picture as well.
+            # The muxer itself delays sound that begins before the picture; ffmpeg would move the picture as well.
             options["avoid_negative_ts"] = "disabled"
             if self.alpha:
                 options["metadata:s:v:0"] = "alpha_mode=1"
@@ -100,7 +100,7 @@ class Codec:
 
 
 MATROSKA_TICKS = 1000
-"""Matroska and WebM count milliseconds: frame times are rounded to the nearest one, each from its own exact time."""
+"""Matroska and WebM count milliseconds: each frame's exact time is rounded to the nearest one."""
 
 _NO_SEAMS = "scenecut=0:open-gop=0:bframes=0:repeat-headers=1"
 
@@ -133,15 +133,15 @@ CODECS: dict[VideoCodec, Codec] = {
             Quality.STANDARD: {"preset": "medium", "crf": 18},
             Quality.HIGH: {"preset": "slow", "crf": 15},
         },
-        # The encoder's self-description is left out: players stumble over it in front of each segment, and it is of no use to them.
+        # Some players stumble over the encoder's self-description at the start of each segment.
         params=f"x265-params {_NO_SEAMS}:info=0:log-level=error",
-        # The one that Apple's players read.
+        # Required by Apple's players.
         tag="hvc1",
     ),
     VideoCodec.VP9: Codec(
         "vp9",
         "webm",
-        # Without alternate reference frames, which transparency rules out as well, looking ahead brings little and holds frames back.
+        # Alternate reference frames are excluded, also by transparency; without them look-ahead gains little and delays frames.
         {"c:v": "libvpx-vp9", "auto-alt-ref": 0, "lag-in-frames": 0, "row-mt": 1},
         pixels="yuva420p",
         decoded="yuva420p",
@@ -160,36 +160,36 @@ CODECS: dict[VideoCodec, Codec] = {
         pixels="yuva444p10le",
         decoded="yuva444p12le",
         gop=GopControl.INTRA,
-        # ProRes has no word for the range: it is always limited.
+        # ProRes does not store the range, which is always limited.
         colour="bt709, progressive",
     ),
 }
 """Presets and constant rate factors are the reference renderer's."""
 
 LOSSLESS = Codec("ffv1", "matroska", {"c:v": "ffv1"}, pixels="bgra", decoded="bgra", gop=GopControl.INTRA, opaque_from=128)
-"""Of segments that are encoded only when all are there: those of a gif."""
+"""Codec of a gif's segments, which are encoded for good only once all are there."""
 
 
 def codec_of(config: RenderConfig) -> Codec:
-    """The row of the codec that the segments of a video or an animation are encoded with."""
+    """Return the codec of the segments of a video or an animation."""
     codec = config.video_codec
     return LOSSLESS if codec is None else CODECS[codec]
 
 
 def track_timescale(fps: Fraction) -> int:
-    """Ticks per second in which every frame time is a whole number: 30000 for 30 as for 30000/1001 frames per second."""
+    """Return ticks per second that make every frame time a whole number: 30000 for both 30 and 30000/1001 frames per second."""
     return fps.numerator if fps.denominator != 1 else fps.numerator * 1000
 
 
 @dataclass(frozen=True)
 class Sound:
-    """How sound is encoded."""
+    """The encoding of sound."""
 
     name: str
-    """As ffmpeg calls it when it describes a stream."""
+    """Name in ffmpeg's description of a stream."""
     encoder: str
     bitrate: str | None
-    """Bits per second; None where nothing is lost."""
+    """Bits per second; None for lossless sound."""
 
     @property
     def options(self) -> dict[str, Any]:
@@ -198,7 +198,7 @@ class Sound:
 
 
 def sound_of(config: RenderConfig) -> Sound | None:
-    """How the sound of an output of `config` is encoded, None when it has none."""
+    """Return the encoding of the output's sound; None when it has none."""
     match config.sound_codec:
         case AudioCodec.AAC:
             return Sound("aac", "aac", config.audio_bitrate or "192k")
@@ -210,11 +210,11 @@ def sound_of(config: RenderConfig) -> Sound | None:
 
 
 def tagged(command: Sequence[str], out: Path, metadata: Mapping[str, str]) -> list[str]:
-    """The ffmpeg `command` that writes `out`, with tags; by hand, because ffmpeg-python gives an option to an output once only."""
+    """Return the ffmpeg `command` that writes `out`, with tags; by hand, because ffmpeg-python cannot repeat an option."""
     at = command.index(str(out))
     tags = [("-metadata", f"{_TAG_NAMES.get(name, name)}={text}") for name, text in sorted(metadata.items())]
     return [*command[:at], *itertools.chain.from_iterable(tags), *command[at:]]
 
 
 _TAG_NAMES = {"author": "artist"}
-"""Ours that ffmpeg calls otherwise."""
+"""ffmpeg's names for tags that it calls differently."""

@@ -1,4 +1,4 @@
-"""Join segments by copying their packets, and add the sound: no picture is decoded, nothing is lost."""
+"""Join segments by copying their packets, and add the sound. No picture is decoded."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def concatenate(
     sound_options: Mapping[str, Any] | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Write `segments`, in order, to `out` with the index in front; raises ENCODER_FAILED, ENCODER_CRASHED or DISK_FULL.
+    """Write `segments`, in order, to `out` with the index in front. Raise ENCODER_FAILED, ENCODER_CRASHED or DISK_FULL.
 
-    `sound` is a WAV that is encoded as `sound_options` say, `metadata` are tags. The concat demuxer computes each segment's offset in
-    microseconds, which 1001/30000 s is not a multiple of. The timestamps are therefore numbered afresh, packet by packet, in ticks of the
-    container's clock: exact for any number of segments, as no segment holds B-frames (there decoding order is display order).
+    `sound` is a WAV to encode with `sound_options`, `metadata` are tags. The concat demuxer computes each segment's offset in microseconds,
+    of which 1001/30000 s is not a multiple. The timestamps are therefore renumbered, packet by packet, in ticks of the container's clock.
+    That is exact for any number of segments, because segments without B-frames have the same decoding and display order.
     """
     part = out.with_name(out.name + ".part")
     with listed(segments, out) as listing:
@@ -50,7 +50,7 @@ def concatenate(
 
 @contextmanager
 def listed(segments: Sequence[Path], out: Path) -> Iterator[Path]:
-    """A file beside `out` that names the segments for ffmpeg's concat demuxer."""
+    """Provide a file beside `out` that lists the segments for ffmpeg's concat demuxer."""
     with tempfile.NamedTemporaryFile("w", dir=out.parent, prefix=f".{out.name}.", suffix=".txt", encoding="utf-8") as listing:
         listing.writelines(f"file '{_quoted(segment)}'\n" for segment in segments)
         listing.flush()
@@ -58,7 +58,7 @@ def listed(segments: Sequence[Path], out: Path) -> Iterator[Path]:
 
 
 def _renumbered(ticks: int, fps: Fraction) -> str:
-    """The bitstream filter that puts packet N at the tick that is nearest to its exact time, and lets it last until the next."""
+    """Return the bitstream filter that puts packet N at the tick nearest to its exact time and extends it to the next packet."""
 
     def at(frame: str) -> str:
         return f"round({frame}*{ticks * fps.denominator}/{fps.numerator})"

@@ -18,7 +18,7 @@ from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.formats import VideoCodec
 from hyperframes_lambda.media import png as png_format
 from hyperframes_lambda.media.codecs import CODECS, Codec, GopControl
-from hyperframes_lambda.media.process import RunningFfmpeg, close_quietly, compile_command
+from hyperframes_lambda.media.process import RunningFfmpeg, close_quietly, compile_command, pipe_of
 from hyperframes_lambda.media.thumbnails import read_thumbnails, reduced
 
 
@@ -33,18 +33,18 @@ class RateControl:
     def of(
         cls, quality: Quality, *, codec: Codec = CODECS[VideoCodec.H264], crf: int | None = None, bitrate: str | None = None
     ) -> RateControl:
-        """The step of the codec's ladder for `quality`, with `crf` or `bitrate` put in its place."""
+        """Return the step of the codec's ladder for `quality`, with `crf` or `bitrate` in place of its own."""
         step = codec.ladder.get(quality, {})
         if bitrate is not None:
             step = {name: value for name, value in step.items() if name != "crf"} | {"b:v": bitrate}
         elif "crf" in step:
-            # Without a bit rate of zero libvpx takes the factor for an upper bound only.
+            # Without a bit rate of zero, libvpx treats the factor as an upper bound.
             step = step | {"crf": step["crf"] if crf is None else crf} | ({"b:v": 0} if codec.gop is GopControl.LIBVPX else {})
         return cls(codec, step)
 
 
 _QUEUED_FRAMES = 4
-"""Enough that capture and encoding overlap when their speeds vary, little enough that large frames do not fill the memory."""
+"""Enough to overlap capture and encoding at varying speeds, few enough not to fill the memory with large frames."""
 
 
 class SegmentEncoder:
@@ -53,14 +53,14 @@ class SegmentEncoder:
         with SegmentEncoder(ffmpeg_path, out, fps=fps, width=1920, height=1080, frames=60, rate=rate) as encoder:
             encoder.write(png)
 
-    A thread feeds ffmpeg from a short queue. When ffmpeg dies, the thread goes on emptying the queue, so `write` never waits for a
-    reader that is gone: it raises ENCODER_CRASHED, ENCODER_FAILED or DISK_FULL at the next call or at the end of the block. Who wants the
-    end elsewhere than at the end of a block calls `open`, and then `finish` or `abandon`, from any thread.
+    A thread feeds ffmpeg from a short queue. When ffmpeg dies, the thread keeps emptying the queue, so that `write` never blocks: the next
+    call, or the end of the block, raises ENCODER_CRASHED, ENCODER_FAILED or DISK_FULL. Instead of a `with` block, callers may use `open`
+    and then `finish` or `abandon`, from any thread.
 
-    The segment: limited-range bt709, converted and tagged as such; one GOP that starts with the only keyframe, but for those that the
-    ffmpeg expression `keyframes` asks for; parameter sets repeated in the stream. No B-frames: they would make timestamps across joins
-    depend on the delay of each segment's first frame, and on rendered graphics they cost size instead of saving it (flat 1080p graphics
-    at medium/18: 14 % larger with three of them).
+    The segment is converted to limited-range bt709 and tagged as such. It is one GOP whose only keyframes are the first and those of the
+    ffmpeg expression `keyframes`, with parameter sets repeated in the stream. It has no B-frames: they would make timestamps across joins
+    depend on the delay of each segment's first frame, and they make rendered graphics larger (flat 1080p graphics at medium/18: 14 % with
+    three of them).
 
     After the block, `thumbnails` holds one of each frame as it was handed over, for the verification gate.
     """
@@ -89,7 +89,7 @@ class SegmentEncoder:
         self._queue: queue.Queue[bytes | None] = queue.Queue(maxsize=_QUEUED_FRAMES)
         self._reader_gone = threading.Event()
         self.seconds = 0.0
-        """How long ffmpeg took to take the frames in and to end."""
+        """Time that ffmpeg took to read the frames and to end."""
 
     def __enter__(self) -> SegmentEncoder:
         self.open()
@@ -98,14 +98,11 @@ class SegmentEncoder:
     def open(self) -> None:
         """Start ffmpeg."""
         self._ffmpeg = RunningFfmpeg(self._command, purpose=f"encoding {self._out.name}", feed=True)
-        stdin = self._ffmpeg.process.stdin
-        if stdin is None:
-            raise ValueError("ffmpeg was started without a pipe to feed it")
-        self._writer = threading.Thread(target=self._feed, args=(stdin,), name="ffmpeg-feed", daemon=True)
+        self._writer = threading.Thread(target=self._feed, args=(pipe_of(self._ffmpeg.process.stdin),), name="ffmpeg-feed", daemon=True)
         self._writer.start()
 
     def write(self, png: bytes) -> None:
-        """Hand over the next frame; returns at once unless the encoder is behind by the length of the queue."""
+        """Queue the next frame; block only while the queue is full."""
         png_format.require_size(png, self._written, *self._size)
         if self._reader_gone.is_set():
             raise self._ended_early()
@@ -119,7 +116,7 @@ class SegmentEncoder:
             self.abandon()
 
     def finish(self, *, early: bool = False) -> None:
-        """Wait for the segment; `VERIFICATION_FAILED` when it got other than the planned frames, unless it is to end `early`."""
+        """Complete the segment; `VERIFICATION_FAILED` unless it received the planned number of frames or ends `early` on purpose."""
         try:
             self._queue.put(None)
             self._writer.join()
@@ -127,18 +124,18 @@ class SegmentEncoder:
             self._ffmpeg.wait()
             self.seconds += time.monotonic() - started
             if self._reader_gone.is_set():
-                raise RenderError(ErrorCode.ENCODER_FAILED, f"encoding {self._out.name}: ffmpeg ended before it had read every frame")
+                raise RenderError(ErrorCode.ENCODER_FAILED, f"encoding {self._out.name}: ffmpeg ended before reading every frame")
             if self._written != self._frames and not early:
-                message = f"{self._out.name} got {self._written} frames, planned are {self._frames}"
+                message = f"{self._out.name} got {self._written} frames; planned: {self._frames}"
                 raise RenderError(ErrorCode.VERIFICATION_FAILED, message)
             self.thumbnails = read_thumbnails(self._thumbnails, alpha=self._alpha)
             self._part.replace(self._out)
         finally:
-            # On the good way everything has ended and the part file has its final name; else this is the clean-up.
+            # After success nothing is left to abandon; after a failure this cleans up.
             self.abandon()
 
     def abandon(self) -> None:
-        """End ffmpeg at once and leave nothing but a segment that is finished."""
+        """End ffmpeg at once and remove everything but a finished segment."""
         self._ffmpeg.kill()
         if self._writer.is_alive():
             self._queue.put(None)
@@ -147,7 +144,7 @@ class SegmentEncoder:
         self._thumbnails.unlink(missing_ok=True)
 
     def stop(self) -> None:
-        """End ffmpeg, so that a `finish` that waits for it in another thread fails."""
+        """End ffmpeg, which fails a `finish` that waits in another thread."""
         self._ffmpeg.process.kill()
 
     def _ended_early(self) -> RenderError:
@@ -191,13 +188,13 @@ def _command(
 
 
 def _as_stored(frames: Any, codec: Codec) -> Any:
-    """The ffmpeg-python stream of PNG `frames` in the pixel format and the colours that `codec` stores."""
+    """Convert the ffmpeg-python stream of PNG `frames` to the pixel format and colours of `codec`."""
     if not codec.is_yuv:
         return frames.filter("format", codec.pixels)
     return (
-        # Of the ways to make one chroma sample of four pixels, their mean leaves the least error in what a player shows: docs/reference.md.
+        # The mean of four pixels as their chroma sample gives the least error in a player: docs/reference.md.
         frames.filter("scale", out_color_matrix="bt709", out_range="tv", flags="area+accurate_rnd+full_chroma_int+full_chroma_inp")
         .filter("format", codec.pixels)
-        # The encoder copies the tags from the frames, and PNG frames say nothing or sRGB.
+        # The encoder copies the tags of the frames; PNG frames have none, or sRGB.
         .filter("setparams", range="tv", colorspace="bt709", color_primaries="bt709", color_trc="bt709")
     )

@@ -1,7 +1,7 @@
-"""The verification gate: hold the finished output to what was planned and captured, or refuse it with exactly what is wrong.
+"""The verification gate: compare the finished output with the plan and the captured frames, and refuse it with a precise account.
 
-One ffmpeg run decodes the output once, as thumbnails, packet checksums and sound levels. Codec, colour, spacing and keyframes are
-`verify`'s part, which therefore need not decode.
+One ffmpeg run decodes the output to thumbnails, packet checksums and sound levels. `verify` checks codec, colour, spacing and keyframes,
+and therefore need not decode.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ from hyperframes_lambda.media.thumbnails import difference, is_blank, read_thumb
 from hyperframes_lambda.media.time_map import TimeMap
 
 _REPORTED = 8
-"""Findings that a message carries; a broken output can have thousands."""
+"""Most findings in a message; a broken output can have thousands."""
 
 _LOOKS = frozenset({"misplaced", "frozen", "black", "differs"})
-"""Kinds of findings that an encoder that loses too much can cause."""
+"""Kinds of findings that an overly lossy encoder can cause."""
 
 _AUDIO_TOLERANCE = Fraction(1100, 48_000)
-"""Seconds that sound may be longer or shorter than the picture: one AAC frame of 1024 samples and some rounding."""
+"""Largest difference in length of sound and picture, in seconds: one AAC frame of 1024 samples and some rounding."""
 
 
 @dataclass
 class Measured:
-    """What one decode of the output found."""
+    """Findings of one decode of the output."""
 
     thumbnails: list[bytes] = field(default_factory=list)
     packets: list[str] = field(default_factory=list)
@@ -56,7 +56,6 @@ class Measured:
     """Peaks of the sound, see `gate_sound`."""
     audio_seconds: Fraction = Fraction(0)
     has_audio: bool = False
-    has_video: bool = False
     complaints: list[str] = field(default_factory=list)
     """Warnings of the decoders."""
 
@@ -71,12 +70,14 @@ def gate(
     source: Callable[[str], Path],
     decoder: str | None = None,
 ) -> dict[str, Any]:
-    """Raise `VERIFICATION_FAILED`, listing what was found, unless `output` shows what was captured and sounds as planned; return a report.
+    """Check that `output` shows the captured frames and sounds as planned. Return a report, or raise `VERIFICATION_FAILED` with a list.
 
-    `records` are the chunks' in order (none for sound alone); `mix` is the planned sound as it was encoded, `source` finds a file of
-    `Manifest.files`, `decoder` decodes the video where ffmpeg's own choice would lose its transparency. Checked: no warning of a decoder;
-    as many frames as captured, each like the captured one and in its place, none black or frozen that was not; every packet that of its
-    segment; what was captured against what Plan saw; sound where it is planned, as long as the picture, and none where none is planned.
+    `records` are those of the chunks in order (none for sound alone), `mix` is the planned sound as encoded, `source` returns the local
+    copy of a key of `Manifest.files`, and `decoder` decodes the video where ffmpeg's own choice would lose its transparency.
+
+    The gate checks that no decoder warns; that there are as many frames as captured, each in its place and like the captured one, and none
+    newly black or frozen; that every packet is its segment's; that chunks drew what Plan saw; and that sound is present exactly where
+    planned and as long as the picture.
     """
     alpha = any(record.alpha for record in records)
     with tempfile.TemporaryDirectory(prefix=".gate-", dir=output.parent) as folder:
@@ -95,15 +96,15 @@ def gate(
 
 
 def refusal(what: str, findings: Sequence[Finding], config: RenderConfig) -> RenderError:
-    """`VERIFICATION_FAILED` with the first of `findings`, and advice where the request itself may be the reason."""
+    """Return `VERIFICATION_FAILED` with the first of `findings`, and a hint when the request itself may be the cause."""
     more = f"\nand {len(findings) - _REPORTED} more" if len(findings) > _REPORTED else ""
     message = f"{what}: " + "\n".join(finding.text for finding in findings[:_REPORTED]) + more
     hint = None
     if any(finding.kind in _LOOKS for finding in findings):
         if config.bitrate is not None:
-            hint = f"An encoder that is held to config.bitrate {config.bitrate} may repeat pictures; allow it more."
+            hint = f"At config.bitrate {config.bitrate} the encoder may repeat pictures; use a higher bit rate."
         elif config.crf is not None:
-            hint = f"config.crf {config.crf} may lose too much; a smaller one loses less."
+            hint = f"config.crf {config.crf} may lose too much detail; use a smaller number."
     return RenderError(ErrorCode.VERIFICATION_FAILED, message, hint=hint)
 
 
@@ -115,7 +116,7 @@ def _check_frames(
     digests = [digest for record in records for digest in record.digests]
     packets = [packet for record in records for packet in record.packets]
     if len(digests) != manifest.total_frames or len(captured) != manifest.total_frames:
-        text = f"{len(digests)} frames and {len(captured)} thumbnails were recorded, planned are {manifest.total_frames}"
+        text = f"{len(digests)} frames and {len(captured)} thumbnails were recorded; planned: {manifest.total_frames}"
         return [Finding("count", 0, manifest.total_frames - 1, text)], {}
     findings = compare_packets(packets, measured.packets, name) if packets else []
     noise = noise_of(captured, measured.thumbnails)
@@ -139,10 +140,10 @@ def _check_frames(
 
 
 def determinism(manifest: Manifest, digests: Sequence[str]) -> dict[str, Any]:
-    """How many of the frames that Plan saw the chunks drew to the byte as Plan did.
+    """Count the frames seen by Plan that the chunks drew byte for byte the same.
 
-    With those that look different, a report and no reason to refuse: a page that accumulates state from frame to frame differs and may be
-    right nevertheless, and another processor may round another way.
+    A difference is reported and not refused: a page that accumulates state from frame to frame differs and may still be right, and another
+    processor may round differently.
     """
     return {
         "FramesSeenByPlan": len(manifest.samples),
@@ -151,10 +152,10 @@ def determinism(manifest: Manifest, digests: Sequence[str]) -> dict[str, Any]:
 
 
 def gate_pictures(manifest: Manifest, records: Sequence[ChunkRecord]) -> dict[str, Any]:
-    """The report for frames that stay as captured: joining them compares each with its digest, so only their number is left to check."""
+    """Return the report for frames kept as captured. Joining has compared each with its digest, so only their number is checked here."""
     digests = [digest for record in records for digest in record.digests]
     if len(digests) != manifest.total_frames:
-        text = f"{len(digests)} frames were recorded, planned are {manifest.total_frames}"
+        text = f"{len(digests)} frames were recorded; planned: {manifest.total_frames}"
         raise RenderError(ErrorCode.VERIFICATION_FAILED, text)
     return {
         "FramesCompared": len(digests),
@@ -170,11 +171,11 @@ def _check_sound(
     if not manifest.has_audio:
         return [Finding("unplanned sound", 0, 0, "it has sound, the plan has none")] if measured.has_audio else [], {"Audio": False}
     if not measured.has_audio:
-        return [Finding("no sound", 0, 0, f"it has no sound, planned are {len(manifest.audio)} tracks")], {"Audio": False}
+        return [Finding("no sound", 0, 0, f"it has no sound; planned: {len(manifest.audio)} tracks")], {"Audio": False}
     findings = []
     seconds = manifest.total_frames / manifest.fps
     if abs(measured.audio_seconds - seconds) > _AUDIO_TOLERANCE:
-        text = f"its sound lasts {float(measured.audio_seconds):.3f} s, planned are {float(seconds):.3f} s"
+        text = f"its sound lasts {float(measured.audio_seconds):.3f} s; planned: {float(seconds):.3f} s"
         findings.append(Finding("duration", 0, 0, text))
     expected = measured.levels if mix is None else levels_of(ffmpeg_path, mix, folder / "mix")
     findings += compare_levels(expected, measured.levels)
@@ -182,7 +183,7 @@ def _check_sound(
     def source_level(track: AudioTrack, start: float, end: float) -> float:
         played = TimeMap.of(track)
         begin, until = (track.media_start + float(played.source(Fraction(moment - track.start))) for moment in (start, end))
-        # A track that loops is heard from its in-point again, so all that follows it counts.
+        # A looping track returns to its in-point, so everything after that counts.
         window = (track.media_start, None) if track.loop else (begin, until - begin)
         return max(levels_of(ffmpeg_path, source(track.file), folder / "source", start=window[0], seconds=window[1]), default=-math.inf)
 
@@ -222,7 +223,7 @@ def measure(ffmpeg_path: Path, output: Path, folder: Path, *, video: bool, audio
         raise RenderError(ErrorCode.VERIFICATION_FAILED, f"{output.name}: {error.message}") from error
     own = log[: next((number for number, line in enumerate(log) if "Output #0" in line), len(log))]
     measured.has_audio = any("Stream #0:" in line and ": Audio:" in line for line in own)
-    # A scaler that is slow for a pixel format says so; that is nothing about the file.
+    # The scaler warns about slow pixel formats, which says nothing about the file.
     measured.complaints = [line for line in serious(log) if "[swscaler]" not in line][:3]
     measured.packets, measured.audio_seconds = listing.packets, listing.audio_seconds
     measured.thumbnails = read_thumbnails(thumbnails, alpha=alpha) if video else []
@@ -231,7 +232,7 @@ def measure(ffmpeg_path: Path, output: Path, folder: Path, *, video: bool, audio
 
 
 class _Listing:
-    """Reads the framecrc listing: video packets as they are, and decoded sound, of which only the length counts."""
+    """Reads the framecrc listing: video packets, and the length of the decoded sound."""
 
     def __init__(self, *, video: bool) -> None:
         self.packets: list[str] = []
@@ -240,7 +241,7 @@ class _Listing:
         self._time_base = Fraction(1)
 
     def add(self, line: str) -> None:
-        """Take in one line."""
+        """Read a line."""
         if line.startswith(f"#tb {self._audio}: "):
             self._time_base = Fraction(line.split(": ", 1)[1])
         packet = packet_of(line)

@@ -1,4 +1,4 @@
-"""Compare what was captured with what the finished output shows, frame by frame. Pure: thumbnails and checksums in, findings out."""
+"""Compare the captured frames with those of the finished output. Pure: thumbnails and checksums in, findings out."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from statistics import median
 from hyperframes_lambda.media.thumbnails import brightness, difference, distance, is_blank, runs
 
 _LEAST_TOLERANCE, _MOST_TOLERANCE = 24, 96
-"""Levels by which any cell may differ. Encoding moved cells of 10x10 pixels by up to 7 levels (draft); 24 is still a difference to see."""
+"""Levels by which a cell may differ. Encoding changed cells of 10x10 pixels by up to 7 levels (draft); a difference of 24 is visible."""
 
 _TOLERATED_NOISE = 4
-"""A low bit rate or a palette disturbs every frame: the noise, times this, is tolerated up to `_MOST_TOLERANCE`. Noise on a 320x180 page:
-3 to 6 levels at the quality draft, 10 to 50 at h264's worst factor (51), where no single frame differed by more than 2.6 times as much."""
+"""Factor on the noise that a low bit rate or a palette adds to every frame; the product is tolerated up to `_MOST_TOLERANCE`. Noise on a
+320x180 page: 3 to 6 levels at the quality draft, 10 to 50 at h264's worst factor (51), where no frame differed by over 2.6 times it."""
 
 _VISIBLE_CHANGE = 12
-"""Levels by which some cell must change from one captured frame to the next before a repeated frame counts as a fault. An encoder may
-leave out smaller changes for some frames; it is not what the eye would call frozen."""
+"""Levels by which a cell must change between two captured frames before a repeated frame counts as a fault. An encoder may skip smaller
+changes for some frames, which the eye does not see as frozen."""
 
 _VISIBLE_NOISE = 3
-"""And as many times the noise: encoders that must save bits repeat pictures."""
+"""Least change as a multiple of the noise: encoders short of bits repeat pictures."""
 
 _BLACK = 10
 """Brightest level of a frame that counts as black, encoding noise included."""
 
 _STILL = 2
-"""Levels between two finished frames that count as the same picture."""
+"""Largest difference, in levels, between two finished frames that count as the same picture."""
 
 _EXPLAINED = 20
-"""Runs of wrong frames that are looked into: explaining one takes some tens of milliseconds, and a message holds fewer."""
+"""Most runs of wrong frames to explain: each takes tens of milliseconds, and a message holds fewer."""
 
 _SEARCHED = 300
-"""How far to either side a misplaced frame is looked for."""
+"""Frames to either side in which to search for a misplaced frame."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong with frames `first` to `last`, in words for the person who has to do something about it."""
+    """A fault of frames `first` to `last`, in words for the person who has to fix it."""
 
     kind: str
     """`count`, `packets`, `misplaced`, `frozen`, `black`, `differs` or `blank`."""
@@ -49,14 +49,14 @@ class Finding:
 
 
 class FrameNames:
-    """Calls frames by number, time and, at a seam, by chunk."""
+    """Names frames by number, time and, at a seam, chunk."""
 
     def __init__(self, fps: Fraction, starts: Sequence[int]) -> None:
         self._fps = fps
         self._chunk_at = {start: index for index, start in enumerate(starts)}
 
     def __call__(self, first: int, last: int | None = None) -> str:
-        """`frame 40 (1.333 s, first of chunk 2)` or `frames 40-59 (1.333-1.967 s)`."""
+        """Return `frame 40 (1.333 s, first of chunk 2)` or `frames 40-59 (1.333-1.967 s)`."""
         chunk = f", first of chunk {self._chunk_at[first]}" if self._chunk_at.get(first) else ""
         start = float(first / self._fps)
         if last is None or last == first:
@@ -65,7 +65,7 @@ class FrameNames:
 
 
 def compare_packets(recorded: Sequence[str], found: Sequence[str], name: FrameNames) -> list[Finding]:
-    """The packets of the output must be those of the segments, bit for bit and in order: no loss, no repetition, no exchange."""
+    """Check that the packets of the output are those of the segments, bit for bit and in order."""
     wrong = next((number for number, (one, other) in enumerate(zip(recorded, found, strict=False)) if one != other), None)
     if wrong is None:
         if len(recorded) == len(found):
@@ -74,16 +74,16 @@ def compare_packets(recorded: Sequence[str], found: Sequence[str], name: FrameNa
     if wrong >= len(found):
         what = f"the packet of {name(wrong)} and all after it are missing"
     elif wrong >= len(recorded):
-        what = f"after {name(wrong - 1)}, the last, more follows"
+        what = f"packets follow after {name(wrong - 1)}, the last"
     elif (home := _index(recorded, found[wrong])) is not None and home != wrong:
-        what = f"where {name(wrong)} belongs stands the packet of {name(home)}"
+        what = f"the packet of {name(home)} is in the place of {name(wrong)}"
     else:
-        what = f"the packet of {name(wrong)} is none that was encoded for it"
+        what = f"the packet of {name(wrong)} is not the one that was encoded"
     return [Finding("packets", wrong, wrong, f"{what} ({len(found)} packets, {len(recorded)} were encoded)")]
 
 
 def noise_of(captured: Sequence[bytes], shown: Sequence[bytes]) -> float:
-    """Levels by which encoding disturbed most frames. A frame that is out by one is compared with the one that it shows."""
+    """Return the levels by which encoding changed most frames. A frame that is off by one is compared with the one that it shows."""
 
     def own(number: int) -> int:
         near = difference(captured[number], shown[number])
@@ -94,12 +94,12 @@ def noise_of(captured: Sequence[bytes], shown: Sequence[bytes]) -> float:
 
 
 def tolerance_of(noise: float) -> int:
-    """Levels by which a cell may differ in an output with that noise."""
+    """Return the levels by which a cell may differ in an output with that noise."""
     return min(max(_LEAST_TOLERANCE, round(_TOLERATED_NOISE * noise)), _MOST_TOLERANCE)
 
 
 def compare_frames(captured: Sequence[bytes], shown: Sequence[bytes], noise: float, name: FrameNames, *, alpha: bool) -> list[Finding]:
-    """Every finished frame must look like the captured frame of its number, and not more like the one before or after it."""
+    """Check that every finished frame looks like the captured frame of its number, and no more like a neighbour."""
     findings = []
     if len(shown) != len(captured):
         findings.append(Finding("count", 0, len(captured) - 1, f"{len(shown)} frames decode, {len(captured)} were captured"))
@@ -113,7 +113,7 @@ def compare_frames(captured: Sequence[bytes], shown: Sequence[bytes], noise: flo
     spans = list(runs(wrong))
     findings.extend(finding for first, last in spans[:_EXPLAINED] for finding in explain(first, last))
     if len(spans) > _EXPLAINED:
-        findings.append(Finding("differs", *spans[_EXPLAINED], f"{len(wrong)} frames in all differ from what was captured"))
+        findings.append(Finding("differs", *spans[_EXPLAINED], f"{len(wrong)} frames in all differ from the captured ones"))
     return findings
 
 
@@ -128,14 +128,14 @@ def _is_misplaced(number: int, captured: Sequence[bytes], shown: Sequence[bytes]
 
 
 class _Explain:
-    """Says what wrong frames show instead: nothing, always the same, other frames, or something that was never captured."""
+    """Explains what wrong frames show: black, a frozen picture, other frames, or a picture that was never captured."""
 
     def __init__(self, captured: Sequence[bytes], shown: Sequence[bytes], name: FrameNames, *, alpha: bool, tolerance: int) -> None:
         self._captured, self._shown, self._name = captured, shown, name
         self._alpha, self._tolerance = alpha, tolerance
 
     def __call__(self, first: int, last: int) -> Iterator[Finding]:
-        """One finding for each part of the run `first` to `last` that has one explanation."""
+        """Yield a finding for each part of the run `first` to `last` with an explanation of its own."""
         while first <= last:
             finding = self._part(first, last)
             yield finding
@@ -146,7 +146,7 @@ class _Explain:
         black = self._while(first, last, lambda number: brightness(shown[number], alpha=self._alpha) <= _BLACK)
         if black >= first:
             level = max(brightness(captured[number], alpha=self._alpha) for number in range(first, black + 1))
-            return self._found("black", first, black, f"black; captured was a picture with levels up to {level}")
+            return self._found("black", first, black, f"black; the captured picture has levels up to {level}")
         still = self._while(first, last, lambda number: number > 0 and difference(shown[number], shown[number - 1]) <= _STILL)
         if still >= first:
             change = max(difference(captured[number], captured[first - 1]) for number in range(first, still + 1))
@@ -156,32 +156,32 @@ class _Explain:
         home = self._home(first)
         if home is not None and home != first:
             end = self._while(first, last, lambda number: self._alike(number, home + number - first))
-            return self._found("misplaced", first, end, f"shows what was captured for {self._name(home, home + end - first)}")
+            return self._found("misplaced", first, end, f"shows the picture captured for {self._name(home, home + end - first)}")
         worst = max(range(first, last + 1), key=lambda number: difference(captured[number], shown[number]))
         levels = difference(captured[worst], shown[worst])
         return self._found(
-            "differs", first, last, f"differs from what was captured, by {levels} levels at frame {worst}; tolerated are {self._tolerance}"
+            "differs", first, last, f"differs from the captured picture by {levels} levels at frame {worst}; tolerated: {self._tolerance}"
         )
 
     def _found(self, kind: str, first: int, last: int, what: str) -> Finding:
         return Finding(kind, first, last, f"{self._name(first, last)}: {what}")
 
     def _while(self, first: int, last: int, holds: Callable[[int], bool]) -> int:
-        """The last frame from `first` up to which `holds`; `first - 1` when it does not even there."""
+        """Return the last frame of the stretch from `first` on for which `holds` is true; `first - 1` when there is none."""
         return next((number for number in range(first, last + 1) if not holds(number)), last + 1) - 1
 
     def _alike(self, number: int, other: int) -> bool:
         return other < len(self._captured) and difference(self._shown[number], self._captured[other]) <= self._tolerance
 
     def _home(self, number: int) -> int | None:
-        """The captured frame that the finished frame `number` looks like; of equally good ones the nearest."""
+        """Return the captured frame that the finished frame `number` looks like, the nearest of equally good ones; None without one."""
         near = range(max(0, number - _SEARCHED), min(len(self._captured), number + _SEARCHED + 1))
         best = min(near, key=lambda other: (distance(self._shown[number], self._captured[other]), abs(other - number)))
         return best if self._alike(number, best) else None
 
 
 def compare_with_plan(planned: Mapping[int, bytes], captured: Sequence[bytes], name: FrameNames, *, alpha: bool) -> list[Finding]:
-    """What chunks captured must not be blank, nor stand still, where Plan saw a picture that was neither."""
+    """Check that chunks captured no blank or frozen picture where Plan saw one that was neither."""
     findings = []
     for number, seen in sorted(planned.items()):
         if is_blank(captured[number], alpha=alpha) and not is_blank(seen, alpha=alpha) and _far(seen, captured[number]):
@@ -190,13 +190,13 @@ def compare_with_plan(planned: Mapping[int, bytes], captured: Sequence[bytes], n
     numbers = sorted(planned)
     for earlier, later in pairwise(numbers):
         if _far(planned[earlier], planned[later]) and all(captured[at] == captured[earlier] for at in range(earlier, later + 1)):
-            text = f"{name(earlier, later)}: the chunks captured one and the same picture, Plan saw it change"
+            text = f"{name(earlier, later)}: the chunks captured the same picture throughout, Plan saw it change"
             findings.append(Finding("frozen", earlier, later, text))
     return findings
 
 
 def unlike_plan(planned: Mapping[int, bytes], captured: Sequence[bytes]) -> list[int]:
-    """Frames whose picture depends on the way to them: Plan, which jumps, saw something visibly else than the chunk, which walks."""
+    """Return the frames that depend on the way to them: Plan jumps from frame to frame, chunks do not, and the pictures visibly differ."""
     return [number for number, seen in sorted(planned.items()) if _far(seen, captured[number])]
 
 

@@ -1,4 +1,4 @@
-"""What was captured, frame by frame, kept beside each segment: the truth that the verification gate holds the output to."""
+"""A record of the captured frames beside each segment, against which the verification gate checks the output."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ _VERSION = 2
 
 @dataclass(frozen=True)
 class ChunkRecord:
-    """One entry for each frame of a segment, in order."""
+    """The record of a segment, with an entry for each frame in order."""
 
     digests: list[str]
-    """Checksum of the captured PNG: equal ones are the same picture to the last bit."""
+    """Checksums of the captured PNGs: equal ones are the same picture to the last bit."""
     thumbnails: list[bytes]
-    """Of the captured frames, as `thumbnails.reduced` makes them; empty where frames are kept as PNG files, which digests cover."""
+    """Thumbnails made by `thumbnails.reduced`; empty for frames kept as PNG files, which their digests cover."""
     packets: list[str]
-    """Size and checksum of each packet of the segment; empty where joining does not copy packets."""
+    """Size and checksum of each packet; empty where joining does not copy packets."""
     alpha: bool = False
     """Whether the thumbnails have a fourth value, opacity."""
     sha256: str = ""
-    """Of the segment's file, by which one that was damaged on its way is found out; empty for one that goes nowhere."""
+    """Digest of the segment's file, which reveals damage in transit; empty for a segment that is not transferred."""
 
     def to_json(self) -> str:
-        """Some dozens of bytes a frame: thumbnails of neighbouring frames compress well."""
+        """Return the record as JSON: some dozens of bytes a frame, because thumbnails of neighbouring frames compress well."""
         return json.dumps(
             {
                 "version": _VERSION,
@@ -53,7 +53,7 @@ class ChunkRecord:
 
     @classmethod
     def read(cls, path: Path) -> ChunkRecord:
-        """The record in the file `path`; `VERIFICATION_FAILED` when it is missing or damaged."""
+        """Read the record at `path`; `VERIFICATION_FAILED` when it is missing or damaged."""
         try:
             data = json.loads(path.read_text("utf-8"))
             if data["version"] != _VERSION:
@@ -68,43 +68,43 @@ class ChunkRecord:
 
 
 def record_path(segment: Path) -> Path:
-    """Where the record of `segment` lies: beside it, under `record_name`."""
+    """Return the path of the record of `segment`, beside it."""
     return segment.with_name(record_name(segment.name))
 
 
 def record_name(segment_name: str) -> str:
-    """File and object name of a segment's record."""
+    """Return the file and object name of a segment's record."""
     return f"{segment_name}.frames"
 
 
 def digest(png: bytes) -> str:
-    """Checksum of a captured frame. A captured frame is the same file whenever it is the same picture, so no pixel is looked at."""
+    """Return the checksum of a captured frame's file: the same picture is always captured as the same file."""
     return f"{zlib.crc32(png):08x}"
 
 
 def pack(thumbnails: list[bytes]) -> str:
-    """Thumbnails as text for a JSON document."""
+    """Return thumbnails as text for a JSON document."""
     return base64.b64encode(zlib.compress(b"".join(thumbnails))).decode("ascii")
 
 
 def unpack(text: str, *, alpha: bool) -> list[bytes]:
-    """The thumbnails that `pack` was given; `ValueError` when `text` is none of its making."""
+    """Return the thumbnails in a text made by `pack`; `ValueError` for any other text."""
     try:
         content = zlib.decompress(base64.b64decode(text, validate=True))
     except (zlib.error, binascii.Error) as error:
         raise ValueError(str(error)) from error
     size = thumbnail_bytes(alpha=alpha)
     if len(content) % size:
-        raise ValueError(f"{len(content)} bytes of thumbnails are no multiple of {size}")
+        raise ValueError(f"{len(content)} bytes of thumbnails are not a multiple of {size}")
     return [content[at : at + size] for at in range(0, len(content), size)]
 
 
 def samples_of(
     ffmpeg_path: Path, frames: Mapping[int, bytes], folder: Path, *, alpha: bool, opaque_from: int | None = None
 ) -> list[Sample]:
-    """What Plan saw at each frame of `frames` (number to PNG), for the manifest; `folder` is used for scratch files.
+    """Return samples of `frames` (number to PNG) for the manifest. Scratch files go into `folder`.
 
-    `alpha` and `opaque_from` are the output's, see `thumbnails.reduced`.
+    `alpha` and `opaque_from` describe the output, see `thumbnails.reduced`.
     """
     with tempfile.TemporaryDirectory(prefix=".samples-", dir=folder) as scratch:
         pictures = Path(scratch) / "pictures"
@@ -119,7 +119,7 @@ def samples_of(
 
 
 def packets_of(ffmpeg_path: Path, video: Path) -> list[str]:
-    """Size and checksum of every video packet of a file, in order; nothing is decoded."""
+    """Return size and checksum of every video packet of a file, in order. Nothing is decoded."""
     packets: list[str] = []
 
     def add(line: str) -> None:
@@ -132,7 +132,7 @@ def packets_of(ffmpeg_path: Path, video: Path) -> list[str]:
 
 
 def packet_of(line: str) -> str | None:
-    """Size and checksum in a line of the framecrc muxer (`stream, dts, pts, duration, size, checksum[, flags]`)."""
+    """Return size and checksum from a line of the framecrc muxer (`stream, dts, pts, duration, size, checksum[, flags]`)."""
     if line.startswith("#"):
         return None
     cells = [cell.strip() for cell in line.split(",")]

@@ -1,6 +1,6 @@
-"""Is the planned sound there? Peak levels in short blocks, of the mix, the output and, in doubt, the source.
+"""Check the presence of the planned sound by peak levels in short blocks of the mix, the output and, in doubt, the source.
 
-Measured by ffmpeg; the rules are pure functions over lists of levels.
+ffmpeg measures; the rules are pure functions over lists of levels.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ BLOCK_SECONDS = 0.05
 _BLOCK_SAMPLES = round(SAMPLE_RATE * BLOCK_SECONDS)
 
 SILENCE = -80.0
-"""dBFS; what lies below is not heard and may be rounding or dither."""
+"""Level in dBFS below which sound is inaudible and may be rounding or dither."""
 
 _AUDIBLE = -50.0
 _LOST = 30.0
-"""dB that a block of the output must be below the mix to count as lost. Encoders cost a few dB of a peak, never this."""
+"""dB by which a block of the output must be quieter than the mix to count as lost. Encoders cost a few dB of a peak, never as many."""
 
 _LEAST_BLOCKS = 2
-"""A single block can straddle an onset that the encoder moved by less than a frame."""
+"""Shortest fault in blocks: a single one can straddle an onset that the encoder moved by less than a frame."""
 
 _INAUDIBLE_GAIN = 0.001
 
@@ -39,7 +39,7 @@ _LEVEL = re.compile(r"lavfi\.astats\.Overall\.Peak_level=(\S+)")
 
 
 def with_levels(sound: Any, report: Path) -> Any:
-    """The ffmpeg-python stream `sound`, in blocks of `BLOCK_SECONDS`, with the peak of each block written to the file `report`."""
+    """Return the ffmpeg-python stream `sound` in blocks of `BLOCK_SECONDS`; ffmpeg writes the peak of each block to the file `report`."""
     return (
         sound.filter("aresample", SAMPLE_RATE)
         .filter("asetnsamples", n=_BLOCK_SAMPLES, p=0)
@@ -49,12 +49,12 @@ def with_levels(sound: Any, report: Path) -> Any:
 
 
 def read_levels(report: Path) -> list[float]:
-    """The levels in a file that `with_levels` had written, in dBFS; `-inf` for digital silence."""
+    """Return the levels in a report of `with_levels`, in dBFS; `-inf` for digital silence."""
     return [float(level) for level in _LEVEL.findall(report.read_text("ascii"))] if report.exists() else []
 
 
 def levels_of(ffmpeg_path: Path, file: Path, report: Path, *, start: float = 0.0, seconds: float | None = None) -> list[float]:
-    """Peak levels of the first audio stream of `file`, from `start` for `seconds` of its own time; empty when there is none to decode."""
+    """Return the peak levels of the first audio stream of `file`, from `start` for `seconds` of its own time; empty without sound."""
     options = {} if seconds is None else {"t": f"{seconds:.6f}"}
     sound = ffmpeg.input(str(file), ss=f"{start:.6f}", **options)["a:0"]
     command = compile_command(with_levels(sound, report).output("-", format="null"), ffmpeg_path)
@@ -63,7 +63,7 @@ def levels_of(ffmpeg_path: Path, file: Path, report: Path, *, start: float = 0.0
 
 
 def compare_levels(mix: Sequence[float], output: Sequence[float]) -> list[Finding]:
-    """The output must be heard where the mix is, and nowhere else."""
+    """Check that the output has sound where the mix has, and nowhere else."""
     lost = [number for number, level in enumerate(mix) if level > _AUDIBLE and _at(output, number) < level - _LOST]
     foreign = [number for number, level in enumerate(output) if level > _AUDIBLE and _at(mix, number) < SILENCE]
     findings = []
@@ -82,10 +82,10 @@ def compare_levels(mix: Sequence[float], output: Sequence[float]) -> list[Findin
 def silent_tracks(
     tracks: Sequence[AudioTrack], mix: Sequence[float], source_level: Callable[[AudioTrack, float, float], float]
 ) -> list[Finding]:
-    """Tracks of which nothing is heard although the plan has them audible and their source is not silent.
+    """Report tracks that are silent although the plan has them audible and their source has sound.
 
-    `source_level` measures the peak of a track's source, in dBFS, in a window of composition time. It is asked only where the mix is
-    silent from a track's start to its end, which no healthy render is.
+    `source_level` measures the peak of a track's source, in dBFS, in a window of composition time. It is called only where the mix is
+    silent from a track's start to its end, which does not happen in a healthy render.
     """
     findings = []
     for track in tracks:
@@ -101,9 +101,9 @@ def silent_tracks(
 
 
 def audible_windows(track: AudioTrack, seconds: float) -> list[tuple[float, float]]:
-    """When the plan has `track` audible, in composition time, clipped to a render of `seconds`.
+    """Return the windows of composition time in which the plan has `track` audible, clipped to a render of `seconds`.
 
-    Between two points of an envelope the gain is linear, so a stretch is inaudible only when both its ends are.
+    The gain between two points of an envelope is linear, so a stretch is inaudible only when both its ends are.
     """
     start, end = max(0.0, track.start), min(track.end, seconds)
     if end <= start or track.gain <= _INAUDIBLE_GAIN:
@@ -124,7 +124,7 @@ def audible_windows(track: AudioTrack, seconds: float) -> list[tuple[float, floa
 
 
 def decibels(level: float) -> str:
-    """`-12.3 dBFS`, or `digital silence`."""
+    """Return `-12.3 dBFS`, or `digital silence`."""
     return "digital silence" if level == -math.inf else f"{level:.1f} dBFS"
 
 

@@ -1,7 +1,7 @@
-"""HTTP live streaming: a finished MP4 cut, by copying, into fragments that playlists list.
+"""HTTP live streaming: cut a finished MP4 into fragments without re-encoding, and list them in playlists.
 
-`recap.m3u8` is the master playlist that a player opens; beside it lie `recap-media.m3u8`, which lists the fragments, `recap-init.mp4`
-and `recap-00000.m4s`, …: all are needed, all begin with its name, and all refer to each other by name alone.
+A player opens the master playlist `recap.m3u8`. Beside it lie `recap-media.m3u8`, which lists the fragments, `recap-init.mp4` and
+`recap-00000.m4s`, …: all are needed, begin with its name, and refer to each other by name alone.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ _LENGTH = re.compile(r"#EXTINF:([0-9.]+),\n(\S+)")
 
 
 def fragment_frames(fps: Fraction, seconds: int | None) -> int:
-    """Frames in a fragment of about `seconds`, by default four: the same in the whole render, whatever the chunks are."""
+    """Return the frames in a fragment of about `seconds` (default: four), the same throughout the render and independent of chunks."""
     return round(fps * (seconds or _DEFAULT_SECONDS))
 
 
 def keyframes(first: int, every: int) -> str:
-    """The ffmpeg expression that is true for the frames of a chunk, which starts at frame `first`, at which a fragment starts."""
+    """Return the ffmpeg expression that is true for each frame that starts a fragment, in a segment that starts at frame `first`."""
     return f"not(mod(n+{first},{every}))"
 
 
 def package(ffmpeg_path: Path, video: Path, out: Path, *, fps: Fraction, frames: int, every: int, width: int, height: int) -> list[Path]:
     """Cut the H.264 file `video` into fragments of `every` frames beside the master playlist `out`.
 
-    Returns every file, the master playlist last: what is published in that order is never found incomplete. Raises `VERIFICATION_FAILED`
-    when the fragments are not as many, or not as long, as planned.
+    Return every file, the master playlist last: published in that order, the package is never seen incomplete. Raise `VERIFICATION_FAILED`
+    when the number or the lengths of the fragments differ from the plan.
     """
     media, init = out.with_name(f"{out.stem}-media.m3u8"), out.with_name(f"{out.stem}-init.mp4")
     options = {
         "format": "hls",
         "c": "copy",
         "map": 0,
-        # The sound's run-up is before zero and an edit list skips it; otherwise everything would be moved behind it.
+        # Sound starts before zero with priming that an edit list skips; otherwise everything would be delayed by it.
         "avoid_negative_ts": "disabled",
         "hls_time": float(every / fps),
         "hls_playlist_type": "vod",
@@ -54,7 +54,7 @@ def package(ffmpeg_path: Path, video: Path, out: Path, *, fps: Fraction, frames:
         "hls_segment_filename": str(out.with_name(f"{out.stem.replace('%', '%%')}-%05d.m4s")),
     }
     run(compile_command(ffmpeg.input(str(video)).output(str(media), **options), ffmpeg_path), purpose="cutting the fragments")
-    # Lengths are rounded to whole seconds there, and a target of zero is none.
+    # ffmpeg rounds the target to whole seconds, and a target of zero is invalid.
     text = media.read_text("utf-8").replace("#EXT-X-TARGETDURATION:0\n", "#EXT-X-TARGETDURATION:1\n")
     media.write_text(text, "utf-8")
     fragments = [(Fraction(seconds), out.with_name(name)) for seconds, name in _LENGTH.findall(text)]
@@ -62,13 +62,13 @@ def package(ffmpeg_path: Path, video: Path, out: Path, *, fps: Fraction, frames:
     lengths = [seconds for seconds, _ in fragments]
     if len(lengths) != len(planned) or any(abs(one - other) > Fraction(1, 1000) for one, other in zip(lengths, planned, strict=True)):
         found = [f"{float(seconds):.3f}" for seconds in lengths[:10]]
-        raise wrong(media, f"its {len(lengths)} fragments last {', '.join(found)} s, planned are {len(planned)} of {every} frames")
+        raise wrong(media, f"its {len(lengths)} fragments last {', '.join(found)} s; planned: {len(planned)} of {every} frames")
     out.write_text(_master(media, init, fragments, fps, f"{width}x{height}"), "utf-8")
     return [init, *(path for _, path in fragments), media, out]
 
 
 def joined_fragments(files: list[Path], out: Path) -> Path:
-    """The fragments of a package one after another in one file, as a player reads them: what can be verified like any video."""
+    """Write the fragments of a package to one file, as a player reads them, for verification like any video."""
     with out.open("wb") as whole:
         for file in files:
             if file.suffix in (".mp4", ".m4s"):
@@ -78,7 +78,7 @@ def joined_fragments(files: list[Path], out: Path) -> Path:
 
 
 def is_fragment(name: str, stem: str) -> bool:
-    """Whether `name` is that of a fragment of the package whose master playlist is `stem`.m3u8."""
+    """Whether `name` is a fragment of the package with the master playlist `stem`.m3u8."""
     return re.fullmatch(re.escape(stem) + r"-[0-9]{5,}\.m4s", name) is not None
 
 

@@ -1,4 +1,4 @@
-"""The little of the PNG format that the engine reads itself: the size in the header and the checksum of every part."""
+"""The part of the PNG format that the engine reads itself: the size in the header and the checksum of every chunk."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER_BYTES = 24
 _SRGB = struct.pack(">I5sI", 1, b"sRGB\x00", zlib.crc32(b"sRGB\x00"))
-"""The chunk that says so, with perceptual rendering; it comes straight after the header, which is 25 bytes long."""
+"""Chunk that declares sRGB with perceptual rendering; it follows the header, which is 25 bytes long."""
 
 
 def require_size(png: bytes, frame: int, width: int, height: int) -> None:
     """Raise `VERIFICATION_FAILED` unless `png` starts like a PNG of `width` x `height` pixels.
 
-    ffmpeg would scale a frame of another size to the first one's without a word, hence the check before it gets there.
+    ffmpeg would silently scale a frame of another size to that of the first.
     """
     if len(png) < _HEADER_BYTES or not png.startswith(_SIGNATURE) or png[12:16] != b"IHDR":
         raise RenderError(ErrorCode.VERIFICATION_FAILED, f"frame {frame} is not a PNG: it starts with {png[:8]!r}")
     found = struct.unpack(">II", png[16:24])
     if found != (width, height):
-        raise RenderError(ErrorCode.VERIFICATION_FAILED, f"frame {frame} is {found[0]}x{found[1]} pixels, planned are {width}x{height}")
+        raise RenderError(ErrorCode.VERIFICATION_FAILED, f"frame {frame} is {found[0]}x{found[1]} pixels; planned: {width}x{height}")
 
 
 def tagged_srgb(png: bytes) -> bytes:
-    """The same picture with the word that its colours are sRGB, unless it says already what they are. Chromium leaves that open."""
+    """Return the picture declared as sRGB, unless it already declares its colours. Chromium does not."""
     end = len(_SIGNATURE) + 25
     after = png[end : png.index(b"IDAT")]
     return png if any(name in after for name in (b"sRGB", b"iCCP", b"cICP")) else png[:end] + _SRGB + png[end:]

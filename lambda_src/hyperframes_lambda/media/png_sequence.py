@@ -1,4 +1,4 @@
-"""PNG output: segments are tar files of numbered frames, the result is a folder or one tar. PNG data stay as captured, tagged sRGB."""
+"""PNG output: tar segments of numbered frames, joined to a folder or one tar. PNG data stay as captured, tagged as sRGB."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FRAME_NAME = re.compile(r"[0-9]{6,}\.png")
 
 
 def frame_name(frame: int) -> str:
-    """`000007.png`: the frame's number in the whole render."""
+    """Return `000007.png` for frame 7 of the whole render."""
     return f"{frame:06d}.png"
 
 
@@ -35,10 +35,9 @@ class PngSegment:
         self._size = (width, height)
         self._written = 0
         self.thumbnails: list[bytes] = []
-        """None: frames stay as captured, so their checksums tell all that thumbnails could."""
-
+        """Always empty: frames stay as captured, and their checksums replace thumbnails."""
         self.seconds = 0.0
-        """How long writing took."""
+        """Time spent writing."""
 
     def __enter__(self) -> PngSegment:
         self.open()
@@ -64,21 +63,21 @@ class PngSegment:
             self.abandon()
 
     def finish(self, *, early: bool = False) -> None:
-        """Complete the tar; `VERIFICATION_FAILED` when it got other than the planned frames, unless it is to end `early`."""
+        """Complete the tar; `VERIFICATION_FAILED` unless it received the planned number of frames or ends `early` on purpose."""
         try:
             self._tar.close()
             if self._written != self._frames and not early:
-                message = f"{self._out.name} got {self._written} frames, planned are {self._frames}"
+                message = f"{self._out.name} got {self._written} frames; planned: {self._frames}"
                 raise RenderError(ErrorCode.VERIFICATION_FAILED, message)
             self._part.replace(self._out)
         finally:
             self.abandon()
 
     def stop(self) -> None:
-        """Nothing: a tar is never waited for."""
+        """Do nothing: writing a tar never waits."""
 
     def abandon(self) -> None:
-        """Leave nothing but a tar that is complete."""
+        """Remove everything but a complete tar."""
         try:
             self._tar.close()
         finally:
@@ -90,7 +89,7 @@ def join_to_tar(
 ) -> dict[str, Any]:
     """Write every frame of `segments` to one tar.
 
-    `VERIFICATION_FAILED` unless they are frames 0 to `frames - 1`, intact, of that size and, where `digests` are given, as captured.
+    Raise `VERIFICATION_FAILED` unless they are frames 0 to `frames - 1`, intact, of that size and, if `digests` are given, as captured.
     """
     part = out.with_name(out.name + ".part")
     try:
@@ -106,7 +105,7 @@ def join_to_tar(
 def join_to_folder(
     segments: Sequence[Path], out: Path, *, frames: int, width: int, height: int, digests: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Like `join_to_tar`, into the folder `out`. Numbered frames of an earlier, longer render are removed; other files stay."""
+    """Write every frame to the folder `out`, checked as by `join_to_tar`. Remove numbered frames of an earlier, longer render."""
     out.mkdir(parents=True, exist_ok=True)
     for frame, png in _frames(segments, frames, width, height, digests=digests):
         (out / frame_name(frame)).write_bytes(png)
@@ -118,7 +117,7 @@ def join_to_folder(
 
 
 def only_frame(segment: Path, frame: int, *, width: int, height: int, digests: Sequence[str] = ()) -> bytes:
-    """The PNG in a segment of frame `frame` alone; `VERIFICATION_FAILED` unless it is intact, of that size and as captured."""
+    """Return the PNG of a segment that holds only `frame`; `VERIFICATION_FAILED` unless it is intact, of that size and as captured."""
     return next(png for _, png in _frames([segment], 1, width, height, first=frame, digests=digests))
 
 
@@ -131,21 +130,19 @@ def _frames(
             tar = stack.enter_context(_opened(segment))
             for member in tar:
                 if member.name != frame_name(frame):
-                    message = f"{segment.name} holds {member.name!r} where {frame_name(frame)} belongs"
+                    message = f"{segment.name} holds {member.name!r} in the place of {frame_name(frame)}"
                     raise RenderError(ErrorCode.VERIFICATION_FAILED, message)
                 content = tar.extractfile(member)
                 png = b"" if content is None else content.read()
                 png_format.require_size(png, frame, width, height)
                 png_format.require_intact(png, frame)
                 if digests and digest(png) not in digests[frame - first : frame - first + 1]:
-                    raise RenderError(
-                        ErrorCode.VERIFICATION_FAILED, f"frame {frame} of {segment.name} is not the picture that was captured"
-                    )
+                    raise RenderError(ErrorCode.VERIFICATION_FAILED, f"frame {frame} of {segment.name} is not the captured picture")
                 yield frame, png_format.tagged_srgb(png)
                 frame += 1
             tar.close()
     if frame - first != frames:
-        raise RenderError(ErrorCode.VERIFICATION_FAILED, f"the segments hold {frame - first} frames, planned are {frames}")
+        raise RenderError(ErrorCode.VERIFICATION_FAILED, f"the segments hold {frame - first} frames; planned: {frames}")
 
 
 def _opened(segment: Path) -> tarfile.TarFile:

@@ -1,6 +1,6 @@
-"""What is in a media file: streams, sizes, exact durations.
+"""Streams, sizes and exact durations of a media file.
 
-There is no ffprobe; ffmpeg's own account of a file and its list of packets say it all.
+The bundle has no ffprobe; ffmpeg's description of a file and its list of packets are enough.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _ALPHA_PIXELS = re.compile(r"\b(?:yuva|rgba|bgra|argb|abgr|gbrap|ya\d)\w*")
 
 @dataclass
 class _Stream:
-    """One stream as ffmpeg describes it: its line and those that are indented below it."""
+    """ffmpeg's description of a stream: its line and the lines indented below it."""
 
     number: int
     kind: str
@@ -61,10 +61,10 @@ class _Times:
 
 
 def probe(ffmpeg_path: Path, file: Path, what: str) -> MediaSource:
-    """What `file` holds; `what` names it in messages, with the element that wants it.
+    """Return the streams of `file`; `what` names it in messages, with the element that uses it.
 
-    Raises `NOT_MEDIA_PAYLOAD` for text, `MEDIA_UNREADABLE` for what ffmpeg cannot open or finds nothing in, `INVALID_VIDEO_METADATA` for a
-    video that does not say how large it is.
+    Raise `NOT_MEDIA_PAYLOAD` for text, `MEDIA_UNREADABLE` for a file that ffmpeg cannot open or that is empty, and `INVALID_VIDEO_METADATA`
+    for a video without a size.
     """
     _refuse_text(file, what)
     described = _describe(ffmpeg_path, file)
@@ -76,16 +76,16 @@ def probe(ffmpeg_path: Path, file: Path, what: str) -> MediaSource:
         raise RenderError(
             ErrorCode.MEDIA_UNREADABLE,
             f"{what} holds neither pictures nor sound that ffmpeg can read" + (f": {reason.strip()}" if reason else ""),
-            hint="Is the file complete? Encode it again, for instance as H.264 in MP4 or VP9 in WebM.",
+            hint="Check that the file is complete, or encode it again, for instance as H.264 in MP4 or VP9 in WebM.",
         )
     times = _packet_times(ffmpeg_path, file, what, [stream.number for stream in (picture, sound) if stream])
     shown = times.get(picture.number) if picture else None
     heard = times.get(sound.number) if sound else None
     if picture and shown is None:
-        raise RenderError(ErrorCode.MEDIA_UNREADABLE, f"{what} announces a video stream, but there is no frame in it", hint=_AGAIN)
+        raise RenderError(ErrorCode.MEDIA_UNREADABLE, f"{what} declares a video stream without any frames", hint=_AGAIN)
     longest = shown or heard
     if longest is None or not longest.end > 0:
-        raise RenderError(ErrorCode.MEDIA_UNREADABLE, f"{what} has no duration: there are no packets in it", hint=_AGAIN)
+        raise RenderError(ErrorCode.MEDIA_UNREADABLE, f"{what} has no duration: it holds no packets", hint=_AGAIN)
     rate = _SAMPLE_RATE.search(sound.line) if sound else None
     return MediaSource(
         duration=longest.end,
@@ -100,7 +100,7 @@ _AGAIN = "Encode the file again, for instance with ffmpeg -i FILE -c:v libx264 O
 
 
 def _refuse_text(file: Path, what: str) -> None:
-    """A page or a playlist instead of a video: what a missing file often answers, and what could make ffmpeg read other files."""
+    """Refuse pages, which servers send for missing files, and playlists, which could make ffmpeg read other files."""
     with file.open("rb") as content:
         head = content.read(_HEAD).removeprefix(b"\xef\xbb\xbf").lstrip()
     printable = all(byte >= 32 or byte in b"\t\n\r" for byte in head) and b"\x7f" not in head
@@ -108,22 +108,22 @@ def _refuse_text(file: Path, what: str) -> None:
         found = f"begins with {head[:60].decode('utf-8', 'replace')!r}" if head else "is empty"
         raise RenderError(
             ErrorCode.NOT_MEDIA_PAYLOAD,
-            f"{what} is no media file: it {found}",
-            hint="Put the video or sound itself into the project; a page about it, or a playlist, cannot be rendered.",
+            f"{what} is not a media file: it {found}",
+            hint="Use the video or sound file itself; a page about it, or a playlist, cannot be rendered.",
         )
 
 
 def _describe(ffmpeg_path: Path, file: Path) -> list[str]:
-    """The account of an input that ffmpeg gives, which, which it gives on the way to complaining that it has no output."""
+    """Return ffmpeg's description of an input, which it prints before it complains about the missing output."""
     command = [str(ffmpeg_path), "-hide_banner", "-nostdin", "-i", str(file)]
     return subprocess.run(command, env=environment(), capture_output=True, check=False).stderr.decode("utf-8", "replace").splitlines()
 
 
 def before_zero(ffmpeg_path: Path, file: Path) -> dict[str, str]:
-    """Options of an input by which times before zero stay where they are.
+    """Return input options that keep times before zero.
 
-    ffmpeg takes the first packet of a file for its beginning. That is right for a recording that begins at some time of the day; sound
-    whose first packet only primes the decoder begins before zero, and would put the pictures beside it late by as much.
+    ffmpeg treats the first packet of a file as its beginning. That is right for a recording that begins at some time of day. But sound
+    whose first packet only primes the decoder begins before zero, and would delay the pictures beside it.
     """
     start = next((float(match["start"]) for line in _describe(ffmpeg_path, file) if (match := _START.match(line))), 0.0)
     return {"itsoffset": f"{start:.6f}"} if start < 0 else {}
@@ -148,7 +148,7 @@ def _streams(lines: list[str]) -> Iterator[_Stream]:
 
 
 def _packet_times(ffmpeg_path: Path, file: Path, what: str, numbers: list[int]) -> dict[int, _Times]:
-    """When the packets of the streams are to be shown, without decoding any. A container's own duration is that of its longest stream."""
+    """Return the presentation times of the streams' packets, without decoding. A container's own duration is that of its longest stream."""
     source = ffmpeg.input(str(file), **before_zero(ffmpeg_path, file))
     listing = ffmpeg.output(*(source[str(number)] for number in numbers), "pipe:1", c="copy", format="framecrc")
     bases: dict[int, Fraction] = {}
@@ -183,7 +183,7 @@ def _video(stream: _Stream, times: _Times, what: str, described: list[str]) -> V
     width, height = (int(size["width"]), int(size["height"])) if size else (0, 0)
     if size is None or not (0 < width <= _LARGEST_SIDE and 0 < height <= _LARGEST_SIDE):
         raise RenderError(
-            ErrorCode.INVALID_VIDEO_METADATA, f"{what} does not say how large its picture is:{stream.line.rstrip()}", hint=_AGAIN
+            ErrorCode.INVALID_VIDEO_METADATA, f"{what} does not declare the size of its picture:{stream.line.rstrip()}", hint=_AGAIN
         )
     if size["across"] and int(size["across"]) > 0:
         width = max(1, round(width * int(size["across"]) / int(size["down"])))
@@ -206,13 +206,13 @@ def _video(stream: _Stream, times: _Times, what: str, described: list[str]) -> V
 
 
 def _has_alpha(stream: _Stream) -> bool:
-    """By the pixel format, or by WebM's tag: there the colour stream alone is what ffmpeg sees."""
+    """Whether the pixel format has alpha or, for WebM, a tag declares it: ffmpeg describes only the colour stream there."""
     tagged = any(re.match(r"\s*alpha_mode\s*:\s*1\s*$", line, re.IGNORECASE) for line in stream.below)
     return tagged or _ALPHA_PIXELS.search(stream.line) is not None
 
 
 def _matrix(stream: _Stream, height: int) -> str:
-    """Matrix of the colours: what the file says, else what Chromium takes for granted, which is by height and codec."""
+    """Return the colour matrix: the file's own, else the one that Chromium assumes by height and codec."""
     pixels = _PIXELS.search(stream.line)
     if pixels is None or pixels["format"].startswith(_RGB_FORMATS):
         return "gbr"
@@ -224,12 +224,12 @@ def _matrix(stream: _Stream, height: int) -> str:
 
 
 def _indexed(described: list[str]) -> bool:
-    """Whether the container lists its key frames, so that a seek lands on one at or before the moment that is asked for."""
+    """Whether the container lists its keyframes, so that a seek lands on one at or before the requested moment."""
     names = next((line.split(",") for line in described if line.startswith("Input #0, ")), ["", ""])
     return any(name.strip() in ("mov", "mp4", "matroska", "webm") for name in names[1:])
 
 
 def _channels(layout: str) -> int:
-    """Number of channels of what ffmpeg calls a layout."""
+    """Return the number of channels of an ffmpeg channel layout."""
     name = layout.split("(")[0]
     return _CHANNELS.get(name, 2)

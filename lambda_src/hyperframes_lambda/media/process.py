@@ -1,6 +1,6 @@
-"""Run ffmpeg: one place that starts it, keeps the end of its log and turns its exit into a typed error.
+"""Run ffmpeg, keep the end of its log, and turn a failure into a typed error.
 
-The commands themselves are built with ffmpeg-python by the modules that know what they want.
+The modules around build the commands with ffmpeg-python.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _ADDRESS = re.compile(r" @ 0x[0-9a-f]+")
 _SERIOUS = re.compile(r"\[(?:warning|error|fatal|panic)\]")
 _ERROR = re.compile(r"\[(?:error|fatal|panic)\]")
 _STOPPED_BY_SIGNAL = 255
-"""ffmpeg's exit code when it ended itself because of SIGTERM or SIGINT; also what is left of EPERM, which it logs as an error."""
+"""ffmpeg's exit code after SIGTERM or SIGINT; EPERM truncates to the same code, but is logged as an error."""
 
 
 def compile_command(stream: Any, ffmpeg: Path, *, log_level: str = "warning", tolerant: bool = False) -> list[str]:
-    """The argument list of an ffmpeg-python `stream`: every log line carries its level, existing output is overwritten.
+    """Return the argument list of an ffmpeg-python `stream`. Every log line carries its level; existing output is overwritten.
 
-    `tolerant` is for an author's files: what is damaged in one is left out, as players do, unless that is most of it.
+    `tolerant` is for an author's files: damaged parts are skipped, as in players, unless that is most of the file.
     """
     strict = () if tolerant else ("-xerror",)
     options = ("-hide_banner", "-nostdin", "-nostats", *strict, "-loglevel", f"level+{log_level}")
@@ -39,16 +39,16 @@ def compile_command(stream: Any, ffmpeg: Path, *, log_level: str = "warning", to
 
 
 def environment() -> dict[str, str]:
-    """What an ffmpeg process has for its environment.
+    """Return the environment of an ffmpeg process.
 
-    A static build that converts text, as of a transport stream's names, loads the converters of the machine's C library, which are another
-    version's, and crashes. Without a place to look for them it leaves the text as it is.
+    A static build that converts text, such as a transport stream's names, loads the converters of the machine's C library, which has
+    another version, and crashes. Without a path to converters it leaves the text unchanged.
     """
     return {**os.environ, "GCONV_PATH": os.devnull}
 
 
 class RunningFfmpeg:
-    """An ffmpeg process whose log is read all the time, so that a full pipe can never stop it."""
+    """An ffmpeg process whose log is read continuously, so that a full pipe never blocks it."""
 
     def __init__(
         self, command: Sequence[str], *, purpose: str, feed: bool = False, listen: bool = False, into: IO[bytes] | None = None
@@ -72,7 +72,7 @@ class RunningFfmpeg:
         self._reader.start()
 
     def wait(self) -> list[str]:
-        """Wait for the end; return the last lines of the log or raise what `failure` makes of the exit code."""
+        """Wait for the end and return the last lines of the log; raise `failure` for a non-zero exit code."""
         code = self.process.wait()
         self._reader.join()
         log = list(self._log)
@@ -81,13 +81,13 @@ class RunningFfmpeg:
         return log
 
     def kill(self) -> None:
-        """End the process at once, running or not, and leave no zombie and no open pipe behind."""
+        """End the process at once, leaving no zombie and no open log pipe. A process that has ended is fine."""
         self.process.kill()
         self.process.wait()
         self._reader.join()
 
     def _read_log(self) -> None:
-        stderr = _pipe(self.process.stderr)
+        stderr = pipe_of(self.process.stderr)
         with stderr:
             for line in stderr:
                 text = _ADDRESS.sub("", line.decode("utf-8", "replace")).rstrip()
@@ -99,7 +99,7 @@ class RunningFfmpeg:
 def running(
     command: Sequence[str], *, purpose: str, feed: bool = False, listen: bool = False, into: IO[bytes] | None = None
 ) -> Iterator[RunningFfmpeg]:
-    """Start ffmpeg and make sure that it has ended on leaving, whatever happens inside. What it prints goes `into` a file, if given."""
+    """Run ffmpeg for the duration of a `with` block, and end it on leaving. Its output goes `into` a file, if given."""
     ffmpeg = RunningFfmpeg(command, purpose=purpose, feed=feed, listen=listen, into=into)
     try:
         yield ffmpeg
@@ -111,19 +111,19 @@ def running(
 
 
 def run(command: Sequence[str], *, purpose: str, on_line: Callable[[str], None] | None = None) -> list[str]:
-    """Run ffmpeg to its end and return the last lines of its log; `on_line` gets each line that it prints to stdout."""
+    """Run ffmpeg to its end and return the last lines of its log; `on_line` receives each line of its standard output."""
     with running(command, purpose=purpose, listen=on_line is not None) as ffmpeg:
         if on_line is not None:
-            for line in _pipe(ffmpeg.process.stdout):
+            for line in pipe_of(ffmpeg.process.stdout):
                 on_line(line.decode("utf-8", "replace").rstrip("\n"))
         return ffmpeg.wait()
 
 
 def failure(purpose: str, code: int, log: Sequence[str]) -> RenderError:
-    """The typed error for exit code `code`: DISK_FULL, ENCODER_CRASHED for a signal, else ENCODER_FAILED with ffmpeg's last lines."""
-    said = "\n".join(serious(log)[-_QUOTED_LINES:] or log[-_QUOTED_LINES:]) or "ffmpeg said nothing"
+    """Return the typed error for an exit code: DISK_FULL, ENCODER_CRASHED for a signal, else ENCODER_FAILED, with ffmpeg's last lines."""
+    said = "\n".join(serious(log)[-_QUOTED_LINES:] or log[-_QUOTED_LINES:]) or "ffmpeg logged nothing"
     if any("No space left on device" in line or "Disk quota exceeded" in line for line in log):
-        return RenderError(ErrorCode.DISK_FULL, f"{purpose}: no space is left\n{said}", hint=DISK_FULL_HINT)
+        return RenderError(ErrorCode.DISK_FULL, f"{purpose}: no space left on the device\n{said}", hint=DISK_FULL_HINT)
     if code < 0:
         return RenderError(ErrorCode.ENCODER_CRASHED, f"{purpose}: ffmpeg was killed by {_signal_name(-code)}\n{said}")
     if code == _STOPPED_BY_SIGNAL and not any(_ERROR.search(line) for line in log):
@@ -131,23 +131,24 @@ def failure(purpose: str, code: int, log: Sequence[str]) -> RenderError:
     return RenderError(ErrorCode.ENCODER_FAILED, f"{purpose}: ffmpeg ended with exit code {code}\n{said}")
 
 
-DISK_FULL_HINT = "Render fewer frames in a chunk (chunkSize), or give the function more ephemeral storage (locally: another TMPDIR)."
+DISK_FULL_HINT = "Render fewer frames per chunk (chunkSize), or give the function more ephemeral storage (locally: set TMPDIR)."
 
 
 def serious(log: Sequence[str]) -> list[str]:
-    """The lines of `log` that are warnings or worse."""
+    """Return the lines of `log` that are warnings or worse."""
     return [line for line in log if _SERIOUS.search(line)]
 
 
 def close_quietly(stream: IO[bytes]) -> None:
-    """Close a pipe to a process that may be gone: what it did not read no longer matters."""
+    """Close a pipe to a process that may be gone; unread data no longer matters."""
     try:
         stream.close()
     except BrokenPipeError:
         return
 
 
-def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
+def pipe_of(stream: IO[bytes] | None) -> IO[bytes]:
+    """Return a pipe of a process; `ValueError` when the process was started without it."""
     if stream is None:
         raise ValueError("the process was started without this pipe")
     return stream

@@ -1,4 +1,4 @@
-"""Sidecars: what is made beside the output on request — poster, contact sheet, captions, report. The output itself is finished by then."""
+"""Sidecars: poster, contact sheet, captions and report, made on request beside the finished output."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ CONTENT_TYPES = {
 """Media types by suffix."""
 
 _POSTER_PART = Fraction(1, 10)
-"""How far into the render the default poster is: past most fades in, before most titles are gone."""
+"""Position of the default poster: after most fades in, before most titles are gone."""
 
 _SHEET_FRAMES, _SHEET_COLUMNS, _SHEET_CELL = 16, 4, 320
-"""Frames of a contact sheet, in a row, and the longer side of each in pixels."""
+"""Frames of a contact sheet, frames per row, and the longer side of each in pixels."""
 
 _BACKGROUND = "0x202020"
 _JPEG_SCALE = {"out_color_matrix": "bt601", "out_range": "pc", "flags": "accurate_rnd+full_chroma_int+full_chroma_inp"}
-"""JPEG files are full-range bt601, whatever the video is."""
+"""JPEG files are always full-range bt601."""
 
 
 @dataclass(frozen=True)
 class _Picture:
-    """A picture to make of some frames of the output."""
+    """A picture made of some frames of the output."""
 
     path: Path
     frames: list[int]
     columns: int = 0
-    """Of a grid; 0 for a single frame as it is."""
+    """Columns of the grid; 0 for a single frame at full size."""
 
 
 def write_sidecars(
@@ -63,10 +63,10 @@ def write_sidecars(
     source: Callable[[str], Path],
     decoder: str | None = None,
 ) -> dict[str, Path]:
-    """Make what `manifest.config.sidecars` asks for, beside `output`, and say which file is the `poster`, the `captions.de` and so on.
+    """Make the sidecars that the configuration requests, and return them by name: `poster`, `captions.de` and so on.
 
-    `source` finds a file of `Manifest.files`, `decoder` decodes the video where ffmpeg's own choice would lose its transparency. The
-    files are called like the output, with another ending. Raises ENCODER_FAILED, ENCODER_CRASHED or DISK_FULL.
+    They lie beside `output` and have its name with another ending. `source` returns the local copy of a key of `Manifest.files`, and
+    `decoder` decodes the video where ffmpeg's own choice would lose its transparency. Raise ENCODER_FAILED, ENCODER_CRASHED or DISK_FULL.
     """
     wanted = manifest.config.sidecars
     base = output.with_name(base_name(output.name))
@@ -90,13 +90,13 @@ def write_sidecars(
 
 
 def poster_frame(manifest: Manifest, records: Sequence[ChunkRecord]) -> int:
-    """The frame shown at `posterAt`, or the first from a tenth of the render on that is not of one colour, else that at a tenth.
+    """Return the frame at `posterAt`, else the first from a tenth of the render on that is not a flat colour, else that at a tenth.
 
-    A `posterAt` after the end is the last frame. Frames kept as PNG files have no thumbnails: there the frames that Plan saw count.
+    A `posterAt` after the end means the last frame. Frames kept as PNG files have no thumbnails; Plan's samples replace them.
     """
     last = manifest.total_frames - 1
     if manifest.config.poster_at is not None:
-        # Half a microsecond, so that 0.1 s at 30 frames per second is frame 3 although the product is a little less.
+        # Half a microsecond makes 0.1 s at 30 frames per second frame 3, although the product is slightly less.
         return min(int((Fraction(manifest.config.poster_at) + Fraction(1, 2_000_000)) * manifest.fps), last)
     start = int(manifest.total_frames * _POSTER_PART)
     alpha = manifest.format.spec.alpha
@@ -107,13 +107,13 @@ def poster_frame(manifest: Manifest, records: Sequence[ChunkRecord]) -> int:
 
 
 def sheet_frames(total: int) -> list[int]:
-    """The frames of a contact sheet: the middle ones of as many equal parts of the render."""
+    """Return the frames of a contact sheet: the middle frame of each of as many equal parts of the render."""
     count = min(total, _SHEET_FRAMES)
     return [(2 * part + 1) * total // (2 * count) for part in range(count)]
 
 
 def report_of(output: Path, manifest: Manifest, verification: Mapping[str, Any], sidecars: Mapping[str, Path]) -> dict[str, Any]:
-    """The report: what was planned, by which versions, what the verification found, and what lies beside the output."""
+    """Return the report: the plan, the versions, the verification and the other sidecars."""
     return {
         "Format": manifest.format.value,
         "Frames": manifest.total_frames,
@@ -147,7 +147,7 @@ def _copy_captions(manifest: Manifest, base: Path, source: Callable[[str], Path]
 
 
 def _draw(ffmpeg_path: Path, output: Path, manifest: Manifest, pictures: Sequence[_Picture], folder: Path, decoder: str | None) -> None:
-    """Make all pictures in one run: the output is decoded once, up to the last frame that is wanted."""
+    """Make all pictures in one run, which decodes the output once, up to the last frame needed."""
     numbers = sorted({frame for picture in pictures for frame in picture.frames})
     if manifest.format.spec.kind is Kind.SEQUENCE:
         stack = folder / "pictures"
@@ -159,7 +159,7 @@ def _draw(ffmpeg_path: Path, output: Path, manifest: Manifest, pictures: Sequenc
     branches = frames.filter_multi_output("split", len(pictures)) if len(pictures) > 1 else [frames]
     drawn = [folder / picture.path.name for picture in pictures]
     outputs = [
-        # `numbers` come out of the selection as 0, 1, 2 …
+        # The selection renumbers `numbers` as 0, 1, 2 …
         _arranged(branches[index].filter("select", _any_of([numbers.index(frame) for frame in picture.frames])), picture, manifest).output(
             str(path), format="image2", update=1, vframes=1, **{"q:v": 2}
         )
@@ -176,7 +176,7 @@ def _arranged(frames: Any, picture: _Picture, manifest: Manifest) -> Any:
     if picture.path.suffix == ".png":
         return frames.filter("format", "rgba")
     if manifest.format.spec.alpha:
-        # What is transparent becomes black.
+        # Transparent parts become black.
         frames = frames.filter("format", "gbrap").filter("premultiply", inplace=1).filter("format", "gbrp")
     if picture.columns:
         scale = _SHEET_CELL / max(manifest.width, manifest.height)

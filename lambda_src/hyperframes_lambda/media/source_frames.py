@@ -1,7 +1,6 @@
-"""The source-video frames of a stretch of output frames: which clip shows which picture, made when it is asked for.
+"""The source-video pictures of a stretch of output frames, made on demand.
 
-Pictures live in memory and by URL path, for as long as the output frame that shows them. How one source is read is `source_stream`'s
-business, and the arithmetic `source_index`'s.
+Pictures are kept in memory by URL path while an output frame shows them. `source_stream` reads a source; `source_index` has the arithmetic.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from hyperframes_lambda.media.source_stream import SampledSource, SourceStream
 FRAMES_PATH = "__hyperframes/frames/"
 
 _WORTH_READING_ON = 1
-"""Seconds of source between two wanted frames up to which ffmpeg reads on; over more than that it is started anew, at a key frame."""
+"""Longest gap between two wanted frames, in seconds of the source, that ffmpeg reads through; beyond it ffmpeg restarts at a keyframe."""
 
 
 class Picture(NamedTuple):
-    """What one `<video>` shows: the element's number, where the picture is served, and the moment of the source in seconds."""
+    """The picture of a `<video>`: the element's number, the URL path, and the moment of the source in seconds."""
 
     element: int
     path: str
@@ -32,10 +31,10 @@ class Picture(NamedTuple):
 
 
 class SourceFrames:
-    """Pictures of `clips` for the output frames `frames`, in that order; to be closed.
+    """The pictures of `clips` for the output frames `frames`, in that order. Close after use.
 
-    `sources` are by key of the manifest's files, and `file` knows where these are. `pictures` is what the loopback server serves; `at`
-    fills it.
+    `sources` has the manifest's media by key, and `file` returns their local copies. `at` keeps the current pictures in `pictures`, which
+    the loopback server serves.
     """
 
     def __init__(
@@ -53,9 +52,9 @@ class SourceFrames:
         self._clips = [_ClipFrames(ffmpeg, clip, sources[clip.file], file(clip.file), frames, fps) for clip in clips]
 
     def at(self, frame: int) -> list[Picture]:
-        """The pictures of output frame `frame`, ready to be served; those of the frame before are gone unless they are the same.
+        """Return the pictures of output frame `frame`, ready to be served, and drop those of the previous frame.
 
-        Raises `MEDIA_UNREADABLE` naming element and file when one cannot be decoded.
+        Raise `MEDIA_UNREADABLE`, naming element and file, when one cannot be decoded.
         """
         shown_now = []
         served: dict[str, bytes] = {}
@@ -72,21 +71,21 @@ class SourceFrames:
         return shown_now
 
     def close(self) -> None:
-        """End every ffmpeg."""
+        """End every ffmpeg process."""
         for clip in self._clips:
             clip.close()
 
     def __enter__(self) -> Self:
-        """The frames themselves."""
+        """Return the frames."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Close."""
+        """Close the frames."""
         self.close()
 
 
 class _ClipFrames:
-    """One clip over the stretch, and the ffmpeg that is reading its source."""
+    """A clip over the stretch of frames, and the ffmpeg process that reads its source."""
 
     def __init__(self, ffmpeg: Path, clip: VideoClip, source: MediaSource, file: Path, frames: Sequence[int], fps: Fraction) -> None:
         if source.video is None:
@@ -100,7 +99,7 @@ class _ClipFrames:
         self._left: list[int] = []
 
     def at(self, frame: int) -> tuple[Sampled | None, bytes | None]:
-        """What it shows in `frame`, with its PNG; twice None when that is nothing."""
+        """Return the clip's sampled frame in output frame `frame` and its PNG; twice None when the clip shows nothing."""
         found = self._shown.get(frame)
         if found is None:
             self.close()
@@ -114,14 +113,14 @@ class _ClipFrames:
         return found, self._stream.frame(found.index)
 
     def close(self) -> None:
-        """End its ffmpeg."""
+        """End the clip's ffmpeg process."""
         if self._stream is not None:
             self._stream.close()
             self._stream = None
 
 
 def _runs(indices: Sequence[int], gap: int) -> Iterator[list[int]]:
-    """`indices`, none twice in a row, cut where they go back or jump by more than `gap`."""
+    """Yield `indices` without repetitions, cut where they go back or jump by more than `gap`."""
     run: list[int] = []
     for index in indices:
         if run and not run[-1] <= index <= run[-1] + gap:

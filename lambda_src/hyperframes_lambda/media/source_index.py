@@ -1,13 +1,13 @@
-"""Which frame of its source a clip shows when, in exact arithmetic.
+"""The source frame that a clip shows at a moment, in exact arithmetic.
 
-A source is sampled at the output's rate from the in-point on, in source time: its sampled frame `k` is the last one whose time is at most
+A source is sampled at the output's rate from the in-point on, in source time: sampled frame `k` is the last frame whose time is at most
 `media_start + k / fps`. At composition time `t` a clip shows
 
     k = floor(played · fps + 1e-9),  played = (t - start) · rate, with `loop` modulo duration - media_start
 
-(where the speed changes, `time_map` says how much has been played), so half speed shows every sampled frame twice, and double speed every
-second one. From its end on a source that does not loop holds its last sampled frame. The reference does the same, also in that a slow clip
-of a source with more frames than the output does not show the ones between.
+(`time_map` computes `played` for a changing speed), so half speed shows every sampled frame twice, and double speed every second one. After
+its end, a source that does not loop holds its last sampled frame. The reference does the same, including that a slow clip of a source with
+more frames than the output skips the frames in between.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from hyperframes_lambda.contract.media import MediaSource, VideoClip, VideoStrea
 from hyperframes_lambda.media.time_map import TimeMap, exact
 
 _EPSILON = Fraction(1, 10**9)
-"""Without it a moment that arithmetic puts a hair before a frame's beginning would show the frame before."""
+"""Keeps a moment that arithmetic puts just before a frame's beginning from showing the frame before."""
 
 _SHOWN_EARLY = 1.0
-"""Seconds before a source's first frame from which a player shows it already."""
+"""Seconds before a source's first frame during which a player already shows it."""
 
 
 @dataclass(frozen=True)
 class Sampled:
-    """A frame of a source: its number among those sampled from the in-point on, and the moment in source seconds that it stands for."""
+    """A frame of a source: its number among the sampled frames, and the moment it stands for in source seconds."""
 
     index: int
     time: float
 
 
 def shown(clip: VideoClip, source: MediaSource, frame: int, fps: Fraction) -> Sampled | None:
-    """What `clip` shows in output frame `frame`; None outside its window, and while its source has not begun."""
+    """Return the frame that `clip` shows in output frame `frame`; None outside its window and before its source begins."""
     video = source.video
     moment = frame / fps
     tolerance = Fraction(1, 1000) / fps
@@ -55,5 +55,5 @@ def shown(clip: VideoClip, source: MediaSource, frame: int, fps: Fraction) -> Sa
 
 
 def sampled_from(clip: VideoClip, video: VideoStream) -> Fraction:
-    """The source second of sampled frame 0: the in-point, or where that is behind the source's last frame, the last frame."""
+    """Return the source second of sampled frame 0: the in-point, but not later than the source's last frame."""
     return min(exact(clip.media_start), exact(video.last))

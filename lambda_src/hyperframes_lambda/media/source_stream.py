@@ -1,4 +1,4 @@
-"""One run of ffmpeg over a source video: its sampled frames, one after another, while the page draws the ones before.
+"""One run of ffmpeg over a source video, which reads sampled frames while the page draws earlier ones.
 
 Nothing is written to disk. ffmpeg waits when it is two frames ahead.
 """
@@ -18,16 +18,16 @@ import ffmpeg  # type: ignore[import-untyped]  # ffmpeg-python ships no type inf
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.media import VideoStream
 from hyperframes_lambda.media.probe import before_zero
-from hyperframes_lambda.media.process import RunningFfmpeg, compile_command, running
+from hyperframes_lambda.media.process import RunningFfmpeg, compile_command, pipe_of, running
 from hyperframes_lambda.media.stored_png import stored_png
 from hyperframes_lambda.media.time_map import exact
 
 _AHEAD = 2
 _BEFORE_SECONDS = Fraction(1, 4)
-"""How much earlier than wanted reading begins: a container's idea of time may be off by the delay of reordered frames."""
+"""Margin by which reading begins early: a container's times may be off by the delay of reordered frames."""
 
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
-"""The ones that read the second stream in which WebM keeps transparency."""
+"""Decoders that read WebM's second stream, which holds the transparency."""
 
 _SCALING = "bilinear+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
 _THREADS = 2
@@ -35,23 +35,23 @@ _THREADS = 2
 
 @dataclass(frozen=True)
 class SampledSource:
-    """A source as one clip samples it: from `media_start` (source seconds) on, `fps` frames a second."""
+    """A source sampled for a clip from `media_start` (source seconds) on, at `fps` frames a second."""
 
     file: Path
     video: VideoStream
     media_start: Fraction
     fps: Fraction
     name: str
-    """For messages: the element and its file."""
+    """Element and file, for messages."""
 
     @property
     def channels(self) -> int:
-        """Bytes of a pixel: RGB, or RGBA where the source is transparent."""
+        """Bytes per pixel: RGB, or RGBA for a transparent source."""
         return 4 if self.video.alpha else 3
 
 
 class SourceStream:
-    """The sampled frames `wanted` (ascending) of a source as PNGs; to be closed."""
+    """The sampled frames `wanted` (ascending) of a source as PNGs. Close after use."""
 
     def __init__(self, ffmpeg_path: Path, source: SampledSource, wanted: Sequence[int]) -> None:
         self._source = source
@@ -65,7 +65,7 @@ class SourceStream:
         self._thread.start()
 
     def frame(self, index: int) -> bytes:
-        """The PNG of sampled frame `index`, one of `wanted` and none before the last one; `MEDIA_UNREADABLE` when it cannot be decoded."""
+        """Return the PNG of sampled frame `index`, which is in `wanted` and not before the last one; `MEDIA_UNREADABLE` if undecodable."""
         while self._current is None or self._current[0] < index:
             found = self._ready.get()
             if isinstance(found, Exception):
@@ -78,7 +78,7 @@ class SourceStream:
         self._closing.set()
         if self._process is not None:
             self._process.process.kill()
-        # The thread may be waiting for room; after this there is some.
+        # Makes room for the thread, which may be waiting for it.
         while not self._ready.empty():
             self._ready.get()
         self._thread.join()
@@ -87,10 +87,9 @@ class SourceStream:
         try:
             with running(self._command, purpose=f"reading {self._source.name}", listen=True) as process:
                 self._process = process
-                if process.process.stdout is not None:
-                    self._pass_on(process.process.stdout, process)
+                self._pass_on(pipe_of(process.process.stdout), process)
         except (RenderError, OSError, MemoryError) as error:
-            # Raised again where the frame is waited for.
+            # `frame` raises it again.
             if not self._closing.is_set():
                 self._ready.put(error)
 
@@ -108,7 +107,7 @@ class SourceStream:
             self._ready.put((index, stored_png(pixels, video.width, video.height, channels)))
 
     def _unreadable(self, process: RunningFfmpeg) -> RenderError:
-        said = "ffmpeg gave no picture"
+        said = "ffmpeg produced no picture"
         try:
             log = process.wait()
             said = log[-1] if log else said
@@ -117,15 +116,15 @@ class SourceStream:
         return RenderError(
             ErrorCode.MEDIA_UNREADABLE,
             f"{self._source.name} cannot be decoded: {said}",
-            hint="Does the file play to its end? Encode it again, for instance as H.264 in MP4.",
+            hint="Check that the file plays to its end, or encode it again, for instance as H.264 in MP4.",
         )
 
 
 def _fill(stream: IO[bytes], buffer: bytearray) -> bool:
-    """Read until `buffer` is full; whether it is."""
+    """Fill `buffer`; return False when the stream ends first."""
     view, at = memoryview(buffer), 0
     while at < len(buffer):
-        count = stream.readinto(view[at:])  # type: ignore[attr-defined]  # a buffered reader, which typing calls IO
+        count = stream.readinto(view[at:])  # type: ignore[attr-defined]  # a buffered reader, typed as IO
         if not count:
             return False
         at += count
@@ -133,14 +132,14 @@ def _fill(stream: IO[bytes], buffer: bytearray) -> bool:
 
 
 def frames_command(ffmpeg_path: Path, source: SampledSource, first: int) -> list[str]:
-    """The command that writes the sampled frames from `first` on, without end, as raw pixels to stdout.
+    """Return the command that writes the sampled frames from `first` on, endlessly, as raw pixels to stdout.
 
-    Every step keeps the source's own clock, so that where reading begins has no influence on which picture is whose:
+    Every step keeps the source's own clock, so that the choice of pictures does not depend on where reading begins:
 
-    - half a tick earlier, a frame whose time was rounded up to the clock's next tick is not late for the moment that it was made for;
-    - the first picture that is read is no later than what is wanted first: it is the one before it, or the source's very first;
-    - `fps` rounds up: a moment shows the last picture that is not later;
-    - the last picture is repeated for ever.
+    - times are moved half a tick earlier, so that a frame rounded up to the next tick of the clock is not late for its moment;
+    - the first picture read counts as no later than the first wanted one: it is the one before it, or the source's very first;
+    - `fps` rounds up, so that a moment shows the last picture that is not later;
+    - the last picture repeats endlessly.
     """
     video, fps = source.video, source.fps
     start = source.media_start + first / fps
@@ -164,7 +163,7 @@ def frames_command(ffmpeg_path: Path, source: SampledSource, first: int) -> list
     if video.hdr:
         pictures = _dimmed(pictures)
     elif video.matrix != "gbr":
-        # Chromium does not convert between the gammas and primaries of ordinary video and the screen.
+        # Chromium does not convert between the gammas and primaries of ordinary video and of the screen.
         pictures = pictures.filter("setparams", colorspace=video.matrix, color_primaries="bt709", color_trc="iec61966-2-1")
     pictures = pictures.filter("scale", video.width, video.height, flags=_SCALING)
     output = pictures.output("pipe:1", format="rawvideo", pix_fmt="rgba" if video.alpha else "rgb24", fps_mode="passthrough")
@@ -172,7 +171,7 @@ def frames_command(ffmpeg_path: Path, source: SampledSource, first: int) -> list
 
 
 def _dimmed(pictures: Any) -> Any:
-    """High dynamic range on an ordinary screen: white at 100 nits, what is brighter rolled off, as the reference does for SDR."""
+    """Map high dynamic range to an ordinary screen: white at 100 nits, brighter values rolled off, as the reference does for SDR."""
     return (
         pictures.filter("setparams", colorspace="bt2020nc", color_primaries="bt2020")
         .filter("zscale", transfer="linear", npl=100)

@@ -1,4 +1,4 @@
-"""Hold a finished video to its plan: every packet listed and, on request, every frame decoded by one ffmpeg run."""
+"""Check a finished video against its plan: one ffmpeg run lists every packet and, on request, decodes every frame."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MIX_RATE = "48000"
 
 @dataclass
 class Listing:
-    """What the framecrc muxer prints: stream 0 holds the packets, stream 1 the decoded frames."""
+    """The output of the framecrc muxer: stream 0 holds the packets, stream 1 the decoded frames."""
 
     time_base: Fraction | None = None
     times: list[int] = field(default_factory=list)
@@ -38,7 +38,7 @@ class Listing:
     decoded_sizes: list[int] = field(default_factory=list)
 
     def add(self, line: str) -> None:
-        """Take in one line."""
+        """Read a line."""
         if line.startswith("#tb 0: "):
             self.time_base = Fraction(line.removeprefix("#tb 0: "))
         if line.startswith("#"):
@@ -47,7 +47,7 @@ class Listing:
         if cells[0] == "1":
             self.decoded_sizes.append(int(cells[4]))
             return
-        # Flags are printed for a packet that is anything but a plain keyframe.
+        # Only a plain keyframe is printed without flags.
         if not any(cell.startswith("F=") for cell in cells[6:]):
             self.keyframes.append(len(self.times))
         self.times.append(int(cells[2]))
@@ -56,7 +56,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Described:
-    """What ffmpeg says about a file. `colour` as it prints it, `duration` in seconds and None for a picture."""
+    """ffmpeg's description of a file: `colour` as printed, `duration` in seconds or None for a picture."""
 
     codec: str
     pixels: str
@@ -80,30 +80,30 @@ def verify_video(
     codec: Codec = CODECS[VideoCodec.H264],
     sound: Sound | None = None,
 ) -> dict[str, Any]:
-    """Raise `VERIFICATION_FAILED`, saying what was found, unless `video` is exactly what was planned; return what it is.
+    """Raise `VERIFICATION_FAILED` unless `video` is exactly as planned; return a summary.
 
-    Checked: `frames` packets, the first at zero and all `1/fps` apart, to the tick; a keyframe at each frame of `segment_starts`; the
-    container's own duration; codec, pixel format, limited-range bt709 and the size; the kind of `sound`, or none; with `decode`, that
-    every frame decodes and no decoder warns.
+    Check that there are `frames` packets, the first at zero and all `1/fps` apart, to the tick; that each frame of `segment_starts` is a
+    keyframe; the container's own duration; codec, pixel format, limited-range bt709 and the size; the kind of `sound`, or its absence; and,
+    with `decode`, that every frame decodes and no decoder warns.
     """
     listing, found = look(ffmpeg_path, video, decoder=codec.decoder, decode=decode)
     if found.size != (width, height) or (found.codec, found.pixels) != (codec.name, codec.decoded):
         is_now, planned = f"{found.codec} {found.pixels} {found.size[0]}x{found.size[1]}", f"{codec.name} {codec.decoded} {width}x{height}"
-        raise wrong(video, f"it is {is_now}, planned is {planned}")
+        raise wrong(video, f"it is {is_now}; planned: {planned}")
     if codec.is_yuv and found.colour != codec.colour:
-        raise wrong(video, f"its colours are tagged {found.colour!r}, planned is {codec.colour!r}")
+        raise wrong(video, f"its colours are tagged {found.colour!r}; planned: {codec.colour!r}")
     _require_sound(video, found, sound)
     require_times(video, listing, fps=fps, frames=frames, ticks=codec.ticks(fps))
     if missing := sorted(set(segment_starts) - set(listing.keyframes)):
-        raise wrong(video, f"frame {missing[0]} starts a segment and is no keyframe; keyframes are {listing.keyframes[:10]}")
+        raise wrong(video, f"frame {missing[0]} starts a segment and is not a keyframe; keyframes are {listing.keyframes[:10]}")
     expected = frames / fps
-    # An encoder of sound fills its last frame up.
+    # A sound encoder pads its last frame.
     longest = expected + _CENTISECOND + (_SOUND_FRAME if sound else 0)
     if found.duration is None or not expected - _CENTISECOND <= found.duration <= longest:
-        lasts = "says nothing of its length" if found.duration is None else f"lasts {found.duration:.2f} s"
-        raise wrong(video, f"its container {lasts}, planned are {float(expected):.3f} s")
+        lasts = "does not declare a duration" if found.duration is None else f"lasts {found.duration:.2f} s"
+        raise wrong(video, f"its container {lasts}; planned: {float(expected):.3f} s")
     if decode and (len(listing.decoded_sizes) != frames or set(listing.decoded_sizes) != {width * height * codec.frame_bytes}):
-        raise wrong(video, f"{len(listing.decoded_sizes)} frames decode, planned are {frames}")
+        raise wrong(video, f"{len(listing.decoded_sizes)} frames decode; planned: {frames}")
 
     summary = {
         "Frames": frames,
@@ -121,26 +121,26 @@ def verify_video(
 
 
 def verify_sound(ffmpeg_path: Path, file: Path, *, duration: float, sound: Sound) -> dict[str, Any]:
-    """Raise `VERIFICATION_FAILED` unless `file` holds planned sound alone, `duration` seconds of it; return what it is."""
+    """Raise `VERIFICATION_FAILED` unless `file` holds the planned sound alone, `duration` seconds of it; return a summary."""
     found = describe(file, _log_of(ffmpeg_path, file))
     if found.codec:
-        raise wrong(file, f"it holds {found.codec} pictures, planned is sound alone")
+        raise wrong(file, f"it holds {found.codec} pictures; planned: sound alone")
     _require_sound(file, found, sound)
     if found.duration is None or abs(found.duration - duration) > _CENTISECOND:
-        raise wrong(file, f"it lasts {found.duration} s, planned are {duration:.3f} s")
+        raise wrong(file, f"it lasts {found.duration} s; planned: {duration:.3f} s")
     return {"Duration": round(duration, 6), "AudioCodec": sound.name}
 
 
 def look(
     ffmpeg_path: Path, video: Path, *, decoder: str | None = None, decode: bool, harmless: str | None = None
 ) -> tuple[Listing, Described]:
-    """List the packets of `video` and what ffmpeg says of it; `VERIFICATION_FAILED` when it does not read, or decode, cleanly.
+    """Return the packets of `video` and ffmpeg's description of it; `VERIFICATION_FAILED` when it does not read, or decode, cleanly.
 
-    A complaint with the words `harmless` is none.
+    Complaints that contain `harmless` are ignored.
     """
     listing = Listing()
     source = ffmpeg.input(str(video), **({} if decoder is None else {"c:v": decoder}))
-    # Times as they are in the file: sound that begins before the picture would move both.
+    # Keeps the file's own times: sound that begins before the picture would move both.
     options: dict[str, Any] = {"format": "framecrc", "c:v:0": "copy", "fps_mode": "passthrough", "copyts": None}
     streams = [source["v"]]
     if decode:
@@ -162,12 +162,12 @@ def look(
 
 
 def require_times(video: Path, listing: Listing, *, fps: Fraction, frames: int, ticks: int) -> None:
-    """`VERIFICATION_FAILED` unless there are `frames` packets, each at the tick that is nearest to its exact time, the first at zero.
+    """Raise `VERIFICATION_FAILED` unless there are `frames` packets, each at the tick nearest to its exact time, the first at zero.
 
-    `ticks` per second is the precision of the container's clock; where frame times are whole numbers of them, durations are checked too.
+    `ticks` per second is the precision of the container's clock. Where frame times are whole ticks, durations are checked as well.
     """
     if len(listing.times) != frames:
-        raise wrong(video, f"it has {len(listing.times)} frames, planned are {frames}")
+        raise wrong(video, f"it has {len(listing.times)} frames; planned: {frames}")
     if listing.time_base is None:
         raise wrong(video, "its time base is unknown")
     step, tick = 1 / fps, Fraction(1, ticks)
@@ -175,16 +175,16 @@ def require_times(video: Path, listing: Listing, *, fps: Fraction, frames: int, 
         nearest = math.floor(number * step / tick + Fraction(1, 2)) * tick
         if time * listing.time_base != nearest:
             found = float(time * listing.time_base)
-            raise wrong(video, f"frame {number} is shown at {found:.6f} s, planned is {float(nearest):.6f} s")
+            raise wrong(video, f"frame {number} is shown at {found:.6f} s; planned: {float(nearest):.6f} s")
     if (step / tick).denominator == 1:
         odd = next((number for number, duration in enumerate(listing.durations) if duration * listing.time_base != step), None)
         if odd is not None:
             found = float(listing.durations[odd] * listing.time_base)
-            raise wrong(video, f"frame {odd} lasts {found:.6f} s, planned is {float(step):.6f} s")
+            raise wrong(video, f"frame {odd} lasts {found:.6f} s; planned: {float(step):.6f} s")
 
 
 def describe(file: Path, log: Sequence[str]) -> Described:
-    """What a log of ffmpeg's says of its input; `codec` is empty where that holds no pictures."""
+    """Return the description of the input in a log of ffmpeg; `codec` is empty for an input without pictures."""
     own = log[: next((number for number, line in enumerate(log) if "Output #0" in line), len(log))]
     video = next((match for line in own if (match := _VIDEO.search(line))), None)
     audio = next((match for line in own if (match := _AUDIO.search(line))), None)
@@ -203,7 +203,7 @@ def describe(file: Path, log: Sequence[str]) -> Described:
 
 
 def wrong(file: Path, found: str) -> RenderError:
-    """The error that says what is wrong with `file`."""
+    """Return `VERIFICATION_FAILED` for `file`."""
     return RenderError(ErrorCode.VERIFICATION_FAILED, f"{file.name}: {found}")
 
 
@@ -217,4 +217,4 @@ def _require_sound(file: Path, found: Described, sound: Sound | None) -> None:
     if found.sound != planned:
         says = "no sound" if found.sound is None else f"{found.sound[0]} at {found.sound[1]} Hz, {found.sound[2]}"
         wanted = "none" if planned is None else f"{planned[0]} at {planned[1]} Hz, {planned[2]}"
-        raise wrong(file, f"it has {says}, planned is {wanted}")
+        raise wrong(file, f"it has {says}; planned: {wanted}")

@@ -1,7 +1,7 @@
-"""Which of the page's media elements are heard, and how loud: the plan's audio tracks.
+"""The plan's audio tracks: the audible media elements of the page, and their loudness.
 
-How loud is what the attributes say, unless a script sets the volume while the composition plays. Then it is sampled once, here, frame by
-frame, and becomes an envelope; a chunk knows nothing of sound.
+Attributes define the loudness, unless a script sets the volume while the composition plays. Then it is sampled here, frame by frame, and
+becomes an envelope. Chunks do not deal with sound.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from hyperframes_lambda.media.audio_automation import product, simplified, volum
 from hyperframes_lambda.planning.media_inventory import FoundMedia
 
 Volumes = Mapping[int, Volume]
-"""By the number of the element."""
+"""Volumes by the number of the element."""
 
 
 def audio_tracks(
     found: Sequence[FoundMedia], before: Volumes, after: Volumes, volumes_at: Callable[[Fraction], Volumes], fps: Fraction
 ) -> list[AudioTrack]:
-    """The tracks of the elements that sound, in the order of the page.
+    """Return the tracks of the audible elements, in the order of the page.
 
-    `before` and `after` are the volumes when the page was opened and when its whole timeline had been passed: a script that sets a volume
-    on the way has then set it. For those elements `volumes_at` is asked, for seconds of the composition. A volume curve in
-    `data-automation` stands in the place of the volume; what is muted is silent in any case.
+    `before` and `after` are the volumes when the page was opened and after its whole timeline, which reveal the elements whose volume a
+    script sets. For those, `volumes_at` gives the volumes at seconds of the composition. A volume curve in `data-automation` replaces the
+    volume; a muted element is silent in any case.
 
-    Raises `MEDIA_UNREADABLE` for an `<audio>`, or a `<video>` with `data-has-audio="true"`, whose file has no sound, and
-    `COMPOSITION_UNSUPPORTED` for an effect chain or an unreadable `data-automation`: it would sound otherwise.
+    Raise `MEDIA_UNREADABLE` for an `<audio>`, or a `<video>` with `data-has-audio="true"`, whose file has no sound, and
+    `COMPOSITION_UNSUPPORTED` for an effect chain or an unreadable `data-automation`, which would sound different.
     """
     moved = {media.element.index for media in found if _is_moved(media, before, after)}
     heard = [media for media in found if _is_heard(media, silenced=media.element.index not in moved and after[media.element.index].muted)]
@@ -62,19 +62,19 @@ def audio_tracks(
 
 
 def _is_heard(media: FoundMedia, *, silenced: bool) -> bool:
-    """Whether the element may sound: neither hidden, nor declared soundless, nor `silenced`, and with a sound in its file."""
+    """Whether the element is audible: not hidden, not declared soundless, not `silenced`, and with sound in its file."""
     element, group = media.element, media.element.sound.group
     soundless = element.tag == "video" and element.has_audio is False
     if soundless or silenced or element.hidden or not element.sound.timed or (group is not None and group.hidden):
         return False
     if media.source.audio_codec is None:
         if element.tag == "audio" or element.has_audio:
-            hint = "Give it a file with sound, or remove it." if element.tag == "audio" else 'Set its data-has-audio to "false".'
-            raise RenderError(ErrorCode.MEDIA_UNREADABLE, f"{element.name}: there is no sound in {media.file!r}", hint=hint)
+            hint = "Use a file with sound, or remove the element." if element.tag == "audio" else 'Set data-has-audio="false".'
+            raise RenderError(ErrorCode.MEDIA_UNREADABLE, f"{element.name}: {media.file!r} has no sound", hint=hint)
         return False
     if element.sound.effects or (group is not None and group.effects):
         message = f"{element.name}: sound effects (data-fx-chain on it, its group or the composition) are not rendered"
-        raise RenderError(ErrorCode.COMPOSITION_UNSUPPORTED, message, hint="Apply them to the file, and remove the attribute.")
+        raise RenderError(ErrorCode.COMPOSITION_UNSUPPORTED, message, hint="Apply them to the file and remove the attribute.")
     return media.start < _end(media)
 
 
@@ -84,14 +84,14 @@ def _is_moved(media: FoundMedia, before: Volumes, after: Volumes) -> bool:
 
 
 def _frames(moving: Sequence[FoundMedia], fps: Fraction) -> list[int]:
-    """The frames in the windows of the elements, with the first one after each, in order."""
+    """Return the frames in the windows of the elements, and the first frame after each window, in order."""
     return sorted({frame for media in moving for frame in range(math.floor(media.start * fps), math.ceil(media.end * fps) + 1)})
 
 
 def _sampled(moving: Sequence[FoundMedia], volumes_at: Callable[[Fraction], Volumes], fps: Fraction) -> dict[int, Volumes]:
-    """The volumes at the frames of the elements' windows. A second in which no script sets one is passed in one step.
+    """Return the volumes at the frames of the elements' windows, skipping seconds in which no script sets one.
 
-    That is safe because a seek past a tween sets the volume too. After a second in which that happened, it is gone through again.
+    That is safe because a seek past a tween also sets the volume; a second in which that happened is sampled frame by frame.
     """
     frames = _frames(moving, fps)
     step = max(1, round(fps))
@@ -114,7 +114,7 @@ def _unmuted(volume: Volume) -> float:
 
 
 def _end(media: FoundMedia) -> float:
-    """When an `<audio>` that does not loop has played its file: there its fade-out ends, as in the reference, and not with a longer window.
+    """Return the end of the sound, where its fade-out ends: an `<audio>` that does not loop ends with its file, as in the reference.
 
     A `<video>` has its whole window: its picture stays, and its sound may be longer than the picture.
     """

@@ -71,7 +71,7 @@ class Seen:
 def look(subject: Subject, plan_dir: Path, tools: Tools, scratch: Path | None, remote: Recorder) -> Seen:
     """Open the planned files as a chunk would, seek through the whole timeline and draw sampled frames.
 
-    Visiting the timeline lets `remote` answer whatever a chunk will ask for, however late. Drawing makes a script that throws late, or a
+    Visiting the timeline lets `remote` record every request of a chunk, however late. Drawing makes a script that throws late, or a
     missing file that is needed late, fail here once instead of in every chunk, and gives the verification gate frames to compare.
     """
     config, fps, ffmpeg = subject.config, subject.fps, tools.ffmpeg.path

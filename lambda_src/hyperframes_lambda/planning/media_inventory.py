@@ -1,6 +1,6 @@
-"""Media of a composition: finding and probing the files that its elements want, and the clips that show their pictures.
+"""Media of a composition: find and probe the files of its elements, and list the clips that show their pictures.
 
-Plan looks into the files; a chunk tells its page what Plan saw. What is heard is `audio_inventory`'s business.
+Only Plan looks into the files; `drawing.planned_media` repeats its findings in a chunk. `audio_inventory` covers sound.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hyperframes_lambda.remote import Recorder
 
 @dataclass(frozen=True)
 class FoundMedia:
-    """An element with its file probed and its window closed. Those with pictures make clips, those with sound make tracks."""
+    """A media element with its probed file and its window. Elements with pictures become clips, those with sound tracks."""
 
     element: MediaElement
     file: str
@@ -43,18 +43,18 @@ class FoundMedia:
 
     @property
     def file_end(self) -> float:
-        """When it has played its file, in seconds of the composition."""
+        """End of the file at this speed, in seconds of the composition."""
         return self.start + TimeMap(self.element.rate, self.speed).elapsed(self.source.duration - self.media_start)
 
 
 class MediaSearch:
-    """Plan's look into the files that the page's elements want: in the project, on the network, or in the page itself."""
+    """Finds and probes the files of the page's elements: in the project, on the network, or in the page itself."""
 
     def __init__(self, ffmpeg: Path, base_url: str, files: Mapping[str, tuple[Path, str]], remote: Recorder, plan_dir: Path) -> None:
         self.sources: dict[str, MediaSource] = {}
-        """What was probed, by key of `Manifest.files`."""
+        """Probed files, by key of `Manifest.files`."""
         self.carried: dict[str, PlanFile] = {}
-        """Files that were found in data: URLs; their blobs are in the plan's folder."""
+        """Files found in data: URLs; their blobs are in the plan's folder."""
         self._ffmpeg = ffmpeg
         self._base_url = base_url
         self._files = files
@@ -63,9 +63,9 @@ class MediaSearch:
         self._keys: dict[str, str] = {}
 
     def look_up(self, wanted: MediaReference) -> MediaFacts:
-        """What is in the file that an element wants.
+        """Return the facts about an element's file.
 
-        Raises `ASSET_UNAVAILABLE` for one that is not there and whatever fetching and probing raise, naming element and file.
+        Raise `ASSET_UNAVAILABLE` for a missing file and the errors of fetching and probing, naming element and file.
         """
         key = self._key(wanted)
         self._keys[wanted.url] = key
@@ -74,7 +74,7 @@ class MediaSearch:
         return facts(self.sources[key])
 
     def file(self, key: str) -> Path:
-        """Where the file of a key of `Manifest.files` is now."""
+        """Return the local copy of a key of `Manifest.files`."""
         if key in self._files:
             return self._files[key][0]
         if key in self.carried:
@@ -85,7 +85,7 @@ class MediaSearch:
         return body
 
     def found(self, elements: Sequence[MediaElement], seconds: float) -> list[FoundMedia]:
-        """The elements that play within the `seconds` of the composition, with their files."""
+        """Return the elements that play within the composition's `seconds`, with their files."""
         media = []
         for element in elements:
             key = self._keys[element.src]
@@ -113,7 +113,7 @@ class MediaSearch:
             return self._carry(url, wanted)
         raise RenderError(
             ErrorCode.COMPOSITION_UNSUPPORTED,
-            f"{wanted.name} plays {url[:80]}, which is no file that ffmpeg could read",
+            f"{wanted.name} plays {url[:80]}, which is not a file that ffmpeg can read",
             hint="Put the video or sound into the project and refer to it by its path.",
         )
 
@@ -129,7 +129,7 @@ class MediaSearch:
 
 
 def video_clips(found: Sequence[FoundMedia]) -> list[VideoClip]:
-    """The clips of the `<video>` elements that show pictures."""
+    """Return the clips of the `<video>` elements that show pictures."""
     return [
         VideoClip(
             index=media.element.index,
@@ -148,18 +148,18 @@ def video_clips(found: Sequence[FoundMedia]) -> list[VideoClip]:
 
 
 def require_settled(strays: Sequence[MediaReference]) -> None:
-    """`COMPOSITION_UNSUPPORTED` when a script brought another source into play after the page was ready: no clip is planned for it."""
+    """Raise `COMPOSITION_UNSUPPORTED` for a source that a script added after the page was ready: it has no planned clip."""
     if strays:
         first = strays[0]
         raise RenderError(
             ErrorCode.COMPOSITION_UNSUPPORTED,
             f"a script created {first.name}, or gave it another source ({first.url[:200]}), while the composition was playing",
-            hint="Have every <video> and <audio> in the page from the beginning, one for each file, with data-start and data-duration.",
+            hint="Put every <video> and <audio> into the page from the start, one for each file, with data-start and data-duration.",
         )
 
 
 def _found(element: MediaElement, key: str, source: MediaSource) -> FoundMedia:
-    """`element` with its speed read; its window is still open."""
+    """Return `element` with its speed, and without the end of its window."""
     speed = [] if element.hidden else speed_points(element.sound.automation, element=element.name)
     before = TimeMap(element.rate, speed).source(Fraction(element.head))
     speed = [point.model_copy(update={"time": point.time - element.head}) for point in speed]

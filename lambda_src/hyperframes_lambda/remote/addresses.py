@@ -1,6 +1,6 @@
-"""Which network addresses a render may reach: the public ones, and what the configuration names.
+"""Network addresses that a render may reach: public ones, and hosts that the configuration allows.
 
-A composition is somebody's page; it must not look into the network of the machine that renders it.
+A composition is untrusted; it must not see the network of the machine that renders it.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 _METADATA = frozenset(
     {"169.254.169.254", "169.254.170.2", "100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd00:ec2::23"}
 )
-"""Where the clouds tell a machine its secrets. One of them is a public address; the others are named for the message."""
+"""Metadata addresses of the clouds, which hand out credentials. One is public; the others are listed for a clearer message."""
 
 _TRANSLATED = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"), IPv6Network("::/96"))
 """IPv6 networks whose last 32 bits are an IPv4 address (RFC 6052, RFC 8215, RFC 4291)."""
 
 
 def refusal(address: str) -> str | None:
-    """What kind of address this is if a render may not reach it, such as `a private address`; None for a public one."""
+    """Return the kind of an address that a render may not reach, such as `a private address`; None for a public address."""
     parsed = ip_address(address.partition("%")[0])
     inner = _inner(parsed)
     if inner is not None:
@@ -40,28 +40,28 @@ def refusal(address: str) -> str | None:
 
 
 def _inner(address: IPv4Address | IPv6Address) -> IPv4Address | None:
-    """The IPv4 address that packets to this IPv6 address end up at."""
+    """Return the IPv4 address that receives packets sent to this IPv6 address."""
     if isinstance(address, IPv4Address):
         return None
     for network in _TRANSLATED:
-        # ::1 and :: are themselves.
+        # ::1 and :: translate to nothing.
         if address in network and int(address) > 0xFFFF:
             return IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
 
 
 def is_allowed(host: str, port: int, allowed: Iterable[str]) -> bool:
-    """Whether `allowed` names the host, with any port or with this one."""
+    """Whether `allowed` lists the host, either without a port or with this one."""
     names = {name.lower() for name in allowed}
     shown = f"[{host}]" if ":" in host else host
     return bool({host.lower(), shown.lower(), f"{shown.lower()}:{port}"} & names)
 
 
 def resolve(host: str, port: int, seconds: float) -> list[str]:
-    """The addresses of `host`; `OSError` when there are none, `TimeoutError` when the answer takes longer than `seconds`.
+    """Return the addresses of `host`. Raise `OSError` when it has none, `TimeoutError` when the answer takes longer than `seconds`.
 
-    The system's resolver cannot be interrupted and takes up to half a minute without a network, so it is asked from a thread that is left
-    behind if need be.
+    The system's resolver cannot be interrupted and takes up to half a minute without a network, so a thread asks it and is abandoned if
+    it takes too long.
     """
     answers: queue.SimpleQueue[list[str] | OSError] = queue.SimpleQueue()
 
@@ -71,7 +71,7 @@ def resolve(host: str, port: int, seconds: float) -> list[str]:
         except OSError as error:
             answers.put(error)
         except UnicodeError:
-            answers.put(OSError(f"{host!r} is no host name"))
+            answers.put(OSError(f"{host!r} is not a host name"))
         else:
             answers.put(list(dict.fromkeys(str(entry[4][0]) for entry in found)))
 

@@ -1,21 +1,22 @@
-"""Which file of which npm package an address of a content network means. Pure: nothing is fetched here.
+"""The npm package file behind an address of a content network. Pure: nothing is fetched here.
 
-The rules are the networks' own: jsdelivr and unpkg serve packages as they are, cdnjs has names and folders of its own.
+The rules are the networks' own: jsdelivr and unpkg serve packages unchanged, cdnjs has its own names and folders.
 """
 
 from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
+
+from hyperframes_lambda.remote.packages import Package
 
 
 class Entry(StrEnum):
-    """How a network finds the file where an address names none."""
+    """Rule by which a network picks a file when the address has no path."""
 
     JSDELIVR = "jsdelivr"
     UNPKG = "unpkg"
@@ -24,7 +25,7 @@ class Entry(StrEnum):
 
 @dataclass(frozen=True)
 class PackageFile:
-    """`path` of `name` at `version`, a version, range or tag. `folders` are tried in order before the path is taken from the top."""
+    """`path` of the package `name` at `version` (a version, range or tag), looked up in each of `folders` and then in the top folder."""
 
     name: str
     version: str
@@ -33,23 +34,9 @@ class PackageFile:
     folders: tuple[str, ...] = ()
 
 
-class Files(Protocol):
-    """A package's content, as far as it takes to find a file in it."""
-
-    @property
-    def paths(self) -> list[str]:
-        """Every file's path below the package."""
-
-    def __contains__(self, path: str) -> bool:
-        """Whether the package has the file."""
-
-    def json(self, path: str) -> dict[str, Any]:
-        """A file that holds a JSON object."""
-
-
 @dataclass(frozen=True)
 class _Library:
-    """What a library of cdnjs is called on npm, and where its files lie there."""
+    """npm package of a cdnjs library, and the folders of its files there."""
 
     package: str
     folders: tuple[str, ...] = ()
@@ -104,10 +91,10 @@ _LIBRARIES: dict[str, _Library] = {
 }
 
 _GOOGLE_NAMES = {"threejs": "three.js", "d3js": "d3"}
-"""Libraries that ajax.googleapis.com calls otherwise than cdnjs."""
+"""Names of ajax.googleapis.com that differ from those of cdnjs."""
 
 _THREE_REVISION = re.compile(r"r(\d+)")
-"""What cdnjs calls 0.128.0 is r128."""
+"""cdnjs writes version 0.128.0 as r128."""
 
 _JQUERY = re.compile(r"/jquery-(?P<version>\d+\.\d+\.\d+)(?P<build>(\.slim)?(\.min)?)\.js")
 
@@ -117,7 +104,7 @@ _MODULE_SERVERS = frozenset(
 
 
 def package_file(url: str) -> PackageFile | None:
-    """What `url` means; None when it is no address of an npm-backed network, or one that only the network itself can answer."""
+    """Return the package file behind `url`; None outside npm-backed networks, and for an address that only the network itself answers."""
     if own_work(url) is not None:
         return None
     parts = urlsplit(url)
@@ -139,30 +126,30 @@ def package_file(url: str) -> PackageFile | None:
 
 
 def own_work(url: str) -> str | None:
-    """What the network makes of packages instead of serving them, which no registry has: why `url` can come from nowhere else, or None."""
+    """Return why only the network itself can answer `url`, which it builds from packages instead of serving one; None otherwise."""
     parts = urlsplit(url)
     if parts.hostname in _MODULE_SERVERS:
         return f"{parts.hostname} builds its modules itself"
     if parts.hostname and parts.hostname.endswith("jsdelivr.net"):
         if parts.path.endswith("/+esm"):
-            return "jsdelivr builds what ends in /+esm itself"
+            return "jsdelivr builds addresses that end in /+esm itself"
         if parts.path.startswith("/combine/"):
-            return "jsdelivr builds what begins with /combine/ itself"
+            return "jsdelivr builds addresses that begin with /combine/ itself"
         if not parts.path.startswith("/npm/"):
-            return f"{parts.path.split('/')[1]!r} addresses of jsdelivr are no npm packages"
+            return f"{parts.path.split('/')[1]!r} addresses of jsdelivr are not npm packages"
     if parts.hostname == "unpkg.com" and "module" in parts.query.split("&"):
-        return "unpkg rewrites what is asked for with ?module"
+        return "unpkg rewrites addresses with ?module itself"
     return None
 
 
 MODULE_HINT = (
-    "Name a file of the package instead, such as https://cdn.jsdelivr.net/npm/three@0.160.0/build/three.module.js, "
+    "Use a file of the package instead, such as https://cdn.jsdelivr.net/npm/three@0.160.0/build/three.module.js, "
     "or copy the library into the project."
 )
 
 
-def find(file: PackageFile, package: Files) -> str | None:
-    """The path within `package` of the file that is meant; None when it has none such."""
+def find(file: PackageFile, package: Package) -> str | None:
+    """Return the path of `file` within `package`; None when the package lacks it."""
     if not file.path:
         return _entry(file.entry, package)
     for path in _candidates(file):
@@ -171,15 +158,10 @@ def find(file: PackageFile, package: Files) -> str | None:
     return None
 
 
-def known_libraries() -> Sequence[str]:
-    """The libraries of cdnjs whose npm packages are known."""
-    return sorted(_LIBRARIES)
-
-
 def _candidates(file: PackageFile) -> Iterable[str]:
     paths = [posixpath.join(folder, file.path) for folder in (*file.folders, "")]
     yield from paths
-    # jsdelivr and cdnjs minify what the package holds in full only.
+    # jsdelivr and cdnjs minify files that the package holds only in full.
     if file.entry is not Entry.UNPKG:
         for path in paths:
             stem, suffix = posixpath.splitext(path)
@@ -188,11 +170,11 @@ def _candidates(file: PackageFile) -> Iterable[str]:
 
 
 def _spec(text: str, entry: Entry) -> PackageFile | None:
-    """`name[@version][/path]`, the name with its scope."""
+    """Parse `name[@version][/path]`, with the scope as part of the name."""
     scope, slash, rest = text.partition("/") if text.startswith("@") else ("", "", text)
     label, folder, path = rest.partition("/")
     name, _, version = label.partition("@")
-    # What ends in a slash is a list of files, for people.
+    # An address that ends in a slash is a listing for people.
     if not name or (scope and not slash) or (folder and not path) or path.endswith("/"):
         return None
     return PackageFile(f"{scope}{slash}{name}", version or "latest", path, entry)
@@ -210,7 +192,7 @@ def _library(path: str) -> PackageFile | None:
     return PackageFile(library.package, f"0.{revision[1]}.0" if revision else version, file, folders=library.folders)
 
 
-def _entry(entry: Entry, package: Files) -> str | None:
+def _entry(entry: Entry, package: Package) -> str | None:
     manifest = package.json("package.json")
     fields = ("jsdelivr", "browser", "main") if entry is Entry.JSDELIVR else ("unpkg", "browser", "main")
     for field in fields:
@@ -221,6 +203,6 @@ def _entry(entry: Entry, package: Files) -> str | None:
     return _existing("index.js", package)
 
 
-def _existing(path: str, package: Files) -> str | None:
+def _existing(path: str, package: Package) -> str | None:
     plain = posixpath.normpath(path).lstrip("/")
     return next((tried for tried in (plain, f"{plain}.js", f"{plain}/index.js") if tried in package), None)

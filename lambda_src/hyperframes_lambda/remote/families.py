@@ -1,4 +1,4 @@
-"""Fonts of Google Fonts that a composition names without linking to them."""
+"""Families of Google Fonts that a composition uses without linking to them."""
 
 from __future__ import annotations
 
@@ -13,23 +13,20 @@ _FACES = (
     ":wght@400;700&display=block",
     ":ital,wght@0,100;0,200;0,300;0,400;0,500;0,600;0,700;0,800;0,900;1,400;1,700&display=block",
 )
-"""What is asked for, last what the reference asks for. A source may refuse a sheet for one face that the family does not have; a family
-that is not there at all is known by the first of them."""
+"""Faces to request, from few to many; the last entry is the reference's. A source may refuse a sheet over one face that the family lacks;
+if it refuses the first entry, the family does not exist."""
 
 
 class FamilyFinder:
-    """Gives the style sheet of a family, or None where there is no such family or no way to it.
-
-    The sheet is for the page's own style sheet; its font files are recorded when the page asks for them.
-    """
+    """Finds the style sheet of a family, for inclusion in the page's own; font files are recorded when the page requests them."""
 
     def __init__(self, remote: Recorder) -> None:
         self._remote = remote
         self.missing: list[str] = []
-        """Families that were asked for and could not be had."""
+        """Families that were requested and not found."""
 
     def __call__(self, family: str) -> str | None:
-        """The style sheet with as many faces as can be had."""
+        """Return the style sheet with as many faces as possible; None when the family does not exist or cannot be reached."""
         least, *more = _FACES
         found = self._sheet(family, least)
         if found is None:
@@ -42,6 +39,6 @@ class FamilyFinder:
         try:
             response, body = self._remote.answer(f"{_SHEET}{quote_plus(family)}{faces}", {})
         except RenderError:
-            # Whether a family is wanted that badly is for the caller to say.
+            # The caller decides whether a missing family is an error.
             return None
         return body.read_text(errors="replace") if response.status == 200 and body is not None else None

@@ -1,6 +1,6 @@
-"""One guarded request: public hosts only, at the address that was vetted, within limits of time, size and number.
+"""Guarded requests: public hosts only, at the vetted address, within limits of time, size and number.
 
-Redirects are not followed here: each hop is a request of its own and is vetted as one.
+Redirects are not followed here: the caller requests each hop, which is vetted like any other address.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.remote.addresses import is_allowed, refusal, resolve
 
 REACH_SECONDS = 3.0
-"""To find a host's address and to connect to it. Whoever is further away than this counts as out of reach."""
+"""Longest time to resolve a host and to connect to it; a slower host counts as unreachable."""
 ANSWER_SECONDS = 4.0
-"""To the first byte of an answer, and between two of its pieces; there are two attempts."""
+"""Longest wait for the first byte of an answer and between two of its pieces, in each of two attempts."""
 BODY_SECONDS = 120.0
-"""For one whole body."""
+"""Longest time for a whole body."""
 LARGEST_BODY = 512 << 20
 LARGEST_TOTAL = 2 << 30
 """Bytes of one file, and of all remote files of a render."""
@@ -37,24 +37,24 @@ MOST_REQUESTS = 2000
 _ATTEMPTS = 2
 _PAUSE_SECONDS = 0.3
 _CONNECTIONS = 8
-"""Kept open to one host."""
+"""Connections kept open to a host."""
 _BLOCK = 1 << 18
 _PASSING = frozenset({408, 425, 429})
 _HEADERS = {
     "Accept": "*/*",
     "Accept-Encoding": urllib3.make_headers(accept_encoding=True)["accept-encoding"],
-    # Some hosts turn away what calls itself a library.
+    # Some hosts reject clients that identify as a library.
     "User-Agent": "Mozilla/5.0 (compatible; HyperFrames)",
 }
 
 
 class HostUnreachable(RenderError):
-    """The host cannot be found or connected to, so nobody has said anything about the file."""
+    """The host cannot be found or connected to, which says nothing about the file."""
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """One answer; `headers` have lower-case names, `path` holds the body, decoded, and `sha256` is its digest."""
+    """An answer. `headers` have lower-case names, `path` holds the decoded body, and `sha256` is its digest."""
 
     status: int
     headers: Mapping[str, str]
@@ -64,7 +64,7 @@ class Fetched:
 
 
 class Fetcher:
-    """Fetches for one plan and remembers which hosts are out of reach. May be used from several threads."""
+    """Fetches for one plan and remembers unreachable hosts. Safe to use from several threads."""
 
     def __init__(self, folder: Path, *, allowed_hosts: Collection[str] = (), environ: Mapping[str, str] = os.environ) -> None:
         self._folder = folder
@@ -79,17 +79,17 @@ class Fetcher:
         self._proxies: dict[str, urllib3.ProxyManager] = {}
 
     def get(self, url: str, headers: Mapping[str, str] | None = None, *, reach_seconds: float | None = None) -> Fetched:
-        """The answer to a GET of `url`, whatever its status below 500 is; `headers` go with the request.
+        """Return the answer to a GET of `url` with `headers`, for any status below 500.
 
-        `reach_seconds` to find and to connect to the host, default `REACH_SECONDS`.
+        `reach_seconds` limits resolving and connecting (default: `REACH_SECONDS`).
 
-        Raises `HostUnreachable` (ASSET_UNAVAILABLE, or ASSET_FETCH_FAILED when other hosts have answered), `ASSET_UNAVAILABLE` for what
-        may not be asked or is over a limit, `ASSET_FETCH_FAILED` for a time-out, a broken connection or a status from 500 after a retry.
+        Raise `HostUnreachable` (ASSET_UNAVAILABLE, or ASSET_FETCH_FAILED when other hosts have answered), `ASSET_UNAVAILABLE` for a
+        refused address or a crossed limit, and `ASSET_FETCH_FAILED` for a time-out, a broken connection or a status from 500 after a retry.
         """
         with self._lock:
             self._requests += 1
             if self._requests > MOST_REQUESTS:
-                raise _refused(url, f"is one remote request more than the {MOST_REQUESTS} that a render may make")
+                raise _refused(url, f"exceeds the {MOST_REQUESTS} remote requests that a render may make")
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise _refused(url, "is neither http nor https")
@@ -112,7 +112,7 @@ class Fetcher:
         raise AssertionError("the last attempt returns or raises")
 
     def _route(self, url: str, parts: SplitResult, reach: float) -> tuple[urllib3.HTTPConnectionPool | urllib3.ProxyManager, str]:
-        """What to send the request through, and the request's target there."""
+        """Return the connection pool or proxy for a request, and the request's target there."""
         host = str(parts.hostname)
         port = _port(url, parts)
         known = self._unreachable.get((host, port))
@@ -121,7 +121,7 @@ class Fetcher:
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         proxy = self._proxy(parts.scheme, host)
         if proxy:
-            # Names are the proxy's to resolve then, and what it may reach is its owner's decision; addresses are vetted here all the same.
+            # The proxy resolves names, and its owner decides what it may reach; literal addresses are vetted here all the same.
             self._vet_literal(url, host, port)
             with self._lock:
                 manager = self._proxies.get(proxy) or self._proxies.setdefault(proxy, self._proxy_manager(proxy))
@@ -130,14 +130,14 @@ class Fetcher:
         return pool or self._open_pool(parts.scheme, host, port, self._vetted_address(url, host, port, reach)), target
 
     def _vetted_address(self, url: str, host: str, port: int, reach: float) -> str:
-        """The address to connect to. It is used as it is, so that a name that answers differently a second time gains nothing."""
+        """Return the address to connect to. The connection uses it directly, so a name that resolves differently later gains nothing."""
         try:
             addresses = resolve(host, port, reach)
         except TimeoutError as error:
             raise self._note_unreachable(url, host, port, str(error)) from error
         except OSError as error:
             raise self._note_unreachable(url, host, port, f"unknown host {host} ({error.strerror or error})") from error
-        # Not every machine that finds IPv6 addresses can use them.
+        # Not every machine that resolves IPv6 addresses can use them.
         addresses.sort(key=lambda address: ":" in address)
         if is_allowed(host, port, self._allowed):
             return addresses[0]
@@ -190,7 +190,7 @@ class Fetcher:
         )
 
     def _ssl_context(self) -> ssl.SSLContext:
-        """The system's certificate authorities, with those that the machine's owner has named for Python programs."""
+        """Trust the system's certificate authorities and those in `REQUESTS_CA_BUNDLE`."""
         context = ssl.create_default_context()
         bundle = self._environ.get("REQUESTS_CA_BUNDLE")
         if bundle:
@@ -208,7 +208,7 @@ class Fetcher:
                 raise RenderError(ErrorCode.ASSET_FETCH_FAILED, f"{url} answered {response.status} {response.reason or ''}".rstrip())
             return self._store(url, response)
         finally:
-            # What was not read is not wanted; a connection that was read to its end goes back to the pool before.
+            # Drops an unread rest; a connection read to its end has already returned to the pool.
             response.close()
 
     def _store(self, url: str, response: BaseHTTPResponse) -> Fetched:
@@ -236,24 +236,24 @@ class Fetcher:
             with self._lock:
                 self._bytes += len(block)
             if size > LARGEST_BODY:
-                raise _refused(url, f"is larger than the {LARGEST_BODY >> 20} MB that a remote file may have")
+                raise _refused(url, f"is larger than {LARGEST_BODY >> 20} MB, the limit for a remote file")
             if self._bytes > LARGEST_TOTAL:
-                raise _refused(url, f"brings the remote files over the {LARGEST_TOTAL >> 20} MB that a render may fetch")
+                raise _refused(url, f"exceeds the {LARGEST_TOTAL >> 20} MB of remote files that a render may fetch")
             if time.monotonic() > deadline:
-                raise RenderError(ErrorCode.ASSET_FETCH_FAILED, f"{url} was not there after {BODY_SECONDS:g} s")
+                raise RenderError(ErrorCode.ASSET_FETCH_FAILED, f"{url} was still incomplete after {BODY_SECONDS:g} s")
             yield block
 
     def _fault(self, url: str, parts: SplitResult, error: HTTPError | OSError) -> RenderError:
-        """What a failed attempt means."""
+        """Return the typed error for a failed attempt."""
         host, port = str(parts.hostname), _port(url, parts)
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return RenderError(ErrorCode.DISK_FULL, f"{url} cannot be kept: {error.strerror}")
+            return RenderError(ErrorCode.DISK_FULL, f"{url} cannot be stored: {error.strerror}")
         if isinstance(error, SSLError):
             return _refused(url, f"has no trusted certificate: {error}")
         if isinstance(error, ProxyError | ConnectTimeoutError | NewConnectionError):
             return self._note_unreachable(url, host, port, f"{host} cannot be connected to ({_cause(error)})")
         if isinstance(error, ReadTimeoutError):
-            return RenderError(ErrorCode.ASSET_FETCH_FAILED, f"{url} timed out: nothing came for {ANSWER_SECONDS:g} s")
+            return RenderError(ErrorCode.ASSET_FETCH_FAILED, f"{url} timed out: no data for {ANSWER_SECONDS:g} s")
         return RenderError(ErrorCode.ASSET_FETCH_FAILED, f"{url} broke off: {_cause(error)}")
 
     def _note_unreachable(self, url: str, host: str, port: int, why: str) -> HostUnreachable:
@@ -261,7 +261,7 @@ class Fetcher:
         return self._host_unreachable(url, why)
 
     def _host_unreachable(self, url: str, why: str) -> HostUnreachable:
-        # Where no host answers at all there is no network, and a retry would not find one either.
+        # If no host answers at all, the machine has no network, and a retry would fail too.
         passing = self._reached_any and not why.startswith("unknown host")
         code = ErrorCode.ASSET_FETCH_FAILED if passing else ErrorCode.ASSET_UNAVAILABLE
         return HostUnreachable(code, f"{url} cannot be fetched: {why}", hint=COPY_IT)
@@ -274,15 +274,15 @@ def _port(url: str, parts: SplitResult) -> int:
     try:
         return parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError as error:
-        raise _refused(url, "has a port that is none") from error
+        raise _refused(url, "has an invalid port") from error
 
 
 def _proxies(environ: Mapping[str, str]) -> dict[str, str]:
-    """`https_proxy`, `http_proxy`, `all_proxy` and `no_proxy` by their first part; the lower-case spelling counts more, as in curl."""
+    """Return the values of `https_proxy`, `http_proxy`, `all_proxy` and `no_proxy` by scheme; lower case takes precedence, as in curl."""
     found: dict[str, str] = {}
     for name, value in sorted(environ.items()):
         lowered = name.lower()
-        # HTTP_PROXY in capitals may come out of a request's header where programs run as CGI.
+        # In a CGI program, a request header can set HTTP_PROXY in capitals.
         if lowered.endswith("_proxy") and value and name != "HTTP_PROXY":
             found[lowered.removesuffix("_proxy")] = value
     return found
@@ -303,6 +303,6 @@ def _private(url: str, host: str, address: str, kind: str) -> RenderError:
     shown = host if host == address else f"{host} ({address})"
     return RenderError(
         ErrorCode.ASSET_UNAVAILABLE,
-        f"{url} is refused: {shown} is {kind}, and a composition may not reach into the network that renders it",
-        hint=f'If it is meant to, name the host: config.allowedHosts = ["{host}"].',
+        f"{url} is refused: {shown} is {kind}, and a composition may not access the network of the machine that renders it",
+        hint=f'To allow the host, set config.allowedHosts = ["{host}"].',
     )

@@ -1,7 +1,7 @@
-"""Google Fonts style sheets written from `@fontsource` packages, for where fonts.googleapis.com cannot be reached.
+"""Google Fonts style sheets written from `@fontsource` packages, for machines that cannot reach fonts.googleapis.com.
 
-The families, their subsets and their Unicode ranges are Google's, taken from the packages. A sheet depends on the address and the packages
-alone; a file of it is asked for only when a page sets text in it.
+Families, subsets and Unicode ranges are Google's, taken from the packages. A sheet depends only on its address and the packages. A font
+file is requested only when a page sets text in it.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
 
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
+from hyperframes_lambda.remote.cdn import PackageFile
+from hyperframes_lambda.remote.packages import Package, Registry
 
 SHEETS = "fonts.googleapis.com"
 FILES = "https://fonts.gstatic.com/s/fontsource/"
-"""Where the files of a sheet written here are said to lie; Google has none at these addresses."""
+"""Prefix of the font files' addresses in a sheet written here; Google serves nothing below it."""
 
 _ICON_CLASS = """.{name} {{
   font-family: '{family}';
@@ -36,7 +38,7 @@ _ICON_CLASS = """.{name} {{
 
 @dataclass(frozen=True)
 class Face:
-    """One face of a family: `weight` is a number or two for a range; `axes` are the other variable axes by name, as written."""
+    """A face of a family. `weight` is a range, or the same number twice; `axes` are the other variable axes by name, as written."""
 
     italic: bool = False
     weight: tuple[int, int] = (400, 400)
@@ -44,64 +46,34 @@ class Face:
 
     @property
     def variable(self) -> bool:
-        """Whether only a variable font has it."""
+        """Whether only a variable font has this face."""
         return self.weight[0] != self.weight[1] or bool(self.axes)
 
 
 @dataclass(frozen=True)
 class Family:
-    """A family and the faces of it that are asked for."""
+    """A family and its requested faces."""
 
     name: str
     faces: tuple[Face, ...]
 
     @property
     def id(self) -> str:
-        """Its name among the packages."""
+        """Name of the family's package, without the scope."""
         return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """What an address of fonts.googleapis.com asks for."""
+    """The content requested by an address of fonts.googleapis.com."""
 
     families: tuple[Family, ...]
     display: str
     icons: bool
 
 
-class FontPackage(Protocol):
-    """A package of `@fontsource` or `@fontsource-variable`."""
-
-    @property
-    def spec(self) -> str:
-        """`name@version`."""
-
-    def __contains__(self, path: str) -> bool:
-        """Whether the package has the file."""
-
-    def json(self, path: str) -> dict[str, Any]:
-        """A file that holds a JSON object."""
-
-
-class Packages(Protocol):
-    """Where the packages come from."""
-
-    def package(self, name: str, version: str) -> FontPackage:
-        """The package; `ASSET_UNAVAILABLE` when there is none such."""
-
-
-@dataclass(frozen=True)
-class FontFile:
-    """A file of a package, by the address that the sheet gives it."""
-
-    package: str
-    version: str
-    path: str
-
-
 def sheet_of(url: str) -> Sheet | None:
-    """What a style sheet's address asks for; None for any other address, and for one that is not understood."""
+    """Return the request in a style sheet's address; None for any other address, and for one that cannot be parsed."""
     parts = urlsplit(url)
     if parts.hostname != SHEETS or parts.path not in ("/css", "/css2", "/icon"):
         return None
@@ -112,24 +84,24 @@ def sheet_of(url: str) -> Sheet | None:
     return Sheet(families, display if display.isalpha() else "auto", icons) if families else None
 
 
-def write_sheet(sheet: Sheet, packages: Packages) -> str:
-    """The CSS of the sheet; `FONT_UNAVAILABLE` naming the family, or the face of it, that there is no package for."""
+def write_sheet(sheet: Sheet, packages: Registry) -> str:
+    """Return the CSS of the sheet; `FONT_UNAVAILABLE` names a family or face without a package."""
     pieces = [rule for family in sheet.families for face in family.faces for rule in _rules(family, face, sheet.display, packages)]
     if sheet.icons:
         pieces += [_ICON_CLASS.format(name=family.id, family=family.name) for family in sheet.families]
     return "".join(pieces)
 
 
-def font_file(url: str) -> FontFile | None:
-    """The file that an address in a sheet written here means; None for any other address."""
+def font_file(url: str) -> PackageFile | None:
+    """Return the font file behind an address in a sheet written here; None for any other address."""
     if not url.startswith(FILES):
         return None
     scope, package, *path = url.removeprefix(FILES).split("/")
     name, _, version = package.partition("@")
-    return FontFile(f"@{scope}/{name}", version, "/".join(path))
+    return PackageFile(f"@{scope}/{name}", version, "/".join(path))
 
 
-def _rules(family: Family, face: Face, display: str, packages: Packages) -> Iterator[str]:
+def _rules(family: Family, face: Face, display: str, packages: Registry) -> Iterator[str]:
     package = _package(family, face, packages)
     metadata = package.json("metadata.json")
     style = "italic" if face.italic else "normal"
@@ -150,7 +122,7 @@ def _rules(family: Family, face: Face, display: str, packages: Packages) -> Iter
         )
 
 
-def _package(family: Family, face: Face, packages: Packages) -> FontPackage:
+def _package(family: Family, face: Face, packages: Registry) -> Package:
     scope = "@fontsource-variable" if face.variable else "@fontsource"
     try:
         return packages.package(f"{scope}/{family.id}", "latest")
@@ -160,13 +132,13 @@ def _package(family: Family, face: Face, packages: Packages) -> FontPackage:
         kind = "variable font" if face.variable else "font"
         raise RenderError(
             ErrorCode.FONT_UNAVAILABLE,
-            f"the {kind} family {family.name!r} can neither be had from {SHEETS} nor from the package {scope}/{family.id}",
+            f"the {kind} family {family.name!r} is available neither from {SHEETS} nor from the package {scope}/{family.id}",
             hint="Check the family's name, or put its font files into the project and declare them with @font-face.",
         ) from error
 
 
-def _variant(family: Family, face: Face, package: FontPackage, metadata: dict[str, Any]) -> str:
-    """Which of the package's files have the face's axes: one axis with the weight, the standard ones, or all of them."""
+def _variant(family: Family, face: Face, package: Package, metadata: dict[str, Any]) -> str:
+    """Return the kind of files that has the face's axes: a single axis beside the weight, the standard axes, or all of them."""
     axes = sorted(face.axes)
     known = metadata.get("variable")
     missing = [axis for axis in axes if axis not in known] if isinstance(known, dict) else []
@@ -199,7 +171,7 @@ def _rule(family: Family, face: Face, display: str, url: str, subset: str, unico
 def _style(face: Face) -> str:
     if "slnt" not in face.axes:
         return "italic" if face.italic else "normal"
-    # The axis leans to the left where CSS leans to the right.
+    # The axis counts angles to the left, CSS to the right.
     angles = sorted(-float(angle) for angle in face.axes["slnt"].split(".."))
     return "oblique " + " ".join(f"{angle or 0.0:g}deg" for angle in angles)
 
@@ -213,21 +185,21 @@ def _span_text(text: str, unit: str) -> str:
 
 
 def _css2(parts: SplitResult) -> Iterator[Family]:
-    """`family=Name:ital,wght@0,400;1,700`: axes, then one tuple of values a face; a value may be a range `100..900`."""
+    """Parse `family=Name:ital,wght@0,400;1,700`: axes, then a tuple of values for each face. A value may be a range, `100..900`."""
     for key, value in parse_qsl(parts.query):
         if key != "family":
             continue
         name, _, wanted = value.partition(":")
         axes, _, tuples = wanted.partition("@")
         if not tuples:
-            # `:ital` alone means the default value of each axis.
+            # `:ital` alone stands for the default value of each axis.
             yield Family(name, (Face(italic="ital" in axes.split(",")),))
             continue
         yield Family(name, tuple(_faces(axes.split(","), tuples)))
 
 
 def _css(parts: SplitResult) -> Iterator[Family]:
-    """`family=Name:400,700italic|Other`: weights with a style each; also their short forms `b`, `i`, `bi`."""
+    """Parse `family=Name:400,700italic|Other`: weights, each with a style; the short forms `b`, `i` and `bi` are accepted."""
     for key, value in parse_qsl(parts.query):
         if key == "family":
             for one in value.split("|"):

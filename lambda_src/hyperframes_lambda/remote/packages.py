@@ -1,6 +1,6 @@
-"""Files of npm packages, by the ordinary npm client of this machine: what the content networks serve, from where they take it.
+"""Files of npm packages, fetched by this machine's npm client: the source of what the content networks serve.
 
-An archive is kept by name and exact version with the digest that npm checked it against, and is read without being unpacked.
+An archive is kept by name and exact version, with the digest that npm checked, and is read without unpacking.
 """
 
 from __future__ import annotations
@@ -20,29 +20,31 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import semantic_version  # type: ignore[import-untyped]  # ships no type information
+
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.toolset import Npm
 
 REACH_SECONDS = 4.0
-"""For the registry's first answer. Afterwards it is known to be within reach and may take `_FETCH_SECONDS`."""
+"""Longest wait for the registry's first answer. Later ones, from a registry known to be reachable, may take `_FETCH_SECONDS`."""
 _FETCH_SECONDS = 120.0
 _LARGEST_UNPACKED = 1 << 30
 
 _NAME = re.compile(r"(@[a-z0-9~-][a-z0-9._~-]*/)?[a-zA-Z0-9~-][a-zA-Z0-9._~-]*")
 _VERSION = re.compile(r"[0-9A-Za-z^~*=<>][0-9A-Za-z.+*-]*")
-_EXACT = re.compile(r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
 _ARCHIVE = re.compile(r"\.(tgz|tar|tar\.gz)$", re.IGNORECASE)
+"""Checked by hand to keep paths, URLs and archives from npm; npm itself matches ranges and tags."""
 
 
 class Package:
-    """One package's files at one exact version."""
+    """The files of a package at one exact version."""
 
     def __init__(self, name: str, version: str, archive: Path) -> None:
         self.name = name
         self.version = version
-        self._tar = tarfile.open(archive)  # noqa: SIM115 - open as long as the package is asked for files
+        self._tar = tarfile.open(archive)  # noqa: SIM115 - `close` closes it
         self._lock = threading.Lock()
-        # The folder at the top is `package`, but for archives that were made by hand.
+        # The top folder is `package`, except in archives made by hand.
         self._members = {member.name.partition("/")[2]: member for member in self._tar if member.isfile()}
 
     @property
@@ -50,21 +52,16 @@ class Package:
         """`name@version`."""
         return f"{self.name}@{self.version}"
 
-    @property
-    def paths(self) -> list[str]:
-        """Every file's path below the package."""
-        return sorted(self._members)
-
     def __contains__(self, path: str) -> bool:
         """Whether the package has the file."""
         return path in self._members
 
     def close(self) -> None:
-        """Let go of the archive."""
+        """Close the archive."""
         self._tar.close()
 
     def read(self, path: str) -> bytes:
-        """The file's bytes; `KeyError` when there is none such."""
+        """Return the bytes of a file; `KeyError` when the package lacks it."""
         with self._lock:
             file = self._tar.extractfile(self._members[path])
             if file is None:
@@ -72,7 +69,7 @@ class Package:
             return file.read()
 
     def json(self, path: str) -> dict[str, Any]:
-        """A file that holds a JSON object; an empty one when there is no such file or it holds something else."""
+        """Return the JSON object in a file; an empty one when the file is missing or holds something else."""
         try:
             found = json.loads(self.read(path))
         except (KeyError, ValueError):
@@ -81,7 +78,7 @@ class Package:
 
 
 class Registry:
-    """The packages that one plan takes from the registry. May be used from several threads; one npm runs at a time."""
+    """The packages that a plan takes from the registry. Safe to use from several threads; one npm runs at a time."""
 
     def __init__(self, npm: Npm, scratch: Path) -> None:
         self._npm = npm
@@ -93,13 +90,13 @@ class Registry:
         self._unreachable: RenderError | None = None
 
     def package(self, name: str, version: str) -> Package:
-        """The package at the newest version that `version` (`3`, `^3.1`, `latest`, `3.12.5`) allows.
+        """Return the package at the newest version that `version` (`3`, `^3.1`, `latest`, `3.12.5`) allows.
 
-        Raises `ASSET_UNAVAILABLE` when the registry has no such package or version or cannot be reached, `ASSET_FETCH_FAILED` when it broke
-        off after it had answered.
+        Raise `ASSET_UNAVAILABLE` when the registry lacks the package or version or cannot be reached, and `ASSET_FETCH_FAILED` when it
+        fails after an earlier answer.
         """
         if not _NAME.fullmatch(name) or not _VERSION.fullmatch(version) or _ARCHIVE.search(version):
-            raise RenderError(ErrorCode.ASSET_UNAVAILABLE, f"{name}@{version} names no npm package")
+            raise RenderError(ErrorCode.ASSET_UNAVAILABLE, f"{name}@{version} is not the name of an npm package")
         with self._lock:
             asked = (name, version)
             if asked in self._missing:
@@ -113,12 +110,12 @@ class Registry:
             return self._packages[asked]
 
     def close(self) -> None:
-        """Let go of every package."""
+        """Close every package."""
         for package in self._packages.values():
             package.close()
 
     def _find(self, name: str, version: str) -> Package:
-        kept = self._kept(name, version) if _EXACT.fullmatch(version) else None
+        kept = self._kept(name, version) if semantic_version.validate(version) else None
         if kept is None:
             version = self._newest(name, version)
             kept = self._kept(name, version) or self._fetch(name, version)
@@ -129,10 +126,10 @@ class Registry:
         versions = [found] if isinstance(found, str) else found
         if not isinstance(versions, list) or not versions:
             raise _not_there(name, version)
-        return max((str(version) for version in versions), key=_precedence)
+        return max((str(version) for version in versions), key=semantic_version.Version)
 
     def _kept(self, name: str, version: str) -> Path | None:
-        """The archive of an earlier plan, if it is whole."""
+        """Return the archive kept by an earlier plan; None when it is missing or damaged."""
         archive = self._archive(name, version)
         try:
             expected = archive.with_suffix(".integrity").read_text()
@@ -144,14 +141,14 @@ class Registry:
     def _fetch(self, name: str, version: str) -> Path:
         with tempfile.TemporaryDirectory(dir=self._made(self._scratch)) as folder:
             answer = self._run(["pack", f"{name}@{version}", f"--pack-destination={folder}", "--json"], name, version)
-            # npm has checked the archive against the registry's digest before it says so.
+            # npm has checked the archive against this digest of the registry.
             packed = answer[0] if isinstance(answer, list) and answer else next(iter(answer.values())) if isinstance(answer, dict) else {}
             archives = list(Path(folder).glob("*.tgz"))
             if len(archives) != 1:
-                raise RenderError(ErrorCode.ASSET_FETCH_FAILED, f"npm gave {len(archives)} archives for {name}@{version}")
+                raise RenderError(ErrorCode.ASSET_FETCH_FAILED, f"npm produced {len(archives)} archives for {name}@{version}")
             integrity = _integrity(archives[0])
             if not hmac.compare_digest(integrity, str(packed.get("integrity"))):
-                raise RenderError(ErrorCode.ASSET_FETCH_FAILED, f"npm's archive of {name}@{version} is not what npm says it is")
+                raise RenderError(ErrorCode.ASSET_FETCH_FAILED, f"npm's archive of {name}@{version} does not match its reported digest")
             archive = self._archive(name, version)
             self._made(archive.parent)
             _copy_atomically(archives[0], archive)
@@ -164,7 +161,7 @@ class Registry:
         return self._npm.packages / f"{name.replace('/', '+')}@{version}.tgz"
 
     def _unpacked(self, archive: Path) -> Path:
-        """The archive without its compression, for reading files out of the middle of it."""
+        """Return the archive decompressed, so that files can be read from the middle of it."""
         handle, plain = tempfile.mkstemp(suffix=".tar", dir=self._made(self._scratch))
         size = 0
         try:
@@ -179,7 +176,7 @@ class Registry:
         return Path(plain)
 
     def _run(self, arguments: list[str], name: str, version: str) -> Any:
-        """What npm prints as JSON."""
+        """Run npm and return the JSON that it prints."""
         if self._unreachable is not None:
             raise self._unreachable
         seconds = _FETCH_SECONDS if self._reached else REACH_SECONDS
@@ -187,7 +184,7 @@ class Registry:
             str(self._npm.node),
             str(self._npm.cli),
             *arguments,
-            # A cache of its own: an empty or read-only home must do.
+            # A private cache works with an empty or read-only home.
             f"--cache={self._made(self._scratch) / 'npm'}",
             "--ignore-scripts",
             "--no-update-notifier",
@@ -196,7 +193,7 @@ class Registry:
             "--fetch-retry-mintimeout=300",
             f"--fetch-timeout={round(seconds * 1000)}",
         ]
-        # In a folder of its own, for npm reads the package.json of where it stands.
+        # npm reads the package.json of the folder it runs in.
         with tempfile.TemporaryDirectory(dir=self._scratch) as folder:
             try:
                 done = subprocess.run(
@@ -222,11 +219,11 @@ class Registry:
             raise _not_there(name, version)
         if fault.get("code") == "E403":
             raise RenderError(ErrorCode.ASSET_UNAVAILABLE, f"the npm registry refuses {name}@{version}: {fault.get('summary')}")
-        raise self._unreached(name, version, str(fault.get("summary") or f"npm ended with {done.returncode}"))
+        raise self._unreached(name, version, str(fault.get("summary") or f"npm exited with code {done.returncode}"))
 
     def _unreached(self, name: str, version: str, why: str) -> RenderError:
         if self._reached:
-            return RenderError(ErrorCode.ASSET_FETCH_FAILED, f"the npm registry broke off at {name}@{version}: {why}")
+            return RenderError(ErrorCode.ASSET_FETCH_FAILED, f"the npm registry failed at {name}@{version}: {why}")
         self._unreachable = RenderError(ErrorCode.ASSET_UNAVAILABLE, f"the npm registry cannot be reached: {why}")
         return self._unreachable
 
@@ -237,12 +234,6 @@ class Registry:
 
 def _not_there(name: str, version: str) -> RenderError:
     return RenderError(ErrorCode.ASSET_UNAVAILABLE, f"the npm registry has no {name}@{version}")
-
-
-def _precedence(version: str) -> tuple[bool, list[int], str]:
-    """Newer is greater; a release is greater than every pre-release."""
-    release, _, pre = version.partition("+")[0].partition("-")
-    return not pre, [int(number) for number in release.split(".") if number.isdigit()], pre
 
 
 def _integrity(archive: Path) -> str:

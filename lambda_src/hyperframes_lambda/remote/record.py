@@ -1,4 +1,4 @@
-"""Recording: every remote request of a page that is being planned is answered here, once, and kept for the chunks."""
+"""Recording: answer each remote request of a page being planned once, and keep the answer for the chunks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SENT_HEADERS = ("accept", "accept-language", "user-agent")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_HOPS = 10
 _REPLACEABLE_SECONDS = 2.0
-"""To reach a host whose files can be had elsewhere; the registry gets its own seconds after that."""
+"""Longest time to reach a host whose files the registry also has; the registry has a limit of its own."""
 _TEXT = frozenset({"text/html", "application/xhtml+xml", "text/plain", "application/json", "text/css", "text/javascript"})
 
 
@@ -41,10 +41,10 @@ class _Recorded:
 
 
 class Recorder:
-    """Answers the remote requests of one plan; bodies lie below a folder of its own until it is closed."""
+    """Answers the remote requests of one plan. Bodies lie in a temporary folder until the recorder is closed."""
 
     prefixes: Sequence[str] = ("http://", "https://")
-    """Plan does not know yet what a page will ask for."""
+    """URL prefixes to intercept: all, because Plan does not know yet what a page requests."""
 
     def __init__(self, scratch: Path | None = None, *, allowed_hosts: Collection[str] = (), npm: Npm | None = None) -> None:
         self._home = tempfile.TemporaryDirectory(prefix="hyperframes-remote-", dir=scratch, ignore_cleanup_errors=True)
@@ -59,7 +59,7 @@ class Recorder:
         self._asked: set[str] = set()
 
     def __enter__(self) -> Self:
-        """The recorder itself."""
+        """Return the recorder."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -69,9 +69,9 @@ class Recorder:
         self._home.cleanup()
 
     def answer(self, url: str, headers: Mapping[str, str]) -> tuple[RemoteResponse, Path | None]:
-        """What `url` answers, and its body; asked for once, however often it is wanted. Statuses below 500 are answers.
+        """Return the answer of `url` and its body. Each address is requested once; a status below 500 is an answer.
 
-        Raises `ASSET_UNAVAILABLE`, `ASSET_FETCH_FAILED` or `FONT_UNAVAILABLE`, the same again for the same address.
+        Raise `ASSET_UNAVAILABLE`, `ASSET_FETCH_FAILED` or `FONT_UNAVAILABLE`, each time the same for the same address.
         """
         self._asked.add(url)
         return self._answer(url, headers)
@@ -92,10 +92,10 @@ class Recorder:
         return outcome.response, outcome.body
 
     def fetch_media(self, url: str, element: str) -> str:
-        """Fetch the source of a media element, redirects followed; the key under which `files` has it.
+        """Fetch the source of a media element, following redirects, and return its key among `files`.
 
-        `element` is how the message calls it. Raises what `answer` raises, `ASSET_UNAVAILABLE` for a status from 400, and
-        `NOT_MEDIA_PAYLOAD` for a page or text.
+        `element` is its name in messages. Raise the errors of `answer`, `ASSET_UNAVAILABLE` for a status from 400, and `NOT_MEDIA_PAYLOAD`
+        for a page or text.
         """
         hop = url
         for _ in range(_MOST_HOPS + 1):
@@ -107,23 +107,24 @@ class Recorder:
                 hop = urljoin(hop, response.headers["location"])
                 continue
             if response.status >= 400 or body is None:
-                raise unavailable(hop, response.status, f" (wanted by {element})")
+                message = f"{hop} answered {response.status} (wanted by {element})"
+                raise RenderError(ErrorCode.ASSET_UNAVAILABLE, message, hint=COPY_IT)
             kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
             if kind in _TEXT:
                 raise RenderError(
                     ErrorCode.NOT_MEDIA_PAYLOAD,
                     f"{hop} is {kind}, not a video or sound (wanted by {element})",
-                    hint="Name the media file itself, not a page that shows it.",
+                    hint="Use the address of the media file itself, not of a page that shows it.",
                 )
             return str(response.file)
         raise RenderError(ErrorCode.ASSET_UNAVAILABLE, f"{url} redirects more than {_MOST_HOPS} times (wanted by {element})")
 
     def responses(self) -> dict[str, RemoteResponse]:
-        """What was answered, by address: `Manifest.remote`."""
+        """Return the answers by address, for `Manifest.remote`."""
         return {url: recorded.response for url, recorded in sorted(self._recorded().items())}
 
     def files(self) -> dict[str, ServedFile]:
-        """The bodies, by their keys of `Manifest.files`."""
+        """Return the bodies by their keys in `Manifest.files`."""
         found = {}
         for recorded in self._recorded().values():
             if recorded.response.file is not None:
@@ -132,7 +133,7 @@ class Recorder:
         return dict(sorted(found.items()))
 
     def asked(self) -> set[str]:
-        """Keys of `files` that were asked for by `answer`, and not only as the source of a media element."""
+        """Return the keys of `files` that the page requested, as opposed to sources of media elements."""
         return {recorded.response.file for url, recorded in self._recorded().items() if url in self._asked and recorded.response.file}
 
     def _recorded(self) -> dict[str, _Recorded]:
@@ -142,7 +143,7 @@ class Recorder:
         file = google_fonts.font_file(url)
         if file is not None and self._registry is not None:
             try:
-                return self._packaged(self._registry.package(file.package, file.version), file.path)
+                return self._packaged(self._registry.package(file.name, file.version), file.path)
             except RenderError as error:
                 raise RenderError(error.code, f"{url}: {error.message}", hint=error.hint) from error
         sent = {name: value for name, value in headers.items() if name.lower() in _SENT_HEADERS}
@@ -150,7 +151,7 @@ class Recorder:
         try:
             return self._fetched(url, self._fetcher.get(url, sent, reach_seconds=_REPLACEABLE_SECONDS if replaceable else None))
         except RenderError as error:
-            # An answer is an answer; only where there is none does the file come from elsewhere.
+            # The registry replaces only a missing answer, never an unwelcome one.
             if not isinstance(error, HostUnreachable) and error.code is not ErrorCode.ASSET_FETCH_FAILED:
                 raise
             return self._elsewhere(url, error)
@@ -165,7 +166,7 @@ class Recorder:
         return self._kept(fetched.status, kept, fetched.path, fetched.sha256, urlsplit(url).path)
 
     def _elsewhere(self, url: str, error: RenderError) -> _Recorded:
-        """The same file from the package registry; `error` where there is no such file, or no registry."""
+        """Return the same file from the package registry; raise `error` when the registry is missing or lacks it."""
         own = cdn.own_work(url)
         if own is not None:
             raise RenderError(error.code, f"{error.message}; {own}", hint=cdn.MODULE_HINT) from error
@@ -185,9 +186,9 @@ class Recorder:
         path = cdn.find(file, package)
         if path is None:
             what = f"no {file.path}" if file.path else "no entry file for browsers"
-            raise RenderError(ErrorCode.ASSET_UNAVAILABLE, f"{package.spec} has {what}", hint="Check version and path in the URL.")
+            raise RenderError(ErrorCode.ASSET_UNAVAILABLE, f"{package.spec} has {what}", hint="Check the version and the path in the URL.")
         if file.entry is cdn.Entry.UNPKG and (file.version, file.path) != (package.version, path):
-            # unpkg sends the browser to the exact address, against which the file's own imports are resolved.
+            # unpkg redirects to the exact address, and the file's own imports are resolved against that.
             location = f"https://{urlsplit(url).hostname}/{package.spec}/{quote(path)}"
             return _Recorded(RemoteResponse(status=302, headers={"location": location}), None)
         return self._packaged(package, path)
@@ -210,13 +211,8 @@ class Recorder:
         return _Recorded(RemoteResponse(status=status, headers=headers, file=key), body)
 
 
-def unavailable(url: str, status: int, wanted: str) -> RenderError:
-    """`ASSET_UNAVAILABLE` for a remote file that was refused with `status`; `wanted` says by whom, in brackets."""
-    return RenderError(ErrorCode.ASSET_UNAVAILABLE, f"{url} answered {status}{wanted}", hint=COPY_IT)
-
-
 def _suffix(path: str, kind: str) -> str:
-    """A file name's ending, for people who look at a plan and programs that go by it."""
+    """Return the ending of a body's file name, for people who read a plan and programs that rely on endings."""
     suffix = PurePosixPath(path).suffix.lower()
     if 1 < len(suffix) <= 8 and suffix[1:].isalnum():
         return suffix

@@ -19,7 +19,9 @@ from hyperframes_provider.cli.batch import Report
 from hyperframes_provider.cli.console import Console
 from hyperframes_provider.client.aws.calls import run
 from hyperframes_provider.client.aws.errors import AccessDenied, InvalidRequest
-from hyperframes_provider.client.batch.batch import Batch, BatchProgress, Outcome, RowState, prepare_batch, project_version
+from hyperframes_provider.client.batch.batch import Batch
+from hyperframes_provider.client.batch.items import prepare_batch, project_version
+from hyperframes_provider.client.batch.outcomes import BatchProgress, Outcome, RowState
 from hyperframes_provider.client.batch.rows import InvalidBatch, PlannedRow, Row, plan_rows, read_rows
 from hyperframes_provider.client.request.request import RenderTarget
 
@@ -52,12 +54,12 @@ def test_rows_are_read(name: str, text: str, expected: list[Row], tmp_path: Path
         ("a.txt", "", ".jsonl"),
         ("a.jsonl", "\n", "no rows"),
         ("a.jsonl", '{"title": "x"}\n', "row 1: title: unknown; a row has variables, config, output"),
-        ("a.jsonl", "{}\n[1]\n{\n", "row 2: an object is needed, not [1]\nrow 3: not JSON"),
-        ("a.jsonl", '{"variables": []}\n', "row 1: variables: an object"),
-        ("a.jsonl", '{"output": 1}\n', "row 1: output: a text"),
-        ("a.json", "{}", "an array of rows"),
+        ("a.jsonl", "{}\n[1]\n{\n", "row 2: expected an object, not [1]\nrow 3: not JSON"),
+        ("a.jsonl", '{"variables": []}\n', "row 1: variables: expected an object"),
+        ("a.jsonl", '{"output": 1}\n', "row 1: output: expected a string"),
+        ("a.json", "{}", "expected an array of rows"),
         ("a.json", "[", "not JSON"),
-        ("a.csv", "a,a\n1,2\n", "a name of its own"),
+        ("a.csv", "a,a\n1,2\n", "each column needs a unique name"),
         ("a.csv", "a\n1,2\n", "row 1: not JSON: more cells"),
         ("a.csv", 'a\n"1\n', "line"),
     ],
@@ -91,7 +93,7 @@ def test_every_faulty_row_is_named_before_anything_is_done(tmp_path: Path) -> No
     with pytest.raises(InvalidBatch) as caught:
         plan_rows(rows, {}, template=str(tmp_path / "{t}.mp4"))
     assert [fault.number for fault in caught.value.faults] == [1, 2, 3, 5, 6]
-    for said in ("row 1: config.fps", "no variable 't'", ".gif", "that of row 4", "nonsense"):
+    for said in ("row 1: config.fps", "no variable 't'", ".gif", "also that of row 4", "nonsense"):
         assert said in str(caught.value)
 
 

@@ -18,8 +18,8 @@ from hyperframes_provider.client.aws import errors
 from hyperframes_provider.client.aws.calls import Steps, run
 from hyperframes_provider.client.aws.connect import Connect
 from hyperframes_provider.client.aws.s3 import S3Location
-from hyperframes_provider.client.execution import executions
-from hyperframes_provider.client.execution.executions import Started
+from hyperframes_provider.client.execution import executions, starting
+from hyperframes_provider.client.execution.starting import Started
 from hyperframes_provider.client.request.project import Project
 from hyperframes_provider.client.request.reference_stack import REFERENCE
 from hyperframes_provider.client.request.request import PreparedRender, RenderTarget
@@ -100,7 +100,7 @@ class Script:
 
     def play(self) -> tuple[Started, list[str]]:
         begun: list[str] = []
-        return self.run(executions.start_or_adopt(PREPARED, on_begin=begun.append)), begun
+        return self.run(starting.start_or_adopt(PREPARED, on_begin=begun.append)), begun
 
     def run(self, steps: Steps[Started]) -> Started:
         with self.stubs["stepfunctions"], self.stubs["s3"]:
@@ -247,7 +247,7 @@ REDRIVES: dict[str, tuple[Callable[[Script], Script], str, int]] = {
 def test_redrive(case: str) -> None:
     script, how, generation = REDRIVES[case]
 
-    started = script(Script()).run(executions.redrive(arn(1)))
+    started = script(Script()).run(starting.redrive(arn(1)))
 
     assert (started.how, started.execution_arn) == (how, arn(generation))
 
@@ -264,7 +264,7 @@ def test_a_redrive_of_a_stack_of_the_reference_has_a_prefix_of_its_own() -> None
         "before-parameter-build.sfn.StartExecution", lambda params, **_: sent.append(params["input"])
     )
 
-    script.run(executions.redrive(arn(1), dialect=REFERENCE))
+    script.run(starting.redrive(arn(1), dialect=REFERENCE))
 
     assert json.loads(sent[0]) == given | {"PlanOutputS3Prefix": f"s3://bucket/renders/{RENDER}-g2/"}
 
@@ -272,12 +272,12 @@ def test_a_redrive_of_a_stack_of_the_reference_has_a_prefix_of_its_own() -> None
 @pytest.mark.parametrize(("status", "more"), [("SUCCEEDED", {}), ("FAILED", {"input": "{}"})])
 def test_what_cannot_be_redriven_says_why(status: str, more: dict[str, str]) -> None:
     with pytest.raises(errors.InvalidRequest, match=r"has succeeded|is not a HyperFrames render"):
-        Script().describe(1, status, **more).describe(2).run(executions.redrive(arn(1)))
+        Script().describe(1, status, **more).describe(2).run(starting.redrive(arn(1)))
 
 
 def test_a_render_whose_later_generation_has_succeeded_is_not_redriven() -> None:
     with pytest.raises(errors.InvalidRequest, match="-g2 has succeeded"):
-        Script().describe(1, "FAILED", redriveStatus="REDRIVABLE").describe(2, "SUCCEEDED").describe(3).run(executions.redrive(arn(1)))
+        Script().describe(1, "FAILED", redriveStatus="REDRIVABLE").describe(2, "SUCCEEDED").describe(3).run(starting.redrive(arn(1)))
 
 
 def test_what_boto3_wraps_has_the_class_of_what_is_in_it() -> None:
@@ -305,8 +305,8 @@ def test_what_is_admitted_is_started_and_only_when_something_is() -> None:
     assert (limited.render_id, PREPARED.limited(None)) == (PREPARED.render_id, PREPARED)
     wanted = {"stateMachineArn": MACHINE, "name": f"{RENDER}-g1", "input": limited.input_json(1)}
     script.stubs["stepfunctions"].add_response("start_execution", {"executionArn": arn(1), "startDate": NOW}, wanted)
-    script.run(executions.start_or_adopt(PREPARED, on_begin=lambda _: None, admit=admit))
-    Script().describe(1, "RUNNING").describe(2).run(executions.start_or_adopt(PREPARED, on_begin=lambda _: None, admit=admit))
+    script.run(starting.start_or_adopt(PREPARED, on_begin=lambda _: None, admit=admit))
+    Script().describe(1, "RUNNING").describe(2).run(starting.start_or_adopt(PREPARED, on_begin=lambda _: None, admit=admit))
 
     assert asked == [RENDER]
 

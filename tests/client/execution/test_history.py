@@ -14,7 +14,8 @@ from hyperframes_lambda.contract.events import ChunkProgress, PlanResult
 from hyperframes_lambda.contract.prices import PRICES
 from hyperframes_provider.client.execution.cost import Usage, cost, estimate_of, usage_of
 from hyperframes_provider.client.execution.executions import Execution, Status
-from hyperframes_provider.client.execution.history import History, RetryNote, failure_of, message_of
+from hyperframes_provider.client.execution.failure import failure_of, message_of
+from hyperframes_provider.client.execution.history import History, RetryNote
 from hyperframes_provider.client.execution.report import failure_text
 from hyperframes_provider.client.execution.result import result_of
 from hyperframes_provider.client.request.dialect import OWN
@@ -178,7 +179,7 @@ def test_an_execution_that_ran_out_of_time_names_what_was_running() -> None:
     failure = failure_of(execution(Status.TIMED_OUT, 60), history(tape))
 
     assert (failure.error, failure.state, failure.chunk) == ("States.Timeout", "RenderChunk", 1)
-    assert "ran out of the time" in failure.message
+    assert "exceeded the time" in failure.message
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ import pytest
 from botocore.stub import Stubber
 
 from hyperframes_provider.client.aws.calls import run
-from hyperframes_provider.client.aws.errors import RenderCancelled, RenderFailed
 from hyperframes_provider.client.execution import map_runs
+from hyperframes_provider.client.execution.ending import conclude
 from hyperframes_provider.client.execution.executions import Execution, Status
-from hyperframes_provider.client.renders import conclude
+from hyperframes_provider.client.execution.failure import RenderCancelled, RenderFailed
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:render"

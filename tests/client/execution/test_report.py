@@ -12,11 +12,12 @@ from hyperframes_provider.client.aws.errors import AccessDenied, ExecutionNotFou
 from hyperframes_provider.client.aws.s3 import S3Location
 from hyperframes_provider.client.execution.executions import Execution, Status
 from hyperframes_provider.client.execution.history import RetryNote
+from hyperframes_provider.client.execution.pace import Pace
 from hyperframes_provider.client.execution.progress import Progress, ProgressReader, progress_of
 from hyperframes_provider.client.execution.report import Reporter, dollars, done_line, progress_line, retry_line, size, started_line
 from hyperframes_provider.client.execution.result import RenderResult
 from hyperframes_provider.client.execution.share import check_at_least, needed, reached
-from hyperframes_provider.client.execution.watch import Estimate, Pace, Snapshot
+from hyperframes_provider.client.execution.watch import Estimate, Snapshot
 
 NAME = "weekly-0f0e0d0c-0b0a-5908-8706-050403020100-g1"
 EXECUTION = Execution(
@@ -204,10 +205,10 @@ def test_polls_are_quick_at_first_then_slow_and_never_in_step() -> None:
 )
 def test_errors_are_borne_for_as_long_as_they_may_pass(error, patience: int) -> None:
     pace = Pace(10.0, spread=lambda: 1.0)
-    delays = [pace.after_error(error) for _ in range(patience + 1)]
 
-    assert delays[-1] is None
-    assert delays[:-1] == [min(30.0, 2.0**number) for number in range(patience)]
+    assert [pace.after_error(error) for _ in range(patience)] == [min(30.0, 2.0**number) for number in range(patience)]
+    with pytest.raises(type(error)):
+        pace.after_error(error)
 
 
 def test_throttling_is_waited_out_and_an_answer_forgets_the_errors() -> None:

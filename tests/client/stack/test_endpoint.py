@@ -12,9 +12,11 @@ from botocore.exceptions import ClientError
 
 from hyperframes_provider.client.aws.connect import Connect
 from hyperframes_provider.client.stack.code_bucket import CodeBucket
+from hyperframes_provider.client.stack.delete import StackFailed, delete_stack
+from hyperframes_provider.client.stack.deploy import deploy_stack
+from hyperframes_provider.client.stack.describe import StackNotFound, StackOutputs, describe_stack
 from hyperframes_provider.client.stack.events import StackEvent
 from hyperframes_provider.client.stack.slim_zip import build_slim_zip
-from hyperframes_provider.client.stack.stack import StackFailed, StackNotFound, StackOutputs, delete_stack, deploy_stack, describe_stack
 from hyperframes_provider.client.stack.template import InvalidStackParameter, load_template
 from hyperframes_provider.local.cloudformation.template import parse_template
 

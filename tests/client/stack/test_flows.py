@@ -16,15 +16,10 @@ from hyperframes_provider.client.aws.connect import Connect
 from hyperframes_provider.client.aws.errors import AccessDenied, InvalidRequest, Throttled
 from hyperframes_provider.client.stack import events as stack_events
 from hyperframes_provider.client.stack.code_bucket import CodeLocation, parse_code
+from hyperframes_provider.client.stack.delete import StackFailed, delete_stack
+from hyperframes_provider.client.stack.deploy import deploy_stack
+from hyperframes_provider.client.stack.describe import StackNotFound, StackNotReady, describe_stack
 from hyperframes_provider.client.stack.events import StackEvent, StackTimeout
-from hyperframes_provider.client.stack.stack import (
-    StackFailed,
-    StackNotFound,
-    StackNotReady,
-    delete_stack,
-    deploy_stack,
-    describe_stack,
-)
 from hyperframes_provider.client.stack.template import InvalidStackParameter, load_template
 
 NAME = "studio"
@@ -220,7 +215,7 @@ def test_a_failed_creation_names_the_resource_that_failed_first(account: Account
     assert str(caught.value) == (
         "stack 'studio' ended in ROLLBACK_COMPLETE\n"
         "  RenderFunction (AWS::Lambda::Function) CREATE_FAILED: hyperframes-render already exists\n"
-        "The next deploy deletes what is left and creates the stack anew; the render bucket is kept."
+        "The next deploy deletes the remains and creates the stack anew; the render bucket is kept."
     )
     assert [event.resource for event in caught.value.reasons] == ["RenderFunction"]
     assert not caught.value.retryable

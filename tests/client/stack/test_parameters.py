@@ -66,7 +66,7 @@ def test_accepted(name: str, value: object) -> None:
         ("CoordinatorMemoryMb", 1, "accepted: 0, or 2048 to 10240"),
         ("WebhookSecretArn", "secret", "the ARN of a Secrets Manager secret"),
         ("DashboardEnabled", "yes", "accepted: true, false"),
-        ("CodeKey", "", "CodeBucket: belongs together with CodeKey; give both or none"),
+        ("CodeKey", "", "CodeBucket: requires CodeKey, and vice versa; give both or neither"),
         ("CodeKey", "x" * 1025, "accepted: 0 to 1024 characters"),
         ("LambdaMemoryMB", 4096, "LambdaMemoryMB: unknown parameter, did you mean LambdaMemoryMb?"),
         ("Colour", "red", "Colour: unknown parameter, known: AlarmTopicArn, AllowedBuckets"),
@@ -86,7 +86,7 @@ def test_all_faults_at_once() -> None:
 
 
 def test_a_value_that_is_missing() -> None:
-    with pytest.raises(InvalidStackParameter, match="DefinitionBucket: needs a value; Bucket with the state machine's definition"):
+    with pytest.raises(InvalidStackParameter, match="DefinitionBucket: a value is required; Bucket with the state machine's definition"):
         load_template().resolve({})
 
 

@@ -16,7 +16,8 @@ from botocore.stub import Stubber
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
 from hyperframes_provider.client.aws.connect import Connect
-from hyperframes_provider.client.stack.policies import Need, Part, Scope, policy_of, service_needs, service_role_trust, user_needs
+from hyperframes_provider.client.stack.needs import Need, Scope
+from hyperframes_provider.client.stack.policies import Part, policy_of, service_needs, service_role_trust, user_needs
 from hyperframes_provider.client.stack.policy_check import Missing, missing_for_caller, missing_in_policy, parse_policy
 from hyperframes_provider.client.stack.template import load_template
 from hyperframes_provider.local.cloudformation.template import parse_template
@@ -216,7 +217,7 @@ NEED = Need("Stop", ("states:StopExecution",), ("arn:aws:states:eu-west-1:1:exec
         ({"Effect": "Allow", "Action": "states:StartExecution", "Resource": "*"}, "not allowed"),
         (
             {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {"Bool": {"aws:MultiFactorAuthPresent": "true"}}},
-            "allowed under a condition only",
+            "allowed only under a condition",
         ),
     ],
 )
@@ -234,7 +235,11 @@ def test_what_denies_wins() -> None:
 
 
 def test_what_is_no_policy() -> None:
-    for text, words in (("{", "no JSON"), ("[]", "no policy document"), ('{"Statement": [{"Effect": "Maybe"}]}', "no policy document")):
+    for text, words in (
+        ("{", "not JSON"),
+        ("[]", "not a policy document"),
+        ('{"Statement": [{"Effect": "Maybe"}]}', "not a policy document"),
+    ):
         with pytest.raises(Exception, match=words):
             parse_policy(text)
 
@@ -322,7 +327,7 @@ def test_the_verbs(tmp_path: Path) -> None:
     policy = tmp_path / "policy.json"
     policy.write_text(printed.stdout)
     fine = command("validate", "--policy", str(policy), "--render-only", *whose)
-    assert fine.returncode == 0 and "permissions are there" in fine.stdout
+    assert fine.returncode == 0 and "permissions are granted" in fine.stdout
     lacking = command("validate", "--policy", str(policy), "--json", *whose)
     missing = json.loads(lacking.stdout)["missing"]
     assert lacking.returncode == 1

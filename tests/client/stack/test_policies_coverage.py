@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from hyperframes_provider.client.aws.connect import Connect
-from hyperframes_provider.client.stack.policies import Scope, policy_of, service_needs, user_needs
-from hyperframes_provider.client.stack.stack import delete_stack, deploy_stack
+from hyperframes_provider.client.stack.delete import delete_stack
+from hyperframes_provider.client.stack.deploy import deploy_stack
+from hyperframes_provider.client.stack.needs import Scope
+from hyperframes_provider.client.stack.policies import policy_of, service_needs, user_needs
 from hyperframes_provider.client.stack.template import PLACED_BY_DEPLOY, load_template
 from hyperframes_provider.local.cloudformation.service import CloudFormation
 from hyperframes_provider.local.cloudformation.stacks import Stack
@@ -31,9 +33,7 @@ def test_what_cloudformation_does_is_covered(endpoint: str, connect: Connect) ->
 
     def submission(**options: Any) -> Any:
         parameters = {"ProjectName": NAME, **places, **{key: str(value) for key, value in options.items()}}
-        return check_submission(
-            stack=None, body=load_template().body, parameters=parameters, tags=None, capabilities=["CAPABILITY_IAM"]
-        )
+        return check_submission(stack=None, body=load_template().body, parameters=parameters, tags=None, capabilities=["CAPABILITY_IAM"])
 
     def settled(stack: Stack, status: str) -> None:
         eventually(lambda: not stack.status.endswith("_IN_PROGRESS"))

@@ -60,7 +60,7 @@ def test_all_that_is_told_is_shown() -> None:
         ("states", 1300, True, ""),
     ]
     assert found.chunks_at_once == 50
-    assert found.meaning == ("50 chunks of all renders together run at once (reserved for the function); further ones wait",)
+    assert found.meaning == ("up to 50 chunks of all renders together run at once (reserved for the function); further ones wait",)
 
 
 def test_a_refusal_is_an_answer() -> None:

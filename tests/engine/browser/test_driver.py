@@ -1,4 +1,4 @@
-"""A driver that is kept from launch to launch, and replaced when it is gone."""
+"""The driver is kept from launch to launch and replaced when it is gone."""
 
 from __future__ import annotations
 

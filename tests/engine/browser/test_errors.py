@@ -1,4 +1,4 @@
-"""What cannot be rendered right is an error that says what to mend, and says it soon."""
+"""A composition that cannot be rendered correctly raises an error early, and the error names the place to fix."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ CASES: dict[str, tuple[dict[str, str], ErrorCode, list[str]]] = {
     "video": (
         {"index.html": page("<video id=clip src=a.mp4 data-start=0></video>")},
         ErrorCode.COMPOSITION_UNSUPPORTED,
-        ['<video id="clip"> in index.html plays a.mp4', "without its media files"],
+        ['<video id="clip"> in index.html plays a.mp4', "without media files"],
     ),
     "audio with a source element": (
         {"index.html": page("<audio><source src=tone.wav></audio>")},

@@ -1,4 +1,4 @@
-"""Which picture belongs to which moment, and that nothing else has a say in it."""
+"""A frame depends on its moment alone."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ requestAnimationFrame(function draw(time) { p.textContent = time.toFixed(3); req
 
 
 def captured(chromium: Browser, url: str, frames: Iterable[int]) -> dict[int, bytes]:
-    """The frames in that order, from a browser of their own."""
+    """Capture the frames in that order, in a new browser."""
     with launch(chromium) as session, session.open(PageSpec(url, width=320, height=180)) as page:
         return {frame: page.capture(frame / FPS) for frame in frames}
 

@@ -1,4 +1,4 @@
-"""A browser that is missing, does not start, dies or stops answering: a typed error, no hang, and nothing left behind."""
+"""A browser that is missing, does not start, dies or stops answering raises a typed error, without a hang or remains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sub-composition without a timeline says so on its own root, as the reference's do; its host need not repeat it."""
+"""A sub-composition declares on its own root that it has no timeline, as in the reference. Its host need not repeat it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The volume that scripts set is what the plan reads after a seek, whoever sets it and whatever the runtime does to be heard."""
+"""After a seek the plan reads the volume that the author's scripts set, unaffected by the runtime's own writes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GSAP = '<script src="gsap.min.js"></script>'
 
 
 def page(body: str, script: str = "", *, head: str = GSAP) -> str:
-    """Three seconds of `body`; a `timeline` that the script makes is registered."""
+    """Build a page of three seconds with `body`, and register the `timeline` that its script creates."""
     root = f'<div data-composition-id="main" data-start="0" data-duration="3" data-width="320" data-height="180">{body}</div>'
     registered = "window.__timelines = { main: timeline };" if "timeline" in script else ""
     return f"<!doctype html><html><head>{head}</head><body>{root}<script>{script}\n{registered}</script></body></html>"
@@ -28,7 +28,7 @@ def page(body: str, script: str = "", *, head: str = GSAP) -> str:
 
 @pytest.fixture
 def listen(project: Project, opened: Open) -> Listen:
-    """Open a page whose media files are three seconds of sound; only their length is asked for."""
+    """Open a page whose media files are three seconds of sound. Only their length matters."""
 
     @contextmanager
     def opened_page(index: str, files: Mapping[str, str | bytes] | None = None) -> Iterator[CompositionPage]:
@@ -66,7 +66,7 @@ def test_what_only_the_runtime_sets_is_no_script(listen: Listen) -> None:
 
 
 def test_two_looks_see_a_tween_between_them(listen: Listen) -> None:
-    """It leaves the volume that it found: only the counting of what scripts set gives it away."""
+    """It leaves the volume unchanged: only the number of writes shows it."""
     script = """const timeline = gsap.timeline({ paused: true });
         timeline.to("#song", { volume: 0, duration: 0.2, yoyo: true, repeat: 1 }, 1);"""
     body = '<audio id="song" src="song.wav" data-start="0"></audio><audio id="other" src="song.wav" data-start="0"></audio>'
@@ -77,7 +77,7 @@ def test_two_looks_see_a_tween_between_them(listen: Listen) -> None:
 
 
 def test_any_script_is_heard(listen: Listen) -> None:
-    """One that sets it once; one that follows the clock in animation frames; a callback of a timeline."""
+    """One sets it once, one follows the clock in animation frames, one is a timeline's callback."""
     body = "".join(f'<audio id="{name}" src="song.wav" data-start="0"></audio>' for name in ("once", "frames", "callback"))
     script = """const [once, frames, callback] = document.querySelectorAll("audio");
         once.volume = 0.25;
@@ -101,7 +101,7 @@ def test_muting_is_silence(listen: Listen) -> None:
 
 
 def test_muting_what_is_muted_is_no_change(listen: Listen) -> None:
-    """Scripts do it to be allowed to play; unmuting is one, also when it is taken back behind the last look."""
+    """Scripts mute to be allowed to play. Unmuting is a change, even if it is reverted after the last query."""
     script = """const timeline = gsap.timeline({ paused: true });
         const [again, later] = document.querySelectorAll("video");
         timeline.eventCallback("onUpdate", () => { again.muted = true; });

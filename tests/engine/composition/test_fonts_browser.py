@@ -1,4 +1,4 @@
-"""Which face the browser draws text with: widths and pixels tell it."""
+"""The face that the browser draws text with, recognised by widths and pixels."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ PLAIN = PAGE.format(css="", body="", script=HELPERS + "/* Helvetica, Georgia, Me
 
 @pytest.fixture(scope="module")
 def face(toolset: Toolset) -> Callable[..., str]:
-    """URL path of a bundled face for Latin text."""
+    """Return the URL path of a bundled face for Latin text."""
     assert toolset.fonts is not None
     families = read_catalogue(toolset.fonts).families
 

@@ -1,4 +1,4 @@
-"""What style sheets say about font families, and the bundled family in front of a generic one. No browser."""
+"""Font families in style sheets, and the bundled family before a generic one. Without a browser."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CATALOGUE = FontCatalogue(
 
 @pytest.fixture
 def fonts(tmp_path: Path) -> Callable[..., ProjectFonts]:
-    """A project of pages and style sheets; the keyword's underscore is the dot of the file's name."""
+    """Build a project of pages and style sheets. The underscore of a keyword stands for the dot of the file name."""
     catalogue = tmp_path / "fonts.json"
     catalogue.write_text(_CATALOGUE.model_dump_json())
     (tmp_path / "Inter.woff2").write_bytes(b"inter")
@@ -137,7 +137,7 @@ def test_the_error_names_the_nearest_family(name: str, nearest: str, fonts: Call
     with pytest.raises(RenderError) as caught:
         fonts(index_html=f"<p style='font-family:{name}'>", a_css="@font-face{font-family:'My Brand';src:url(x)}").stylesheet()
 
-    assert (caught.value.hint or "").endswith(f"or use one that is there: {nearest}")
+    assert (caught.value.hint or "").endswith(f"or use an available one: {nearest}")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A family that is named and not linked to is asked for as little as it takes."""
+"""A family that is named but not linked is requested as rarely as possible."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hyperframes_lambda.remote.families import FamilyFinder
 
 
 class Sheets:
-    """In the recorder's place: answers with the address for the faces that a family has."""
+    """Stands in for the recorder: answers with the address for the faces that a family has."""
 
     def __init__(self, folder: Path, has: tuple[str, ...]) -> None:
         self.asked: list[str] = []

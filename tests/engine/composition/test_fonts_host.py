@@ -1,4 +1,4 @@
-"""Fonts that the machine happens to have do not show. A module of its own, for it launches browsers with other settings."""
+"""Fonts installed on the machine are never used. A separate module, because it launches browsers with other settings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAGE = """<!doctype html><html><body>
 
 
 def renamed(font: bytes, before: str, after: str) -> bytes:
-    """The font under another name of the same length."""
+    """Rename the font to another name of the same length."""
     changed = font.replace(before.encode("utf-16-be"), after.encode("utf-16-be"))
     assert changed != font
     return changed
@@ -28,7 +28,7 @@ def renamed(font: bytes, before: str, after: str) -> bytes:
 
 @pytest.fixture
 def host_fonts(chromium: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine with fonts in its user's folders: one of a name of its own, and one with a name that is bundled."""
+    """A machine with two fonts in its user's folders: one with a unique name, and one with a bundled family's name."""
     assert chromium.fontconfig is not None
     parts = chromium.fontconfig.parent / "parts"
     mono = next(parts.glob("font-jetbrains-mono-installed-*/files/*-400-normal.ttf")).read_bytes()

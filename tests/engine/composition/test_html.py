@@ -35,7 +35,7 @@ def test_an_element_ends_where_its_own_end_tag_stands() -> None:
     page = tokenize("<div id=a><div><br></div><div/></div></div>tail")
     outer = next(page.starts("div"))
 
-    # `<div/>` opens nothing that this tokenizer closes, as authors mean it.
+    # `<div/>` has no content here, as authors intend.
     assert page.content(page.element(outer)) == "<div><br></div><div/>"
 
 

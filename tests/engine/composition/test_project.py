@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hyperframes_lambda import composition
 from hyperframes_lambda.composition import ServedFile, compile_project
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 
@@ -38,6 +39,15 @@ def test_every_page_gets_virtual_time_and_the_entry_page_the_runtime_and_the_bri
     assert '"fps": 29.97002997' in text(files, "__hyperframes/bridge.js")
     assert files["sub/a.css"].content_type == "text/css; charset=utf-8"
     assert files["sub/a.css"].path is not None
+
+
+def test_the_bridge_is_every_part_in_the_scope_of_one_function(project: Callable[..., Path]) -> None:
+    lines = text(compiled(project({"index.html": "<p>"})), "__hyperframes/bridge.js").splitlines()
+    scripts = Path(composition.__file__).parent / "scripts" / "bridge"
+
+    assert {line.split()[1] for line in lines if line.startswith("const ")} | {"engine"} == {part.stem for part in scripts.glob("*.js")}
+    assert lines[1:3] == ["(() => {", '"use strict";']
+    assert lines[-1] == "})();"
 
 
 def test_compiling_twice_gives_the_same_bytes(project: Callable[..., Path]) -> None:

@@ -66,7 +66,7 @@ def draw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Drawn:
 
 def test_a_worker_that_reports_nonsense_ends_the_run(draw: Drawn) -> None:
     started = time.monotonic()
-    with pytest.raises(RenderError, match="stopped reporting\na report is no JSON: Expecting value") as caught:
+    with pytest.raises(RenderError, match="stopped reporting\na report is not JSON: Expecting value") as caught:
         draw("echo no json; sleep 60")
     assert (caught.value.code, caught.value.hint) == (ErrorCode.RUNTIME_EXIT, None)
     assert time.monotonic() - started < 20

@@ -437,7 +437,7 @@ def test_sound_alone_is_planned_without_chunks(bucket: Bucket) -> None:
 
     bucket.put(PROJECT, archive(index__html=PAGE))
     name, text = refused(plan_event(Config={"fps": 24, "format": "m4a"}))
-    assert (name, "no sound to make a m4a of" in text) == ("COMPOSITION_EMPTY", True)
+    assert (name, "has no sound for a m4a" in text) == ("COMPOSITION_EMPTY", True)
 
 
 def test_sidecars_lie_beside_the_output_and_a_chunk_without_its_record_is_rendered_again(bucket: Bucket) -> None:

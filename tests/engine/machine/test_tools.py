@@ -13,7 +13,7 @@ import pytest
 from hyperframes_lambda import __version__
 from hyperframes_lambda.contract.errors import ErrorCode, RenderError
 from hyperframes_lambda.contract.toolset import CHROME_SOURCE_VARIABLE, TOOLSET_VARIABLE, Toolset
-from hyperframes_lambda.machine.tools import find_tools
+from hyperframes_lambda.machine.tools import TASK_ROOT_VARIABLE, find_tools
 
 
 def described(tmp_path: Path, **changes: Any) -> dict[str, str]:
@@ -52,7 +52,7 @@ def test_a_program_that_cannot_run_is_unavailable(tool: str, fault: str, tmp_pat
     if fault == "start script":
         find_tools(environ)
         return
-    with pytest.raises(RenderError, match="hyperframes-airflow setup" if fault != "cut off" else "partly unpacked") as caught:
+    with pytest.raises(RenderError, match="hyperframes-airflow setup" if fault != "cut off" else "is incomplete") as caught:
         find_tools(environ)
     assert caught.value.code is (ErrorCode.FFMPEG_UNAVAILABLE if tool == "ffmpeg" else ErrorCode.CHROME_UNAVAILABLE)
     assert str(program) in caught.value.message
@@ -63,7 +63,8 @@ def test_an_environment_without_a_usable_toolset_names_the_next_command(tmp_path
     good = described(tmp_path)
     missing = {"path": str(tmp_path / "nowhere.js"), "version": "1"}
     for environ, word in (
-        ({}, TOOLSET_VARIABLE),
+        ({TASK_ROOT_VARIABLE: str(tmp_path)}, TOOLSET_VARIABLE),
+        ({"XDG_CACHE_HOME": str(tmp_path)}, "hyperframes/toolset.json"),
         ({TOOLSET_VARIABLE: str(tmp_path / "none.json")}, "none.json"),
         ({TOOLSET_VARIABLE: str(tmp_path / "damaged.json")}, "damaged"),
         (good | {CHROME_SOURCE_VARIABLE: "chrome-headless-shell"}, "sparticuz"),

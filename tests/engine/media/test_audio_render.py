@@ -147,7 +147,7 @@ def test_a_sound_that_cannot_be_is_refused_by_the_plan(project: Project, tmp_pat
     subprocess.run(command, check=True)
     body = '<video id="clip" src="silent.mp4" data-start="0" data-has-audio="true"></video>'
     source = project({"index.html": PAGE.format(body=body, script=""), "silent.mp4": silent.read_bytes()})
-    with pytest.raises(RenderError, match=r'<video id="clip"> in index.html: there is no sound in .silent.mp4') as caught:
+    with pytest.raises(RenderError, match=r'<video id="clip"> in index.html: .silent.mp4. has no sound') as caught:
         planned(source, tmp_path / "plan")
     assert caught.value.code is ErrorCode.MEDIA_UNREADABLE
 

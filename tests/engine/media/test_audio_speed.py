@@ -81,7 +81,7 @@ def test_a_lane_is_read_with_its_bounds_and_bends() -> None:
     bent = speed_points(lane({"t": 0, "v": 1, "curve": 0.5}, {"t": 2, "v": 4}), element="x")
     assert len(bent) == 49 and bent[24].rate == pytest.approx(4**0.25), "half of the time is a quarter of the way in logarithms"
     assert speed_points("", element="x") == speed_points(lane({"t": 0, "v": 1}, target="volume"), element="x") == []
-    with pytest.raises(RenderError, match="clip: its data-automation cannot be read") as caught:
+    with pytest.raises(RenderError, match="clip: data-automation cannot be read") as caught:
         speed_points("{", element="clip")
     assert caught.value.code is ErrorCode.COMPOSITION_UNSUPPORTED
 

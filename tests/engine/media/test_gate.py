@@ -86,10 +86,11 @@ def test_every_codec_passes_the_gate_and_a_swap_does_not(tmp_path: Path, ffmpeg_
     swapped = tmp_path / f"swapped{made.output.suffix}"
     concatenate(ffmpeg_path, [made.segments[0], made.segments[2], made.segments[1]], swapped, fps=FPS, codec=codec_of(made.manifest.config))
     silent = made.manifest.model_copy(update={"audio": []})
-    assert "stands the packet of frame 16" in refusal(lambda: made.check(swapped, exact=True, manifest=silent, mix=None))
+    message = refusal(lambda: made.check(swapped, exact=True, manifest=silent, mix=None))
+    assert "the packet of frame 16 (0.667 s, first of chunk 2) is in the place of frame 8" in message
     message = refusal(lambda: made.check(swapped, manifest=silent, mix=None))
-    assert "frames 8-15 (0.333-0.625 s, first of chunk 1): shows what was captured for frames 16-23" in message
-    assert "frames 16-23 (0.667-0.958 s, first of chunk 2): shows what was captured for frames 8-15" in message
+    assert "frames 8-15 (0.333-0.625 s, first of chunk 1): shows the picture captured for frames 16-23" in message
+    assert "frames 16-23 (0.667-0.958 s, first of chunk 2): shows the picture captured for frames 8-15" in message
 
 
 def test_a_gif_passes_and_one_in_the_wrong_order_does_not(tmp_path: Path, ffmpeg_path: Path) -> None:
@@ -100,34 +101,35 @@ def test_a_gif_passes_and_one_in_the_wrong_order_does_not(tmp_path: Path, ffmpeg
 
     swapped = tmp_path / "swapped.gif"
     make_gif(ffmpeg_path, [made.segments[0], made.segments[2], made.segments[1]], swapped, fps=FPS, loop=0)
-    assert "frames 8-15 (0.333-0.625 s, first of chunk 1): shows what was captured for frames 16-23" in refusal(lambda: made.check(swapped))
+    message = refusal(lambda: made.check(swapped))
+    assert "frames 8-15 (0.333-0.625 s, first of chunk 1): shows the picture captured for frames 16-23" in message
 
 
 def test_transparency_that_gets_lost_is_noticed(tmp_path: Path, ffmpeg_path: Path) -> None:
     made = render(ffmpeg_path, tmp_path, RenderConfig(format=OutputFormat.WEBM, quality=Quality.DRAFT))
     made.check(exact=True)
     # ffmpeg's own decoder of VP9 reads no transparency.
-    assert "frames 0-23 (0.000-0.958 s): differs from what was captured, by 255 levels" in refusal(lambda: made.check(decoder=None))
+    assert "frames 0-23 (0.000-0.958 s): differs from the captured picture by 255 levels" in refusal(lambda: made.check(decoder=None))
 
 
 PICTURE_TAMPERING = {
     "duplicated at a seam": (
         "[0:v]split[a][b];[a][b]freezeframes=first=8:last=8:replace=7",
-        r"frame 8 \(0\.333 s, first of chunk 1\): (frozen, the picture is that of frame 7|shows what was captured for frame 7)",
+        r"frame 8 \(0\.333 s, first of chunk 1\): (frozen, the picture is that of frame 7|shows the picture captured for frame 7)",
     ),
     "dropped at a seam": (
         "[0:v]select=not(eq(n\\,8)),setpts=N/24/TB",
         r"23 frames decode, 24 were captured\n"
-        r"frames 8-22 \(0\.333-0\.917 s, first of chunk 1\): shows what was captured for frames 9-23",
+        r"frames 8-22 \(0\.333-0\.917 s, first of chunk 1\): shows the picture captured for frames 9-23",
     ),
     "swapped at a seam": (
         "[0:v]shuffleframes=0 1 2 3 4 5 6 8 7 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23",
-        r"frame 7 \(0\.292 s\): shows what was captured for frame 8 \(0\.333 s, first of chunk 1\)\n"
-        r"frame 8 \(0\.333 s, first of chunk 1\): shows what was captured for frame 7 \(0\.292 s\)",
+        r"frame 7 \(0\.292 s\): shows the picture captured for frame 8 \(0\.333 s, first of chunk 1\)\n"
+        r"frame 8 \(0\.333 s, first of chunk 1\): shows the picture captured for frame 7 \(0\.292 s\)",
     ),
     "a black chunk": (
         "[0:v]drawbox=t=fill:color=black:enable=between(n\\,8\\,15)",
-        r"frames 8-15 \(0\.333-0\.625 s, first of chunk 1\): black; captured was a picture with levels up to \d+",
+        r"frames 8-15 \(0\.333-0\.625 s, first of chunk 1\): black; the captured picture has levels up to \d+",
     ),
     "a frozen run": (
         "[0:v]split[a][b];[a][b]freezeframes=first=10:last=14:replace=9",
@@ -135,7 +137,7 @@ PICTURE_TAMPERING = {
     ),
     "another picture": (
         "[0:v]drawbox=t=fill:w=80:h=80:color=white:enable=between(n\\,3\\,4)",
-        r"frames 3-4 .*: differs from what was captured, by \d+ levels at frame \d; tolerated are \d+",
+        r"frames 3-4 .*: differs from the captured picture by \d+ levels at frame \d; tolerated: \d+",
     ),
 }
 
@@ -159,7 +161,8 @@ def test_packets_tell_apart_what_the_eye_cannot(tmp_path: Path, ffmpeg_path: Pat
     swapped = tmp_path / "swapped.mp4"
     concatenate(ffmpeg_path, [made.segments[1], made.segments[0], made.segments[2]], swapped, fps=FPS)
     made.check(swapped)
-    assert "where frame 0 (0.000 s) belongs stands the packet of frame 8" in refusal(lambda: made.check(swapped, exact=True))
+    message = refusal(lambda: made.check(swapped, exact=True))
+    assert "the packet of frame 8 (0.333 s, first of chunk 1) is in the place of frame 0 (0.000 s)" in message
 
 
 def test_assemble_holds_segments_to_their_records_and_keeps_what_was_there(tmp_path: Path, ffmpeg_path: Path) -> None:
@@ -176,8 +179,8 @@ def test_assemble_holds_segments_to_their_records_and_keeps_what_was_there(tmp_p
     before = output.read_bytes()
     shutil.copy(made.segments[2], segments[1])
     message = refusal(lambda: assemble(tmp_path / "plan", segments, output))
-    assert "where frame 8 (0.333 s, first of chunk 1) belongs stands the packet of frame 16 (0.667 s, first of chunk 2)" in message
-    assert "frames 8-15 (0.333-0.625 s, first of chunk 1): shows what was captured for frames 16-23" in message
+    assert "the packet of frame 16 (0.667 s, first of chunk 2) is in the place of frame 8 (0.333 s, first of chunk 1)" in message
+    assert "frames 8-15 (0.333-0.625 s, first of chunk 1): shows the picture captured for frames 16-23" in message
     assert output.read_bytes() == before
 
     record_path(segments[1]).unlink()
@@ -187,8 +190,8 @@ def test_assemble_holds_segments_to_their_records_and_keeps_what_was_there(tmp_p
 SOUND_TAMPERING = {
     "silenced": (["-af", "volume=0"], r"0\.25-0\.75 s: silent \((digital silence|-\d+\.\d dBFS)\), the mix is at -\d+\.\d dBFS"),
     "silent for a moment": (["-af", "volume=0:enable='between(t,0.4,0.6)'"], r"0\.4\d-0\.[56]\d s: silent \(digital silence\)"),
-    "missing": (["-an"], "it has no sound, planned are 1 tracks"),
-    "shortened": (["-af", "atrim=end=0.8"], r"its sound lasts 0\.8\d\d s, planned are 1\.000 s"),
+    "missing": (["-an"], "it has no sound; planned: 1 tracks"),
+    "shortened": (["-af", "atrim=end=0.8"], r"its sound lasts 0\.8\d\d s; planned: 1\.000 s"),
     "late": (["-af", "adelay=200:all=1,atrim=end=1"], r"0\.25-0\.4\d s: silent(.|\n)*sound of .* where the mix is silent"),
 }
 
@@ -237,7 +240,7 @@ def test_a_chunk_that_captured_nothing_where_plan_saw_something_is_refused(healt
 
 def test_a_record_that_is_too_short_is_refused(healthy: Render) -> None:
     message = refusal(lambda: healthy.check(records=healthy.records[:2]))
-    assert "16 frames and 16 thumbnails were recorded, planned are 24" in message
+    assert "16 frames and 16 thumbnails were recorded; planned: 24" in message
 
 
 @pytest.mark.parametrize(

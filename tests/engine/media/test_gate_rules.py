@@ -79,7 +79,7 @@ def test_a_thousand_faults_do_not_take_a_thousand_explanations() -> None:
     shown = [thumbnail(200) if frame % 2 else captured[frame] for frame in range(200)]
     findings = compare_frames(captured, shown, 0, NAME, alpha=False)
     assert len(findings) == 21
-    assert findings[-1].text == "100 frames in all differ from what was captured"
+    assert findings[-1].text == "100 frames in all differ from the captured ones"
 
 
 @pytest.mark.parametrize(
@@ -88,11 +88,11 @@ def test_a_thousand_faults_do_not_take_a_thousand_explanations() -> None:
         ("abcdefgh", None),
         (
             "abcddefg",
-            "where frame 4 (0.400 s, first of chunk 1) belongs stands the packet of frame 3 (0.300 s) (8 packets, 8 were encoded)",
+            "the packet of frame 3 (0.300 s) is in the place of frame 4 (0.400 s, first of chunk 1) (8 packets, 8 were encoded)",
         ),
         ("abc", "the packet of frame 3 (0.300 s) and all after it are missing (3 packets, 8 were encoded)"),
-        ("abcxefgh", "the packet of frame 3 (0.300 s) is none that was encoded for it (8 packets, 8 were encoded)"),
-        ("abcdefghh", "after frame 7 (0.700 s), the last, more follows (9 packets, 8 were encoded)"),
+        ("abcxefgh", "the packet of frame 3 (0.300 s) is not the one that was encoded (8 packets, 8 were encoded)"),
+        ("abcdefghh", "packets follow after frame 7 (0.700 s), the last (9 packets, 8 were encoded)"),
     ],
 )
 def test_packets_must_be_those_that_were_encoded(packets: str, words: str | None) -> None:

@@ -68,10 +68,10 @@ def test_what_is_missing_doubled_or_of_another_size_is_refused(segments: list[Pa
         tar.addfile(member, io.BytesIO(frame(10, (9, 6))))
     (tmp_path / "text.tar").write_text("this is no tar" * 100)
     cases = [
-        ([segments[0], segments[2]], "'000010.png' where 000005.png belongs"),
-        ([segments[0], segments[0]], "'000000.png' where 000005.png belongs"),
-        (segments[:2], "10 frames, planned are 12"),
-        ([*segments[:2], odd], "frame 10 is 9x6 pixels, planned are 8x6"),
+        ([segments[0], segments[2]], "'000010.png' in the place of 000005.png"),
+        ([segments[0], segments[0]], "'000000.png' in the place of 000005.png"),
+        (segments[:2], "10 frames; planned: 12"),
+        ([*segments[:2], odd], "frame 10 is 9x6 pixels; planned: 8x6"),
         ([tmp_path / "text.tar"], "not a tar"),
     ]
     for given, found in cases:
@@ -94,7 +94,7 @@ def test_a_damaged_picture_is_named(damage: str, tmp_path: Path) -> None:
 
 def test_an_unfinished_segment_leaves_nothing(tmp_path: Path) -> None:
     with (
-        pytest.raises(RenderError, match="got 1 frames, planned are 2"),
+        pytest.raises(RenderError, match="got 1 frames; planned: 2"),
         PngSegment(tmp_path / "0.tar", first=0, frames=2, **SIZE) as writer,
     ):
         writer.write(frame(0))

@@ -186,10 +186,10 @@ def test_verification_says_what_it_found(ffmpeg: Path, tmp_path: Path) -> None:
         assert caught.value.code is ErrorCode.VERIFICATION_FAILED
         return caught.value.message
 
-    assert "20 frames, planned are 10" in found(twice)
-    assert "10 frames, planned are 11" in found(segment, frames=11)
-    assert "planned is 0.040000 s" in found(segment, fps=Fraction(25))
-    assert "planned is h264 yuv420p 64x64" in found(segment, width=64, height=64)
+    assert "20 frames; planned: 10" in found(twice)
+    assert "10 frames; planned: 11" in found(segment, frames=11)
+    assert "planned: 0.040000 s" in found(segment, fps=Fraction(25))
+    assert "planned: h264 yuv420p 64x64" in found(segment, width=64, height=64)
     assert "frame 10 starts a segment" in found(encode(ffmpeg, tmp_path / "one.mp4", 0, 20, fps), frames=20, segment_starts=[0, 10])
     no_video = tmp_path / "text.mp4"
     no_video.write_text("this is no video")
@@ -281,7 +281,7 @@ def test_a_damaged_frame_is_not_skipped(ffmpeg: Path, tmp_path: Path) -> None:
 
 def test_a_frame_of_another_size_is_refused_by_number(ffmpeg: Path, tmp_path: Path) -> None:
     with (
-        pytest.raises(RenderError, match="frame 1 is 64x72 pixels, planned are 128x72") as caught,
+        pytest.raises(RenderError, match="frame 1 is 64x72 pixels; planned: 128x72") as caught,
         encoder_for(ffmpeg, tmp_path / "out.mp4") as encoder,
     ):
         encoder.write(picture(0))
@@ -290,7 +290,7 @@ def test_a_frame_of_another_size_is_refused_by_number(ffmpeg: Path, tmp_path: Pa
 
 
 def test_too_few_frames_leave_no_segment(ffmpeg: Path, tmp_path: Path) -> None:
-    with pytest.raises(RenderError, match="got 2 frames, planned are 3"), encoder_for(ffmpeg, tmp_path / "out.mp4", frames=3) as encoder:
+    with pytest.raises(RenderError, match="got 2 frames; planned: 3"), encoder_for(ffmpeg, tmp_path / "out.mp4", frames=3) as encoder:
         encoder.write(picture(0))
         encoder.write(picture(1))
     assert list(tmp_path.iterdir()) == []

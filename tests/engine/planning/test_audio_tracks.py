@@ -123,7 +123,7 @@ def test_a_video_without_sound_is_no_fault_unless_it_was_said_to_have_one() -> N
     assert tracks(found(element(tag="video"), sound=False)) == []
     assert tracks(found(element(), sound=False), after={0: MUTED}) == []
     for wrong in (element(tag="video", has_audio=True), element()):
-        with pytest.raises(RenderError, match=r'id="song"> in index.html: there is no sound in .song.mp3') as caught:
+        with pytest.raises(RenderError, match=r'id="song"> in index.html: .song.mp3. has no sound') as caught:
             tracks(found(wrong, sound=False))
         assert caught.value.code is ErrorCode.MEDIA_UNREADABLE
 

@@ -227,7 +227,7 @@ def test_a_name_server_that_says_nothing_is_not_waited_for(tmp_path: Path, monke
     assert time.monotonic() - started < 2
 
 
-LIMITS = {"LARGEST_BODY": "larger than", "LARGEST_TOTAL": "over the", "MOST_REQUESTS": "more than"}
+LIMITS = {"LARGEST_BODY": "is larger than 0 MB", "LARGEST_TOTAL": "exceeds the 0 MB", "MOST_REQUESTS": "exceeds the 3 remote requests"}
 
 
 @pytest.mark.parametrize("limit", LIMITS)

@@ -1,4 +1,4 @@
-"""Stacks: what a deployment meets, from the change set to the bucket that outlives the stack."""
+"""Stacks in a deployment, from the change set to the bucket that outlives the stack."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TRUST = {
 
 
 def template(**changes: Any) -> dict[str, Any]:
-    """A bucket that stays, a function and a machine; `changes` replace parts of Resources."""
+    """Return a template with a retained bucket, a function and a machine; `changes` replace resources."""
     return {
         "Parameters": {
             "Memory": {"Type": "Number", "Default": 256, "MinValue": 128, "MaxValue": 1024},
@@ -62,7 +62,7 @@ def template(**changes: Any) -> dict[str, Any]:
 
 
 class Stacks:
-    """CloudFormation as a deployment uses it: by change sets, with the SDK's own waiters."""
+    """CloudFormation as a deployment uses it: change sets and the SDK's own waiters."""
 
     def __init__(self, local_aws: Deployed) -> None:
         self.cfn = local_aws.connect("cloudformation")
@@ -83,7 +83,7 @@ class Stacks:
         return answer
 
     def deploy(self, name: str, body: dict[str, Any] | str, kind: str, **parameters: str) -> str:
-        """The status that the stack ends in."""
+        """Deploy and return the final status of the stack."""
         change_set = self.request(name, body, kind, **parameters)
         self.cfn.get_waiter("change_set_create_complete").wait(ChangeSetName=change_set["Id"], WaiterConfig=WAIT)
         self.cfn.execute_change_set(ChangeSetName=change_set["Id"])
@@ -101,7 +101,7 @@ class Stacks:
         return {output["OutputKey"]: output["OutputValue"] for output in self.stack(name)["Outputs"]}
 
     def events(self, name: str) -> list[tuple[str, str]]:
-        """Oldest first."""
+        """Return logical IDs and statuses, oldest first."""
         pages = self.cfn.get_paginator("describe_stack_events").paginate(StackName=name)
         found = [(event["LogicalResourceId"], event["ResourceStatus"]) for page in pages for event in page["StackEvents"]]
         return found[::-1]
@@ -269,7 +269,7 @@ def test_a_parameter_out_of_bounds_is_refused_before_anything_is_made(stacks: St
             r"Unresolved resource dependencies \[Nobody\]",
         ),
         ({"X": {"Type": "AWS::Logs::LogGroup", "Condition": "Never"}}, "Unresolved condition dependency Never"),
-        ({"X": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": {"Fn::Cidr": ["a"]}}}}, "does not know Fn::Cidr"),
+        ({"X": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": {"Fn::Cidr": ["a"]}}}}, "does not support Fn::Cidr"),
         (
             {"X": {"Type": "AWS::Logs::LogGroup", "DependsOn": "Y"}, "Y": {"Type": "AWS::Logs::LogGroup", "DependsOn": "X"}},
             "Circular dependency",
@@ -311,7 +311,7 @@ def test_create_and_update_stack_without_change_sets(stacks: Stacks) -> None:
 
 
 def test_an_unknown_operation_is_a_clean_refusal(stacks: Stacks) -> None:
-    with pytest.raises(ClientError, match="no ListTypes"):
+    with pytest.raises(ClientError, match="does not support ListTypes"):
         stacks.cfn.list_types()
 
 
@@ -326,7 +326,7 @@ def test_the_stack_of_this_project(local_aws: Deployed, stacks: Stacks) -> None:
         "DefinitionKey": "code/definition.json",
     }
     assert stacks.deploy("project", body, "CREATE", **parameters) == "CREATE_COMPLETE"
-    # What `aws cloudformation deploy` asks before it updates a stack.
+    # `aws cloudformation deploy` requests this before it updates a stack.
     summary = stacks.cfn.get_template_summary(StackName="project")
     assert {parameter["ParameterKey"] for parameter in summary["Parameters"]} >= {*parameters, "LambdaTimeoutSec"}
     assert summary["Capabilities"] == ["CAPABILITY_IAM"]

@@ -86,7 +86,7 @@ def test_malformed_templates_say_what_is_wrong(body: str, text: str) -> None:
         ),
         ({"MinLength": 2}, "a", "at least 2"),
         ({"MaxLength": 2}, "aaa", "at most 2"),
-        ({"Type": "AWS::SSM::Parameter::Value<String>"}, "a", "does not know"),
+        ({"Type": "AWS::SSM::Parameter::Value<String>"}, "a", "does not support"),
     ],
 )
 def test_parameter_bounds(spec: dict[str, Any], value: str, text: str) -> None:

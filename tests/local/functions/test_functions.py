@@ -1,4 +1,4 @@
-"""Functions run as processes, with Lambda's limits, names for the ways to die, and surroundings."""
+"""Functions as processes, with Lambda's limits, failures and environment."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_reserved_concurrency_throttles(local_aws: Deployed) -> None:
     answers: list[Any] = []
     holding = threading.Thread(target=lambda: answers.append(local_aws.invoke(name, do="sleep", seconds=2)))
     holding.start()
-    # The SDK would wait and try again.
+    # The SDK would wait and retry.
     once = connect_from_session(endpoint_url=local_aws.info.url, config=Config(retries={"total_max_attempts": 1}))("lambda")
     refused = eventually(lambda: _throttled(once, name), 10)
     holding.join()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hyperframes_provider.client.aws.connect import connect_local
-from hyperframes_provider.client.stack.stack import deploy_stack
+from hyperframes_provider.client.stack.deploy import deploy_stack
 from hyperframes_provider.local import endpoint
 from tests.local.sandbox.fault_bench import CHUNKS, FRAMES, Bench, fill, wait_for, when
 from tests.local.sandbox.fault_proxy import FaultProxy, Rule

@@ -62,7 +62,7 @@ def test_the_same_without_walls(no_python_elsewhere: None, tmp_path: Path) -> No
     foreign = {"greenlet/__init__.py": b"", "greenlet/_greenlet.cpython-310-x86_64-linux-gnu.so": b""}
     config = probe_config(tmp_path, archive=probe_zip(**foreign), runtime="python3.10", isolation=Isolation.NONE)
     with Running.start(config, tmp_path) as running:
-        assert running.environment.enclosure.reason == "asked for"
+        assert running.environment.enclosure.reason == "requested"
         assert "/site-packages/greenlet/" in str(Path(running.answer(do="import", module="greenlet._greenlet")).resolve())
         assert running.answer(do="describe")["environ"]["LAMBDA_TASK_ROOT"] == str(config.code.folder)
 

@@ -95,7 +95,7 @@ def test_a_failure_is_told_with_its_name_and_exits_1(run: Run, url: str) -> None
 def test_without_walls_on_demand_says_so(run: Run, url: str) -> None:
     done = run("--isolation", "none", event={"do": "describe"})
     assert done.returncode == 0
-    assert "isolation none (asked for)" in done.stdout
+    assert "isolation none (requested)" in done.stdout
     assert "not compared" in done.stdout
 
 
@@ -111,7 +111,7 @@ def test_names_that_stay_open_and_names_that_are_not_there_are_refused(run: Run,
     still_open = run(event={"do": "${What}"})
     assert (still_open.returncode, "--set What=" in still_open.stderr) == (2, True)
     unknown = run("--set", "Wat=describe", event={"do": "${What}"})
-    assert (unknown.returncode, "It has: What" in unknown.stderr) == (2, True)
+    assert (unknown.returncode, "Its names: What" in unknown.stderr) == (2, True)
     assert run("--set", "What=describe", event={"do": "${What}"}).returncode == 0
     assert "hyperframes-airflow build" in run("--code", "nowhere.zip", event={}).stderr
     assert "plan" in run("--event", "nowhere").stderr

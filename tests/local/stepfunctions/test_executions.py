@@ -1,4 +1,4 @@
-"""Executions: what a client sees of flow, errors, retries, stopping, names and history."""
+"""Executions as a client sees them: flow, errors, retries, stopping, names and history."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.local.deployed import Deployed, eventually, task
 
 
 def flow(function: str, bucket: str, prefix: str) -> dict[str, Any]:
-    """Plan → Map → Assemble, as the render state machine has them."""
+    """Return Plan → Map → Assemble, like the render state machine."""
     chunk = {"do": "render", "bucket": bucket, "prefix": prefix, "chunk.$": "$.ChunkIndex"}
     return {
         "StartAt": "Plan",
@@ -158,7 +158,7 @@ def test_stop_inside_a_map_takes_effect_at_once_and_stays(local_aws: Deployed) -
     assert ended["stopDate"] == stopped["stopDate"]
     frozen = local_aws.events(execution)
     assert frozen[-1]["executionAbortedEventDetails"] == {"error": "RENDER_CANCELLED", "cause": "asked by the test"}
-    # The two running invocations come to their end; nothing that they say changes anything, and no third one starts.
+    # The two running invocations end; their results change nothing, and no third one starts.
     logs = local_aws.connect("logs")
     eventually(
         lambda: sum(e["message"].startswith("REPORT") for e in logs.filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]) == 2

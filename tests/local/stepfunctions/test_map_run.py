@@ -1,4 +1,4 @@
-"""Distributed Maps: an execution of its own for every item, and what becomes of them when one fails or the parent is stopped."""
+"""Distributed Maps: an execution for every item, and their fate when one fails or the parent is stopped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OFTEN = [{"ErrorEquals": ["FlakyError"], "IntervalSeconds": 1, "MaxAttempts": 1,
 
 
 def distributed(body: dict[str, Any], bucket: str, key: str) -> dict[str, Any]:
-    """A Map over the indices in an object, each handed to the Task `body` as `$.chunk`."""
+    """Return a Map over the indices in an object; the Task `body` gets each as `$.chunk`."""
     return {
         "StartAt": "Chunks",
         "States": {

@@ -1,4 +1,4 @@
-"""The outputs folder: finished objects appear in it, complete, and nothing outside of it is touched."""
+"""The outputs folder: finished objects appear in it, complete, and nothing outside it changes."""
 
 from __future__ import annotations
 

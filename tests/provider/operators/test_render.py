@@ -261,8 +261,8 @@ def test_what_the_trigger_could_not_do_fails_the_task_by_kind(event, error, word
         ({"config": ["fps"]}, "not a mapping"),
         ({"variables": "title"}, "not a mapping"),
         ({"variables": {"a": 1}, "config": {"variables": {"a": 1}}}, "given twice"),
-        ({"state_machine_arn": "arn:aws:states:us-east-1:1:stateMachine:m"}, "one place to render"),
-        ({"stack_name": None, "bucket": "b"}, "one place to render"),
+        ({"state_machine_arn": "arn:aws:states:us-east-1:1:stateMachine:m"}, "exactly one place to render"),
+        ({"stack_name": None, "bucket": "b"}, "exactly one place to render"),
         ({"poll_interval": 0}, "poll_interval: 0"),
     ],
 )

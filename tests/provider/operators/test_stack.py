@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from structlog.testing import capture_logs
 
 from hyperframes_provider.client.aws.connect import Connect
-from hyperframes_provider.client.stack.stack import describe_stack
+from hyperframes_provider.client.stack.describe import describe_stack
 from hyperframes_provider.operators.stack import HyperFramesDeleteStackOperator, HyperFramesDeployStackOperator
 
 NAME = "hyperframes-operators"

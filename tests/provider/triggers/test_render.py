@@ -125,7 +125,7 @@ def test_a_cancelled_trigger_stops_the_render_only_where_no_triggerer_runs_it(ta
 
 @pytest.mark.usefixtures("aws")
 def test_an_unknown_execution_becomes_an_event_after_some_patience(monkeypatch) -> None:
-    monkeypatch.setattr("hyperframes_provider.client.execution.watch._LONGEST_AFTER_ERROR", 0.05)
+    monkeypatch.setattr("hyperframes_provider.client.execution.pace._LONGEST_AFTER_ERROR", 0.05)
 
     event = wait(RenderTrigger(execution_arn=ARN))
 
@@ -135,7 +135,7 @@ def test_an_unknown_execution_becomes_an_event_after_some_patience(monkeypatch) 
 
 @pytest.mark.usefixtures("aws")
 def test_an_endpoint_that_does_not_answer_becomes_an_event(monkeypatch) -> None:
-    monkeypatch.setattr("hyperframes_provider.client.execution.watch._LONGEST_AFTER_ERROR", 0.01)
+    monkeypatch.setattr("hyperframes_provider.client.execution.pace._LONGEST_AFTER_ERROR", 0.01)
     nowhere = '{"conn_type": "aws", "login": "x", "password": "x", "extra": {"endpoint_url": "http://127.0.0.1:9"}}'
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", nowhere)
 

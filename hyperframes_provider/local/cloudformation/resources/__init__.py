@@ -1,7 +1,7 @@
-"""The resource types of the stack's template, made over the endpoint's public API.
+"""The resource types of the stack's template, created over the endpoint's public API.
 
-Each type says which properties it knows and which of them cannot be changed in place. An unknown property is an error, as it is on AWS;
-so is one that AWS knows and this endpoint does not, because a property that is dropped in silence is found out in production.
+Each type lists the properties it supports and those that cannot be changed in place. An unknown property is an error, as on AWS. So is one
+that only AWS supports: a property dropped silently would surface in production.
 """
 
 from __future__ import annotations

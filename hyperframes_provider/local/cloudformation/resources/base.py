@@ -1,14 +1,12 @@
-"""What every resource type does alike: names, refusals, and arguments in the shape that an operation wants.
-
-The types themselves are in the modules beside this one.
-"""
+"""Common behaviour of resource types: names, refusals, and arguments in the types that an operation expects."""
 
 from __future__ import annotations
 
 import secrets
 import string
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -21,12 +19,12 @@ Properties = Mapping[str, Any]
 
 
 class ResourceError(Exception):
-    """A resource cannot be made, changed or deleted; the message is the event's reason."""
+    """A resource cannot be created, changed or deleted; the message is the event's reason."""
 
 
 @dataclass(frozen=True)
 class Made:
-    """What exists now: its physical id (the value of `Ref`) and its attributes (`Fn::GetAtt`)."""
+    """An existing resource: its physical ID (the value of `Ref`) and its attributes (`Fn::GetAtt`)."""
 
     physical_id: str
     attributes: Mapping[str, str] = field(default_factory=dict)
@@ -37,10 +35,10 @@ class ResourceType(ABC):
 
     name: ClassVar[str]
     name_property: ClassVar[str] = ""
-    """The property with the resource's own name; without it a name is generated."""
+    """The property that names the resource; if it is missing, a name is generated."""
     known: ClassVar[frozenset[str]]
     fixed: ClassVar[frozenset[str]] = frozenset()
-    """Properties whose change makes a new resource."""
+    """Properties whose change replaces the resource."""
     attributes: ClassVar[frozenset[str]] = frozenset({"Arn"})
     longest_name: ClassVar[int] = 64
 
@@ -49,31 +47,28 @@ class ResourceType(ABC):
         self._region = region
 
     def create(self, stack: str, logical_id: str, properties: Properties) -> Made:
-        """Make it. Raises `ResourceError`."""
+        """Create the resource. Raise `ResourceError`."""
         self._check(properties)
         with _reasons():
             return self._create(properties.get(self.name_property) or self._generated_name(stack, logical_id), properties)
 
     def update(self, physical_id: str, old: Properties, new: Properties) -> Made:
-        """Change it in place. Raises `ResourceError`."""
+        """Change the resource in place. Raise `ResourceError`."""
         self._check(new)
         with _reasons():
             return self._update(physical_id, old, new)
 
     def delete(self, physical_id: str, properties: Properties) -> None:
-        """Delete it. What is not there any more counts as deleted. Raises `ResourceError`."""
-        try:
-            with _reasons():
-                self._delete(physical_id, properties)
-        except _GoneError:
-            return
+        """Delete the resource; one that no longer exists counts as deleted. Raise `ResourceError`."""
+        with suppress(_GoneError), _reasons():
+            self._delete(physical_id, properties)
 
     def replaces(self, old: Properties, new: Properties) -> bool:
-        """Whether the change needs a new resource."""
+        """Whether the change replaces the resource."""
         return any(old.get(name) != new.get(name) for name in self.fixed)
 
-    @abstractmethod
-    def _create(self, name: str, properties: Properties) -> Made: ...
+    def _create(self, name: str, properties: Properties) -> Made:
+        return self._update(name, {}, properties)
 
     @abstractmethod
     def _update(self, physical_id: str, old: Properties, new: Properties) -> Made: ...
@@ -86,48 +81,37 @@ class ResourceType(ABC):
 
     def _check(self, properties: Properties) -> None:
         if unknown := sorted(set(properties) - self.known):
-            raise ResourceError(f"Encountered unsupported property {unknown[0]}: the embedded endpoint has no such property of {self.name}")
+            raise ResourceError(f"Encountered unsupported property {unknown[0]}: the embedded endpoint does not support it for {self.name}")
 
     def _generated_name(self, stack: str, logical_id: str) -> str:
         suffix = "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(12))
         return f"{f'{stack}-{logical_id}'[: self.longest_name - 13]}-{suffix}"
 
 
-_GONE = frozenset(
-    {
-        "NoSuchBucket",
-        "NoSuchBucketPolicy",
-        "NoSuchEntity",
-        "NotFound",
-        "ResourceNotFound",
-        "ResourceNotFoundException",
-        "AWS.SimpleQueueService.NonExistentQueue",
-    }
-)
-"""How the services say that something is not there any more."""
+_GONE = frozenset({"NoSuchBucket", "NoSuchBucketPolicy", "NoSuchEntity", "NotFound", "ResourceNotFound", "ResourceNotFoundException"})
+_GONE |= {"AWS.SimpleQueueService.NonExistentQueue"}
+"""Error codes for something that no longer exists."""
 
 
 class _GoneError(ResourceError):
     pass
 
 
-class _reasons:  # noqa: N801  (reads as a statement: `with _reasons():`)
-    """Turns a service's refusal into the reason of an event."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, KeyError):
-            raise ResourceError(f"Missing required property {error.args[0]}") from error
-        if isinstance(error, ClientError):
-            answer = error.response["Error"]
-            gone = answer["Code"] in _GONE
-            reason = f"{answer.get('Message') or answer['Code']} ({answer['Code']} from {error.operation_name})"
-            raise (_GoneError if gone else ResourceError)(reason) from error
+@contextmanager
+def _reasons() -> Iterator[None]:
+    """Turn a service's refusal into the reason of an event."""
+    try:
+        yield
+    except KeyError as error:
+        raise ResourceError(f"Missing required property {error.args[0]}") from error
+    except ClientError as error:
+        answer = error.response["Error"]
+        reason = f"{answer.get('Message') or answer['Code']} ({answer['Code']} from {error.operation_name})"
+        raise (_GoneError if answer["Code"] in _GONE else ResourceError)(reason) from error
 
 
 def fit(client: Any, method: str, arguments: Properties) -> dict[str, Any]:
-    """Arguments with each leaf in the type that the operation wants: in a template, numbers and booleans may be strings."""
+    """Return the arguments in the types that the operation expects: in a template, numbers and booleans may be strings."""
     operation = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[method])
     fitted: dict[str, Any] = _fit_shape(operation.input_shape, arguments)
     return fitted
@@ -155,7 +139,7 @@ def _fit_shape(shape: Shape, value: Any) -> Any:
 
 
 def lower_first(value: Any) -> Any:
-    """CloudFormation's names as Step Functions spells them."""
+    """Return names in Step Functions' spelling, with a lower-case first letter."""
     if isinstance(value, Mapping):
         return {name[0].lower() + name[1:]: lower_first(item) for name, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Functions, who may invoke them, and what becomes of events that they fail on."""
+"""Functions, permissions to invoke them, and the handling of failed events."""
 
 from __future__ import annotations
 
@@ -8,25 +8,12 @@ from hyperframes_provider.local.cloudformation.resources.base import Made, Prope
 
 
 class Function(ResourceType):
-    """A Lambda function whose code is a ZIP in S3, or an image, which the endpoint keeps but cannot run."""
+    """A Lambda function whose code is a ZIP in S3, or an image, which the endpoint stores but cannot run."""
 
     name = "AWS::Lambda::Function"
     name_property = "FunctionName"
-    _CONFIGURATION: ClassVar[frozenset[str]] = frozenset(
-        {
-            "Description",
-            "Runtime",
-            "Handler",
-            "Role",
-            "MemorySize",
-            "Timeout",
-            "EphemeralStorage",
-            "TracingConfig",
-            "Environment",
-            "ImageConfig",
-            "VpcConfig",
-        }
-    )
+    _CONFIGURATION: ClassVar[frozenset[str]] = frozenset({"Description", "Runtime", "Handler", "Role", "MemorySize", "Timeout"})
+    _CONFIGURATION |= {"EphemeralStorage", "TracingConfig", "Environment", "ImageConfig", "VpcConfig"}
     known = _CONFIGURATION | {"FunctionName", "Architectures", "Code", "PackageType", "ReservedConcurrentExecutions"}
     fixed = frozenset({"FunctionName", "PackageType"})
 
@@ -42,7 +29,7 @@ class Function(ResourceType):
         if (old.get("Code"), old.get("Architectures")) != (new["Code"], new.get("Architectures")):
             code = {"FunctionName": physical_id, **new["Code"]}
             client.update_function_code(**fit(client, "update_function_code", code))
-        # A property that is gone goes back to its default, which an update would leave alone.
+        # A removed property returns to its default; the update operation would keep its value.
         defaults = {"Description": "", "MemorySize": 128, "Timeout": 3, "TracingConfig": {"Mode": "PassThrough"}}
         defaults |= {"EphemeralStorage": {"Size": 512}, "Environment": {"Variables": {}}}
         defaults |= {"VpcConfig": {"SubnetIds": [], "SecurityGroupIds": []}} if "VpcConfig" in old else {}
@@ -65,7 +52,7 @@ class Function(ResourceType):
 
 
 class Permission(ResourceType):
-    """One statement of a function's own policy. It cannot be changed, only replaced."""
+    """One statement of a function's policy. It can only be replaced."""
 
     name = "AWS::Lambda::Permission"
     known = frozenset({"Action", "FunctionName", "Principal", "SourceArn", "SourceAccount"})
@@ -85,7 +72,7 @@ class Permission(ResourceType):
 
 
 class EventInvokeConfig(ResourceType):
-    """How often a failed asynchronous invocation is repeated, and where its event goes after that."""
+    """Retries of a failed asynchronous invocation, and the destination of its event afterwards."""
 
     name = "AWS::Lambda::EventInvokeConfig"
     known = frozenset({"FunctionName", "Qualifier", "MaximumRetryAttempts", "MaximumEventAgeInSeconds", "DestinationConfig"})
@@ -94,7 +81,7 @@ class EventInvokeConfig(ResourceType):
 
     def _create(self, name: str, properties: Properties) -> Made:
         if properties["Qualifier"] != "$LATEST":
-            raise ResourceError("The embedded endpoint has no versions and aliases of functions: Qualifier must be $LATEST")
+            raise ResourceError("The embedded endpoint does not support versions and aliases of functions: Qualifier must be $LATEST")
         return self._update(name, {}, properties)
 
     def _update(self, physical_id: str, old: Properties, new: Properties) -> Made:

@@ -1,4 +1,4 @@
-"""Roles. The endpoint authorises nobody; they are kept so that they can be looked at."""
+"""Roles. The endpoint authorises nobody, but stores them for inspection."""
 
 from __future__ import annotations
 

@@ -12,18 +12,8 @@ class StateMachine(ResourceType):
 
     name = "AWS::StepFunctions::StateMachine"
     name_property = "StateMachineName"
-    known = frozenset(
-        {
-            "StateMachineName",
-            "StateMachineType",
-            "RoleArn",
-            "DefinitionString",
-            "DefinitionS3Location",
-            "DefinitionSubstitutions",
-            "LoggingConfiguration",
-            "TracingConfiguration",
-        }
-    )
+    known = frozenset({"StateMachineName", "StateMachineType", "RoleArn", "LoggingConfiguration", "TracingConfiguration"})
+    known |= {"DefinitionString", "DefinitionS3Location", "DefinitionSubstitutions"}
     fixed = frozenset({"StateMachineName", "StateMachineType"})
     attributes = frozenset({"Arn", "Name"})
     longest_name = 80
@@ -52,7 +42,7 @@ class StateMachine(ResourceType):
 
     def _definition(self, properties: Properties) -> str:
         if ("DefinitionString" in properties) == ("DefinitionS3Location" in properties):
-            raise ResourceError("Exactly one of DefinitionString and DefinitionS3Location must be given")
+            raise ResourceError("Specify exactly one of DefinitionString and DefinitionS3Location")
         if "DefinitionS3Location" in properties:
             place = properties["DefinitionS3Location"]
             text: str = self._client("s3").get_object(Bucket=place["Bucket"], Key=place["Key"])["Body"].read().decode()

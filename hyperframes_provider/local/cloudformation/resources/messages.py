@@ -16,9 +16,6 @@ class Rule(ResourceType):
     known = frozenset({"Name", "Description", "EventPattern", "State", "Targets"})
     fixed = frozenset({"Name"})
 
-    def _create(self, name: str, properties: Properties) -> Made:
-        return self._update(name, {}, properties)
-
     def _update(self, physical_id: str, old: Properties, new: Properties) -> Made:
         client = self._client("events")
         pattern = json.dumps(new["EventPattern"])
@@ -63,14 +60,11 @@ class Topic(ResourceType):
 
 
 class TopicPolicy(ResourceType):
-    """Who may publish to topics. Without one, a topic lets its account alone publish; that policy comes back on deletion."""
+    """Permissions to publish to topics. Without this policy, only the topic's account may publish."""
 
     name = "AWS::SNS::TopicPolicy"
     known = frozenset({"Topics", "PolicyDocument"})
     attributes = frozenset()
-
-    def _create(self, name: str, properties: Properties) -> Made:
-        return self._update(name, {}, properties)
 
     def _update(self, physical_id: str, old: Properties, new: Properties) -> Made:  # noqa: ARG002
         self._put(new["Topics"], new["PolicyDocument"])
@@ -114,14 +108,11 @@ class Queue(ResourceType):
 
 
 class QueuePolicy(ResourceType):
-    """Who may send to queues."""
+    """Permissions to send to queues."""
 
     name = "AWS::SQS::QueuePolicy"
     known = frozenset({"Queues", "PolicyDocument"})
     attributes = frozenset()
-
-    def _create(self, name: str, properties: Properties) -> Made:
-        return self._update(name, {}, properties)
 
     def _update(self, physical_id: str, old: Properties, new: Properties) -> Made:  # noqa: ARG002
         self._put(new["Queues"], json.dumps(new["PolicyDocument"]))

@@ -19,7 +19,7 @@ class Bucket(ResourceType):
     fixed = frozenset({"BucketName"})
     longest_name = 63
     _SETTINGS: ClassVar[dict[str, tuple[str, str, str]]] = {
-        # property → operation that sets it, its argument, operation that removes it
+        # property: operation that sets it, its argument, operation that removes it
         "BucketEncryption": ("put_bucket_encryption", "ServerSideEncryptionConfiguration", "delete_bucket_encryption"),
         "LifecycleConfiguration": ("put_bucket_lifecycle_configuration", "LifecycleConfiguration", "delete_bucket_lifecycle"),
         "OwnershipControls": ("put_bucket_ownership_controls", "OwnershipControls", "delete_bucket_ownership_controls"),

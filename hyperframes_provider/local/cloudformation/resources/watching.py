@@ -40,34 +40,14 @@ class LogGroup(ResourceType):
 
 
 class Alarm(ResourceType):
-    """A metric alarm. It is kept and can be described; the endpoint has no metrics that would raise it."""
+    """A metric alarm. The endpoint stores it but has no metrics that would trigger it."""
 
     name = "AWS::CloudWatch::Alarm"
     name_property = "AlarmName"
-    known = frozenset(
-        {
-            "AlarmName",
-            "AlarmDescription",
-            "Namespace",
-            "MetricName",
-            "Dimensions",
-            "Statistic",
-            "Period",
-            "EvaluationPeriods",
-            "DatapointsToAlarm",
-            "Threshold",
-            "ComparisonOperator",
-            "TreatMissingData",
-            "Metrics",
-            "AlarmActions",
-            "OKActions",
-        }
-    )
+    known = frozenset({"AlarmName", "AlarmDescription", "Namespace", "MetricName", "Dimensions", "Statistic", "Period", "Metrics"})
+    known |= {"EvaluationPeriods", "DatapointsToAlarm", "Threshold", "ComparisonOperator", "TreatMissingData", "AlarmActions", "OKActions"}
     fixed = frozenset({"AlarmName"})
     longest_name = 255
-
-    def _create(self, name: str, properties: Properties) -> Made:
-        return self._update(name, {}, properties)
 
     def _update(self, physical_id: str, old: Properties, new: Properties) -> Made:  # noqa: ARG002
         client = self._client("cloudwatch")
@@ -80,7 +60,7 @@ class Alarm(ResourceType):
 
 
 class Dashboard(ResourceType):
-    """A dashboard. It is kept and can be fetched; the endpoint draws nothing."""
+    """A dashboard. The endpoint stores it but draws nothing."""
 
     name = "AWS::CloudWatch::Dashboard"
     name_property = "DashboardName"
@@ -88,9 +68,6 @@ class Dashboard(ResourceType):
     fixed = frozenset({"DashboardName"})
     attributes = frozenset()
     longest_name = 255
-
-    def _create(self, name: str, properties: Properties) -> Made:
-        return self._update(name, {}, properties)
 
     def _update(self, physical_id: str, old: Properties, new: Properties) -> Made:  # noqa: ARG002
         try:

@@ -1,6 +1,6 @@
-"""One part in the cache: a folder that is there completely or not at all, and a record of what lies in it.
+"""A part in the cache: a folder that is complete or absent, with a record of its files.
 
-The record holds size and SHA-256 of every file, so that a look at it tells a damaged part from a sound one without the archive.
+The record holds size and SHA-256 of every file, so that damage is found without the archive.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hyperframes_provider.toolset.errors import ToolsetError
 from hyperframes_provider.toolset.fetch import fetch
-from hyperframes_provider.toolset.pins import Member, Part
+from hyperframes_provider.toolset.part import Member, Part
 from hyperframes_provider.toolset.report import Phase, SetupReporter
 from hyperframes_provider.toolset.unpack import unpack
 
@@ -27,7 +27,7 @@ _PROBE_SECONDS = 60.0
 
 
 class FileRecord(BaseModel):
-    """One unpacked file."""
+    """An unpacked file."""
 
     model_config = ConfigDict(frozen=True)
     size: int
@@ -39,14 +39,14 @@ class PartRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True)
     version: str
-    """What the program says of itself; the pinned version for a script."""
+    """The version that the program prints; for a script, the pinned one."""
     integrity: str
     files: dict[str, FileRecord]
 
 
 @dataclass(frozen=True)
 class InstalledPart:
-    """A part as it lies in the cache."""
+    """A part in the cache."""
 
     part: Part
     folder: Path
@@ -63,7 +63,7 @@ class InstalledPart:
         return None if self.part.library_path is None else self.folder / self.part.library_path
 
     def damage(self, *, thoroughly: bool) -> str | None:
-        """What is wrong with the files, None when nothing is: by their sizes, or `thoroughly` by their hashes."""
+        """Return the first fault of the files, or None: compares sizes, and with `thoroughly` also hashes."""
         for name, file in self.record.files.items():
             path = self.folder / name
             try:
@@ -72,13 +72,13 @@ class InstalledPart:
                 return f"{name} is missing"
             if size != file.size:
                 return f"{name} has {size} bytes instead of {file.size}"
-            if thoroughly and _sha256(path) != file.sha256:
-                return f"{name} has another content than when it was unpacked"
+            if thoroughly and sha256_of(path) != file.sha256:
+                return f"the content of {name} has changed since it was unpacked"
         return None
 
 
 def find_part(part: Part, parts: Path) -> InstalledPart | None:
-    """The part in the folder `parts`, or None when it is not there."""
+    """Return the part in the folder `parts`, or None if it is not installed."""
     folder = parts / part.folder
     try:
         record = PartRecord.model_validate_json((folder / RECORD_NAME).read_bytes())
@@ -89,12 +89,12 @@ def find_part(part: Part, parts: Path) -> InstalledPart | None:
 
 
 def _is_of(name: str, member: Member) -> bool:
-    """Whether the unpacked file comes from the member: one that was pinned later is missing in a part that was unpacked earlier."""
+    """Whether the unpacked file comes from the member. A part that was unpacked before a member was pinned has no file of it."""
     return name == member.target or member.target == "." or name.startswith(f"{member.target}/")
 
 
 def install_part(part: Part, parts: Path, scratch: Path, reporter: SetupReporter) -> InstalledPart:
-    """Fetch, check, unpack and try the part in `scratch`, and move it into `parts` by one rename when all of that succeeded."""
+    """Fetch, check, unpack and try the part in `scratch`, then rename it into `parts`."""
     scratch.mkdir()
     archive = fetch(part, scratch / "fetch", reporter)
     reporter.phase(part, Phase.UNPACK)
@@ -105,7 +105,7 @@ def install_part(part: Part, parts: Path, scratch: Path, reporter: SetupReporter
     library_path = None if part.library_path is None else staged / part.library_path
     version = probe_version(staged / part.main, part.probe, library_path) if part.probe else part.version
     files = {
-        path.relative_to(staged).as_posix(): FileRecord(size=path.stat().st_size, sha256=_sha256(path))
+        path.relative_to(staged).as_posix(): FileRecord(size=path.stat().st_size, sha256=sha256_of(path))
         for path in sorted(staged.rglob("*"))
         if path.is_file()
     }
@@ -113,7 +113,7 @@ def install_part(part: Part, parts: Path, scratch: Path, reporter: SetupReporter
     (staged / RECORD_NAME).write_text(record.model_dump_json(indent=1))
     _flush_tree(staged)
     final = parts / part.folder
-    if final.exists():  # damaged, else nobody had asked for it
+    if final.exists():  # damaged
         final.rename(scratch / "damaged")
     staged.rename(final)
     flush_folder(parts)
@@ -122,7 +122,7 @@ def install_part(part: Part, parts: Path, scratch: Path, reporter: SetupReporter
 
 
 def probe_version(program: Path, arguments: tuple[str, ...], library_path: Path | None) -> str:
-    """Run the program and return the version that it prints; `ToolsetError` with its words when it does not start."""
+    """Run the program and return the version that it prints; raise `ToolsetError` with its output if it fails."""
     environ = dict(os.environ)
     if library_path is not None:
         environ["LD_LIBRARY_PATH"] = str(library_path)
@@ -146,11 +146,11 @@ def probe_version(program: Path, arguments: tuple[str, ...], library_path: Path 
     return found["ffmpeg"] or found["number"]
 
 
-_MACHINE = "The parts need Linux on x86-64 with glibc 2.28 or newer. What this machine has, says: hyperframes-airflow doctor"
+_MACHINE = "The parts need Linux on x86-64 with glibc 2.28 or newer. Inspect this machine: hyperframes-airflow doctor"
 
 
 def flush_folder(folder: Path) -> None:
-    """Make the folder's entries survive a power cut."""
+    """Flush the folder's entries to disk."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
@@ -166,6 +166,7 @@ def _flush_tree(folder: Path) -> None:
     flush_folder(folder)
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Return the file's SHA-256 in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
