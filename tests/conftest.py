@@ -1,4 +1,4 @@
-"""What every test may ask for: the toolset of this machine, the closed-form compositions, and an independent look at a video."""
+"""Fixtures for all tests: the toolset of this machine, the closed-form compositions, an endpoint, and an independent view of a video."""
 
 from __future__ import annotations
 
@@ -22,34 +22,53 @@ from xdist.scheduler import LoadScopeScheduling
 
 from hyperframes_lambda.browser import BrowserSession, launch
 from hyperframes_lambda.contract.toolset import CHROME_SOURCE_VARIABLE, TOOLSET_VARIABLE, Browser, ChromeSource, Toolset
-from hyperframes_provider.bundle import build_bundle
+from hyperframes_provider.bundle import ensure_bundle
 from hyperframes_provider.client.aws.connect import Connect, connect_local
 from hyperframes_provider.local.endpoint import down, up
 from hyperframes_provider.toolset import toolset_path
 
-# Airflow reads its home when it is first imported, and would otherwise make one in the user's.
+# Airflow reads its home on the first import and would otherwise create one in the user's.
 _AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="hyperframes-tests-airflow-")
 os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME.name
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
-# Whoever starts the tests in the background has them, and all that they start, ignore Ctrl-C; some tests send it.
+# A shell that starts the tests in the background makes them, and their children, ignore Ctrl-C. Some tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 COMPOSITIONS = Path(__file__).parent / "compositions"
-LONG = ("e2e", "local/sandbox", "cli", "evaluation", "conformance")
-"""Folders that take minutes; they come first, so that what is left at the end is short."""
+HEAVIEST = (
+    "e2e/",
+    "conformance/test_conformance.py",
+    "local/sandbox/test_faults.py",
+    "cli/test_verbs.py",
+    "evaluation/",
+    "engine/media/test_source_video_render.py",
+    "engine/test_fuzz.py",
+    "cli/test_cli.py",
+    "conformance/",
+    "local/sandbox/",
+    "engine/entry/test_handler.py",
+    "bundle/",
+    "cli/",
+    "toolset/",
+    "local/",
+    "provider/",
+    "cfn/",
+    "engine/media/",
+)
+"""Files and folders by their share of the time, longest first, so that short files run last."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def rank(item: pytest.Item) -> int:
-        folder = f"{item.path.relative_to(Path(__file__).parent).parent}/"
-        return next((place for place, long in enumerate(LONG) if folder.startswith(f"{long}/")), len(LONG))
+        path = item.path.relative_to(Path(__file__).parent).as_posix()
+        return next((place for place, heavy in enumerate(HEAVIEST) if path.startswith(heavy)), len(HEAVIEST))
 
     items.sort(key=rank)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
-    """With `--dist loadfile`: each file is for one process, and so is all of `e2e`, whose renders take all processors."""
+    """Give each file to one process with `--dist loadfile`, and all of `e2e` to one, which shares a deployed stack."""
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
@@ -61,7 +80,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 @pytest.fixture(scope="session", autouse=True)
 def toolset() -> Toolset:
-    """Browser, ffmpeg and runtime as `hyperframes-airflow setup` brought them; the engine finds them by the environment."""
+    """Browser, ffmpeg and runtime from `hyperframes-airflow setup`. The engine finds them by the environment."""
     path = toolset_path()
     assert path.exists(), f"{path} is missing: type ./scripts/test, or hyperframes-airflow setup"
     os.environ[TOOLSET_VARIABLE] = str(path)
@@ -69,9 +88,9 @@ def toolset() -> Toolset:
 
 
 @pytest.fixture(scope="session")
-def full_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Lambda ZIP that brings everything; what it is made of is packed once for each content, in the user cache."""
-    return build_bundle(tmp_path_factory.mktemp("bundle") / "handler.zip").path
+def full_zip() -> Path:
+    """The complete Lambda ZIP, built once for each content and kept in the user cache."""
+    return ensure_bundle()
 
 
 @pytest.fixture(scope="session")
@@ -98,7 +117,7 @@ def one_browser(session: BrowserSession) -> Iterator[None]:
 
 @pytest.fixture
 def composition(tmp_path: Path, toolset: Toolset) -> Callable[[str], Path]:
-    """A closed-form composition as a project folder, with GSAP where its pages expect it."""
+    """Copy a closed-form composition into a project folder, with GSAP where its pages expect it."""
 
     def project(name: str) -> Path:
         folder = tmp_path / "projects" / name
@@ -111,7 +130,7 @@ def composition(tmp_path: Path, toolset: Toolset) -> Callable[[str], Path]:
 
 @dataclass(frozen=True)
 class Packets:
-    """A video as a demuxer other than the engine's sees it. Times in seconds, exact."""
+    """A video as a demuxer other than the engine's sees it. Times are exact, in seconds."""
 
     times: list[Fraction]
     keyframes: set[int]
@@ -145,15 +164,15 @@ def decoded() -> Callable[[Path, int, int], Iterator[NDArray[np.uint8]]]:
     return pictures
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a running embedded endpoint."""
+    """URL of an embedded endpoint that all modules of a process share; each deploys stacks of its own names."""
     state = tmp_path_factory.mktemp("endpoint")
     info = up(outputs=state / "outputs", state_dir=state)
     yield info.url
     down(state_dir=state)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def connect(endpoint: str) -> Connect:
     return connect_local(endpoint)

@@ -1,4 +1,4 @@
-"""API calls as they are made in this process, the permissions that each of them takes, and moto's verdict whether a policy gives them."""
+"""Record the API calls of this process, derive the permissions that they take, and ask moto whether a policy grants them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Call:
 
 @contextmanager
 def recorded() -> Iterator[list[Call]]:
-    """Every boto3 call of the block, whoever makes it, refused ones included."""
+    """Record every boto3 call of the block, refused ones included."""
     calls: list[Call] = []
     original = BaseClient._make_api_call
 
@@ -41,7 +41,7 @@ def recorded() -> Iterator[list[Call]]:
 
 
 def refused(calls: Iterable[Call], document: Mapping[str, Any]) -> set[str]:
-    """What the calls take and the policy does not give. There is something wrong with a test that calls nothing."""
+    """Return the permissions that the calls take and the policy does not grant; fail if there were no calls."""
     policy = IAMPolicy(json.dumps(document))
     wanted = {permission for call in calls for permission in permissions(call)}
     assert wanted
@@ -64,11 +64,11 @@ S3 = {
     "PutBucketEncryption": "PutEncryptionConfiguration",
     "PutBucketLifecycleConfiguration": "PutLifecycleConfiguration",
 }
-"""Where the permission is not called like the operation."""
+"""Permissions that are not named like their operation."""
 
 
 def permissions(call: Call) -> list[tuple[str, str, str]]:
-    """Action, resource and, for a role that is passed, to which service; nothing for what every caller may do."""
+    """Return action, resource and, for a passed role, the service; nothing for calls that need no permission."""
     service, operation, given = call.service, call.operation, call.arguments
     if (service, operation) == ("sts", "GetCallerIdentity"):
         return []

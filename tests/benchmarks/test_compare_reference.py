@@ -1,4 +1,4 @@
-"""The comparison with the reference measures what it says: known noise has its PSNR, a known delay its lag, a wrong video is told."""
+"""The comparison with the reference measures right: known noise has its PSNR, a known delay its lag, a wrong video is reported."""
 
 from __future__ import annotations
 

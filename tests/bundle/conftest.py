@@ -1,4 +1,4 @@
-"""The bundle of this installation, built once and kept in the user cache, and the same unpacked as Lambda unpacks it."""
+"""The bundle of this installation, and the same unpacked as Lambda unpacks it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 from hyperframes_lambda.contract.bundle import Bundle
-from hyperframes_provider.bundle import ensure_bundle
 
 
 @pytest.fixture(scope="session")
-def bundle_zip() -> Path:
-    return ensure_bundle()
+def bundle_zip(full_zip: Path) -> Path:
+    return full_zip
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +24,7 @@ def bundle(bundle_zip: Path) -> Bundle:
 
 @pytest.fixture(scope="session")
 def task_root(bundle_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `/var/task` is, and nothing in it can be written."""
+    """The function's `/var/task`, read-only."""
     root = tmp_path_factory.mktemp("task")
     with zipfile.ZipFile(bundle_zip) as archive:
         archive.extractall(root)

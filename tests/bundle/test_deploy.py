@@ -1,4 +1,4 @@
-"""Which code a deploy uploads: to AWS the whole ZIP, to the embedded endpoint the slim one; and what a worker may lack to build it."""
+"""The code that a deploy uploads: the whole ZIP to AWS, the slim one to the embedded endpoint. A worker may lack the builder."""
 
 from __future__ import annotations
 

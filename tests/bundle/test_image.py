@@ -1,4 +1,4 @@
-"""The context of the container image: every path that it names is there. The image itself is built by whoever has Docker."""
+"""The context of the container image has every path that it names. Building the image needs Docker."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def instructions(context: Path) -> dict[str, list[str]]:
 
 
 def place(context: Path, path: Path) -> Path:
-    """Where the context has what the image has at `path`."""
+    """Return the place in the context of the image's `path`."""
     for copied in instructions(context)["COPY"]:
         source, target = copied.split()
         if path.is_relative_to(target):

@@ -109,7 +109,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def left(scratch: Path) -> list[str]:
-    """What lies in the temporary folder but for the lock."""
+    """List the temporary folder without the lock."""
     return sorted(path.name for path in scratch.iterdir() if path.suffix != ".lock")
 
 
@@ -194,7 +194,7 @@ def test_a_half_unpacked_copy_is_repaired(task: Path, scratch: Path, file: str, 
 
 
 def test_a_discarded_copy_is_unpacked_anew(task: Path, scratch: Path) -> None:
-    """What has the right size and does not run is found out by running it: then the handler discards it."""
+    """A file of the right size that does not run is found by running it, and the handler discards it."""
     environ = {"LAMBDA_TASK_ROOT": str(task)}
     path = find_tools(environ).browser.path
     path.write_bytes(b"\x7fELF" + bytes(len(PROGRAM) - 4))

@@ -1,9 +1,8 @@
-"""The command line as a shell sees it: exit codes, one JSON document, and a next command in every message."""
+"""The command line: exit codes, one JSON document, and a next command in every message."""
 
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,31 +13,12 @@ from pathlib import Path
 import pytest
 
 from hyperframes_lambda.contract.toolset import Toolset
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-def environment(folder: Path) -> dict[str, str]:
-    """A home of its own, no embedded endpoint that somebody else started, and no AWS configuration."""
-    base = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    return base | {"HYPERFRAMES_STATE_DIR": str(folder / "state"), "AWS_EC2_METADATA_DISABLED": "true", "HOME": str(folder)}
-
-
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-c", "import sys; from hyperframes_provider.cli import main; sys.exit(main())", *map(str, arguments)]
-
-
-def runner(folder: Path) -> Run:
-    def call(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
-        environ = environment(folder) | more
-        return subprocess.run(command(*arguments), env=environ, cwd=folder, capture_output=True, text=True, timeout=120)
-
-    return call
+from tests.command_line import Run, command, environment, runner, shell
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """`hyperframes-airflow …` in a process of its own."""
+    """`hyperframes-airflow …` in the test's folder."""
     return runner(tmp_path)
 
 
@@ -56,8 +36,8 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     assert run("local", "status").returncode == 1
 
 
-def test_help_needs_neither_airflow_nor_the_endpoint(run: Run) -> None:
-    done = run("--help")
+def test_help_needs_neither_airflow_nor_the_endpoint(tmp_path: Path) -> None:
+    done = shell(tmp_path)("--help")
     assert done.returncode == 0
     assert "render" in done.stdout
     source = (
@@ -100,8 +80,8 @@ def test_a_format_that_is_asked_for_does_not_give_way_to_the_ending_of_a_batchs_
     assert "row 1: -o x/1.webm: the format mp4 needs a file ending in .mp4" in done.stderr
 
 
-def test_json_is_one_document_for_an_error_too(run: Run) -> None:
-    done = run("render", "nowhere", "-o", "out.mp4", "--fps", "31", "--json")
+def test_json_is_one_document_for_an_error_too(tmp_path: Path) -> None:
+    done = shell(tmp_path)("render", "nowhere", "-o", "out.mp4", "--fps", "31", "--json")
     assert done.returncode == 2
     error = json.loads(done.stdout)["error"]
     assert error["type"] == "INVALID_CONFIG"
@@ -180,7 +160,7 @@ def test_the_endpoint_that_is_up_is_the_default(deployed: Path) -> None:
 def test_render_brings_the_video(deployed: Path, composition: Callable[[str], Path]) -> None:
     run = runner(deployed)
     request = ("render", composition("gsap-box"), "-o", "out/box.mp4", "--fps", "24", "--chunk-size", "24", "--json")
-    done = run(*request)
+    done = shell(deployed)(*request)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert (result["frames"], result["chunks"], result["path"]) == (48, 2, "out/box.mp4")
@@ -208,16 +188,15 @@ def test_a_render_that_fails_exits_1_with_its_code(deployed: Path, composition: 
     assert not (deployed / "out/broken.mp4").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_render_is_stopped_and_exits_130(number: signal.Signals, deployed: Path, composition: Callable[[str], Path]) -> None:
-    rate = "60" if number is signal.SIGINT else "50"
-    arguments = command("render", composition("gsap-box"), "-o", "out/long.mp4", "--fps", rate, "--chunk-size", "10")
+def test_a_terminated_render_is_stopped_and_exits_130(deployed: Path, composition: Callable[[str], Path]) -> None:
+    """`tests/cli/test_verbs.py` does the same with Ctrl-C."""
+    arguments = command("render", composition("gsap-box"), "-o", "out/long.mp4", "--fps", "60", "--chunk-size", "10")
     with subprocess.Popen(
         arguments, env=environment(deployed), cwd=deployed, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         assert any("planned" in line for line in process.stdout)
-        process.send_signal(number)
+        process.send_signal(signal.SIGTERM)
         rest = process.stdout.read()
     assert process.returncode == 130
     assert "the render was stopped" in rest

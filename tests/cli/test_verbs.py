@@ -1,4 +1,4 @@
-"""The verbs about many renders and what lies around them, each as a shell sees it, on an embedded endpoint with the real renderer."""
+"""The verbs about many renders and what lies around them, on an embedded endpoint with the real renderer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests import ROOT
-from tests.cli.test_cli import command, environment, runner
+from tests.command_line import command, environment, runner
 
 PAGE = """<!doctype html>
 <html data-composition-variables='[{{"id": "title", "type": "string", "default": "x"}}]'><head><meta charset="utf-8"><style>
@@ -56,7 +56,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def said(deployed: Path) -> Json:
-    """What a verb answers with --json, after seeing its exit code."""
+    """Return what a verb answers with --json, after a look at its exit code."""
 
     def call(*arguments: object, code: int = 0) -> Any:
         done = runner(deployed)(*arguments, "--json")
@@ -216,6 +216,7 @@ def test_a_stopped_render_is_continued_in_place_of_begun_anew(deployed: Path, sa
         assert any("planned" in line for line in process.stdout)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
+    assert process.returncode == 130
     stopped = said("list", "--status", "aborted", "--limit", "1")["renders"][0]
     again = said("redrive", stopped["execution_arn"])
     assert again["how"] in ("started", "redriven")

@@ -1,4 +1,4 @@
-"""What each closed-form composition shows at time `t`, and how far a frame is from it.
+"""Formulas of the closed-form compositions: their picture at time `t`, and the distance of a frame from it.
 
 Every check returns the distance in pixels (or bits, or frames) between the picture and the formula; 0 is exact.
 """
@@ -18,7 +18,7 @@ WIDTH, HEIGHT = 640, 360
 
 
 def coverage(picture: Picture, colour: tuple[int, int, int]) -> NDArray[np.float64]:
-    """How much of each pixel is `colour` painted over white: 0 … 1, so that an antialiased edge counts in part."""
+    """Return the share of `colour` painted over white in each pixel: 0 … 1, with antialiased edges in part."""
     red, green, blue = (picture[..., channel] != 255 for channel in range(3))
     drawn = red | green | blue
     pixels = picture[drawn][:, :3].astype(np.float64)

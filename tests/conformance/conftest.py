@@ -14,7 +14,7 @@ from tests.conformance.media import write_media
 
 @pytest.fixture(scope="session")
 def media_folder(tmp_path_factory: pytest.TempPathFactory, toolset: Toolset) -> Path:
-    """The folder of films and sounds that projects of that kind have as `media/`."""
+    """Folder of films and sounds, the `media/` of the projects with such."""
     folder = tmp_path_factory.mktemp("conformance") / "media"
     write_media(folder, toolset.ffmpeg.path)
     return folder
@@ -22,7 +22,7 @@ def media_folder(tmp_path_factory: pytest.TempPathFactory, toolset: Toolset) -> 
 
 @pytest.fixture
 def conformance_project(tmp_path: Path, toolset: Toolset, media_folder: Path) -> Callable[[str], Path]:
-    """A copy of a project, with what cannot lie in the repository as text."""
+    """Copy a project and add what cannot lie in the repository as text."""
 
     def project(name: str) -> Path:
         folder = tmp_path / "projects" / name

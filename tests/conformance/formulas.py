@@ -1,6 +1,6 @@
-"""What each conformance composition shows at time `t`, as the distance (pixels, or levels of a colour) between the picture and its formula.
+"""Formulas of the conformance compositions: the distance (pixels, or levels of a colour) of a picture from the one at time `t`.
 
-Boxes are found by their centroid and area, as in the acceptance suite's `formulas`; 0 is exact, infinity is another picture.
+Boxes are found by their centroid and area, as in `closed_form`; 0 is exact, infinity is another picture.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ def lanes(picture: Picture, *lefts: float | None, colours: Sequence[Colour] = ()
 
 
 def absent(picture: Picture, colour: Colour) -> float:
-    """How many pixels of `colour` there are where there should be none."""
+    """Return the number of pixels of `colour`, of which there should be none."""
     return float(coverage(picture, colour).sum())
 
 
 def ink(picture: Picture, expected: float) -> float:
-    """How far the amount of black is from `expected` pixels."""
+    """Return the distance of the amount of black from `expected` pixels."""
     return abs(float(coverage(picture, BLACK).sum()) - expected)
 
 
@@ -340,7 +340,7 @@ def transparent(picture: Picture, t: float) -> float:
 
 
 def anime(picture: Picture, t: float) -> float:
-    """What anime.js drives by itself is 12 ms ahead: the library says so where it resumes a timer."""
+    """Animations that anime.js drives by itself are 12 ms ahead, as the library documents where it resumes a timer."""
     ahead = 200 * min(1.0, t + 0.012) if t > 0 else 0.0
     return lanes(picture, 200 * t, ahead, 200 * t, ahead)
 

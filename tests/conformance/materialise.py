@@ -1,8 +1,8 @@
-"""The conformance compositions as plain project folders: with the media that the tests make and the libraries that the pages name.
+"""Write the conformance compositions as plain project folders, with their media and the libraries that the pages name.
 
     python tests/conformance/materialise.py FOLDER      # every case that can be rendered, libraries of content networks as local files
 
-The suite itself takes from here what cannot lie in the repository; its pages keep the addresses of content networks, which are a row of it.
+The suite takes from here what cannot lie in the repository. Its own pages keep the addresses of content networks, which it tests.
 """
 
 from __future__ import annotations

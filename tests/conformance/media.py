@@ -1,4 +1,4 @@
-"""Films and sounds for the conformance projects, made when a test wants them: binaries have no place in the repository."""
+"""Make films and sounds for the conformance projects: binaries have no place in the repository."""
 
 from __future__ import annotations
 

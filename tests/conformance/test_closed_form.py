@@ -35,7 +35,7 @@ def test_every_frame_equals_the_formula_at_60_fps(case: Case, composition, tmp_p
     fast = replace(case, config={"fps": 60})
     manifest = plan(composition(case.name), fast.sequence, tmp_path / "plan")
 
-    assert manifest.total_frames == 60 * SECONDS
+    assert (manifest.total_frames, manifest.width, manifest.height) == (60 * SECONDS, WIDTH, HEIGHT)
     fast.require(rendered_in(1, manifest, tmp_path / "plan", tmp_path), manifest.fps)
 
 

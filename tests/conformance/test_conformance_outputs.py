@@ -1,4 +1,4 @@
-"""Every output format, as a decoder other than the engine's sees it: pictures, sound, length; and what is refused, in which words."""
+"""Every output format, decoded by another decoder than the engine's: pictures, sound, length; and refusals with their words."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SAMPLE_RATE = 48_000
 
 @dataclass
 class Decoded:
-    """What PyAV found in a file: pictures of 8 bits a channel with their times, and the left channel of the sound."""
+    """A file as PyAV decodes it: pictures of 8 bits a channel with their times, and the left channel of the sound."""
 
     codec: str = ""
     pixels: str = ""
@@ -126,7 +126,7 @@ def over_white(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def check_tones(samples: NDArray[np.float64], seconds: float, tones: Sequence[Tone]) -> None:
-    """Loud where a tone is, of its pitch, silent elsewhere; as long as the pictures, give or take a codec's frame."""
+    """Hold the sound to its tones: level, pitch, silence elsewhere, and the length of the pictures within a codec's frame."""
     assert abs(len(samples) / SAMPLE_RATE - seconds) < 0.03
     for tone in tones:
         part = samples[round((tone.start + 0.03) * SAMPLE_RATE) : round((tone.end - 0.03) * SAMPLE_RATE)]

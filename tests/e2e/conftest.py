@@ -1,4 +1,4 @@
-"""One embedded endpoint and one deployed stack for the whole folder; both are gone afterwards, with every process they had."""
+"""One embedded endpoint and one deployed stack for the whole folder. Afterwards neither has left a process."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def stack(embedded_endpoint: embedded.EndpointInfo, tmp_path_factory: pytest.Tem
     return WholePath(embedded_endpoint.url, outputs.bucket, outputs.state_machine_arn, outputs.function_arn)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def handlers(embedded_endpoint: embedded.EndpointInfo):
-    """The processes below the endpoint whose name contains a word: the handlers' own browsers and encoders."""
+    """Find the processes below the endpoint whose name contains a word, such as the handlers' browsers and encoders."""
 
     def named(word: str) -> list[psutil.Process]:
         found = []

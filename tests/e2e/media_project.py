@@ -1,5 +1,6 @@
-"""One project with everything that a render may have to bring together: source video, sound, a bundled font, a library of a content
-network, captions. Its media are made by ffmpeg and from formulas when a test wants them.
+"""One project with every kind of asset: source video, sound, a bundled font, a library of a content network, captions.
+
+ffmpeg and formulas make its media when a test asks for them.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from numpy.typing import NDArray
 
 SECONDS, FPS, WIDTH, HEIGHT = 1.5, 24, 320, 180
 TONE_FROM, TONE_TO, HERTZ = 0.5, 1.25, 440
-"""When the tone is heard, and how high it is."""
+"""Start, end (seconds) and pitch of the tone."""
 CLIP_FROM, CLIP_SKIPS = 0.25, 0.5
-"""When the video is shown, and how much of it is left out at its beginning; seconds."""
+"""Start of the video in the composition, and the part skipped at its beginning; seconds."""
 CLIP = (0, 0, 128, 72)
-"""Where the video is: left, top, right, bottom."""
+"""Edges of the video: left, top, right, bottom."""
 BOX_TOP, BOX_SIDE, BOX_WAY = 110, 30, 240
 """The box that the library moves from left to right over the whole composition."""
 
@@ -49,7 +50,7 @@ _CAPTIONS = "WEBVTT\n\n00:00.500 --> 00:01.250\nEin Ton\n"
 
 
 def write_project(folder: Path, ffmpeg: Path) -> Path:
-    """Write the project into `folder`, which is made."""
+    """Create `folder` and write the project into it."""
     (folder / "media").mkdir(parents=True)
     (folder / "index.html").write_text(_PAGE)
     (folder / "captions.de.vtt").write_text(_CAPTIONS)
@@ -59,13 +60,13 @@ def write_project(folder: Path, ffmpeg: Path) -> Path:
 
 
 def clip_number(frame: int) -> int | None:
-    """Which picture of the video output frame `frame` shows; None while it shows none."""
+    """Return the number of the video's picture in output frame `frame`, or None."""
     skipped = round((frame / FPS - CLIP_FROM + CLIP_SKIPS) * FPS)
     return skipped if CLIP_FROM <= frame / FPS < CLIP_FROM + 1 else None
 
 
 def number_in(picture: NDArray[np.uint8]) -> int:
-    """The number that the video shows in a picture of the output."""
+    """Read the number that the video shows in a picture of the output."""
     left, top, right, bottom = CLIP
     middle = picture[(top + bottom) // 2, left:right, :3].mean(axis=1)
     bar = (right - left) / _BITS
@@ -73,14 +74,14 @@ def number_in(picture: NDArray[np.uint8]) -> int:
 
 
 def word_width(picture: NDArray[np.uint8]) -> int:
-    """How wide the blue word is in a picture of the output, in pixels. League Gothic is half as wide as what stands in for it."""
+    """Return the width of the blue word in pixels. League Gothic is half as wide as its fallback."""
     blue = (picture[:80, CLIP[2] :, 2] > 150) & (picture[:80, CLIP[2] :, 0] < 100)
     columns = np.flatnonzero(blue.any(axis=0))
     return int(columns[-1] - columns[0] + 1)
 
 
 def box_left(picture: NDArray[np.uint8]) -> float:
-    """Where the box begins in a picture of the output, in pixels."""
+    """Return the left edge of the box in pixels."""
     row = picture[BOX_TOP + BOX_SIDE // 2].astype(int)
     red = (row[:, 0] > 150) & (row[:, 1] < 100) & (row[:, 2] < 100)
     return float(np.flatnonzero(red).mean()) - (BOX_SIDE - 1) / 2

@@ -1,4 +1,4 @@
-"""Long chunks, many chunks, and too many invocations at once: all of the path, with a browser, on the embedded endpoint."""
+"""Long chunks, many chunks and too many invocations at once, on the whole path with a browser and the embedded endpoint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import pytest
 from hyperframes_lambda.contract.config import parse_config
 from hyperframes_lambda.contract.segments import parse_segment
 from hyperframes_provider.client.aws.connect import connect_local
-from hyperframes_provider.client.execution.failure import RenderFailed
 from hyperframes_provider.client.execution.watch import RenderWatch
 from hyperframes_provider.client.renders import RenderClient
 from hyperframes_provider.client.request.request import PLAN_RESERVE, PreparedRender
@@ -23,10 +22,8 @@ from hyperframes_provider.client.stack.slim_zip import build_slim_zip
 from tests.e2e.whole_path import WholePath, archive
 
 STACK, SPLIT = "hyperframes-e2e", "hyperframes-e2e-split"
-UNSEEN = 45
-"""A frame of 620 that Plan, which visits 300 of them, passes over."""
 WORK = 8_000_000
-"""Rounds of arithmetic with which a frame takes several times as long as without."""
+"""Rounds of arithmetic that make a frame take several times as long."""
 
 PAGE = """<!doctype html>
 <html data-composition-variables='[{"id": "work", "type": "number", "label": "Rounds of arithmetic a frame", "default": 0}]'>
@@ -54,7 +51,7 @@ def client(stack: WholePath) -> RenderClient:
 
 @pytest.fixture(scope="module")
 def split(stack: WholePath, tmp_path_factory: pytest.TempPathFactory) -> WholePath:
-    """A stack with a function of its own for Plan and Assemble, whose time stays when that of the chunks is made short."""
+    """A stack with its own function for Plan and Assemble, which keeps its time limit when the chunks' limit is cut."""
     code = tmp_path_factory.mktemp("code") / "handler.zip"
     build_slim_zip(code)
     parameters = {"LambdaMemoryMb": "3008", "CoordinatorMemoryMb": "2048"}
@@ -64,8 +61,8 @@ def split(stack: WholePath, tmp_path_factory: pytest.TempPathFactory) -> WholePa
 
 @pytest.fixture
 def prepared(client: RenderClient):
-    def prepare(where: WholePath, name: str, frames: int, config: dict[str, Any], page: str = PAGE) -> PreparedRender:
-        project = where.upload(archive({"index.html": page.replace("SECONDS", str(frames / 25)).encode()}))
+    def prepare(where: WholePath, name: str, frames: int, config: dict[str, Any]) -> PreparedRender:
+        project = where.upload(archive({"index.html": PAGE.replace("SECONDS", str(frames / 25)).encode()}))
         target = client.target(SPLIT if SPLIT in where.function else STACK)
         return client.prepare(target, project=project, config=parse_config({"fps": 25, **config}), label=name, identity=(name,))
 
@@ -74,7 +71,7 @@ def prepared(client: RenderClient):
 
 @contextmanager
 def configured(stack: WholePath, *, timeout: int | None = None, reserved: int | None = None) -> Iterator[None]:
-    """The function with other limits than those that it is deployed with."""
+    """Change the limits of the deployed function for a while."""
     function: Any = stack.client("lambda")
     before = function.get_function_configuration(FunctionName=stack.function)
     variables = before["Environment"]["Variables"]
@@ -91,7 +88,7 @@ def configured(stack: WholePath, *, timeout: int | None = None, reserved: int | 
 
 
 def captured(stack: WholePath, prepared: PreparedRender, tmp_path: Path) -> dict[int, str]:
-    """Frame number → checksum of the picture that the browser gave, from the records beside the segments."""
+    """Return frame number → checksum of the captured picture, from the records beside the segments."""
     found: dict[int, str] = {}
     for key in stack.keys(f"{prepared.prefix.uri}chunks/"):
         segment = parse_segment(key.rsplit("/", 1)[-1], ".mp4")
@@ -104,13 +101,13 @@ def captured(stack: WholePath, prepared: PreparedRender, tmp_path: Path) -> dict
     return found
 
 
-def test_chunks_that_each_need_five_times_the_deadline_are_done_by_checkpoints_with_the_same_frames(
+def test_chunks_that_each_need_twice_the_deadline_are_done_by_checkpoints_with_the_same_frames(
     client: RenderClient, split: WholePath, prepared, tmp_path: Path
 ) -> None:
     start, frame = measured(client, split, prepared(split, "probe", 40, {"chunkSize": 20, "variables": {"work": WORK}}))
-    # As short as this machine, with what else it does now, can bear: an invocation starts, draws something and keeps a tenth for its end.
+    # As short as this machine can bear now: an invocation starts, draws something and keeps a tenth for its end.
     deadline = math.ceil(max(3, 3 * start, 20 * frame))
-    frames = math.ceil(6 * deadline / frame)
+    frames = math.ceil(2.5 * deadline / frame)
     quick = prepared(split, "quick", 2 * frames, {"chunkSize": frames, "variables": {"work": 0}})
     client.wait(client.start(quick).execution_arn)
     slow = prepared(split, "slow", 2 * frames, {"chunkSize": frames, "variables": {"work": WORK}})
@@ -122,9 +119,9 @@ def test_chunks_that_each_need_five_times_the_deadline_are_done_by_checkpoints_w
     assert (result.chunks, result.frames, result.throttled) == (2, 2 * frames, 0)
     reports = [json.loads(split.fetch(f"s3://{split.bucket}/{key}", tmp_path / "r.json").read_text()) for key in progress_keys(split, slow)]
     assert [report["Complete"] for report in reports] == [True, True]
-    assert all(report["BilledSeconds"] > 5 * deadline for report in reports), reports
-    assert all(report["Checkpoints"] >= 5 for report in reports), reports
-    # A machine that is busy with other things may lose an invocation to the deadline; that, and nothing else, is a retry.
+    assert all(report["BilledSeconds"] > 2 * deadline for report in reports), reports
+    assert all(report["Checkpoints"] >= 2 for report in reports), reports
+    # A busy machine may lose an invocation to the deadline. Nothing else is a retry.
     assert result.retries == sum(report["Invocations"] - report["Checkpoints"] - 1 for report in reports)
     assert result.invocations == 2 + sum(report["Invocations"] for report in reports)
     pictures = captured(split, slow, tmp_path)
@@ -133,7 +130,7 @@ def test_chunks_that_each_need_five_times_the_deadline_are_done_by_checkpoints_w
 
 
 def measured(client: RenderClient, split: WholePath, prepared: PreparedRender) -> tuple[float, float]:
-    """Seconds that an invocation spends beside drawing, and on one frame; the larger of two chunks that are rendered side by side."""
+    """Return the seconds of an invocation outside drawing and those of one frame, the larger of two parallel chunks."""
     arn = client.start(prepared).execution_arn
     client.wait(arn)
     events = split.client("stepfunctions").get_execution_history(executionArn=arn, maxResults=1000)["events"]
@@ -147,9 +144,9 @@ def progress_keys(stack: WholePath, prepared: PreparedRender) -> list[str]:
     return sorted(stack.keys(f"{prepared.prefix.uri}progress/"))
 
 
-def test_forty_chunks_that_share_two_invocations_with_another_render_fail_nowhere(client: RenderClient, stack: WholePath, prepared) -> None:
-    chunks = (40, 4)
-    renders = [prepared(stack, f"shared-{count}", 40, {"chunkSize": 40 // count, "maxParallelChunks": 40}) for count in chunks]
+def test_chunks_that_share_two_invocations_with_another_render_fail_nowhere(client: RenderClient, stack: WholePath, prepared) -> None:
+    chunks = (12, 4)
+    renders = [prepared(stack, f"shared-{count}", 12, {"chunkSize": 12 // count, "maxParallelChunks": 12}) for count in chunks]
     lines: list[str] = []
     with configured(stack, reserved=2):
         arns = [client.start(render, warn=lines.append).execution_arn for render in renders]
@@ -157,11 +154,11 @@ def test_forty_chunks_that_share_two_invocations_with_another_render_fail_nowher
             client.wait(arn, say=lines.append)
     results = [client.conclude(arn) for arn in arns]
 
-    assert [(result.chunks, result.frames, result.retries) for result in results] == [(count, 40, 0) for count in chunks]
+    assert [(result.chunks, result.frames, result.retries) for result in results] == [(count, 12, 0) for count in chunks]
     assert [result.invocations for result in results] == [count + 2 for count in chunks]
     assert sum(result.throttled for result in results) > 0
     assert not [line for line in lines if "retried" in line]
-    assert "maxParallelChunks 40 is more than can run at once: 2, because" in lines[0]
+    assert "maxParallelChunks 12 is more than can run at once: 2, because" in lines[0]
     for arn in arns:
         watch = RenderWatch(arn)
         assert client.snapshot(watch).plan.max_parallel_chunks == 2
@@ -183,11 +180,6 @@ def test_more_chunks_than_an_inline_map_takes_are_executions_of_their_own(client
     assert (last.progress.chunks_done, last.progress.frames_done) == (42, 42)
     assert sum("/42 chunks" in line for line in lines) >= 2
     assert client.start(render).how == "finished"
-    assert client.mark_taken(arn)
-    assert client.start(render).how == "started"
-    second = f"{arn.removesuffix('1')}2"
-    client.wait(second)
-    assert client.conclude(second).chunks_reused == 42
 
 
 def test_ten_thousand_chunks_are_planned_with_a_result_that_stays_small(stack: WholePath) -> None:
@@ -200,19 +192,3 @@ def test_ten_thousand_chunks_are_planned_with_a_result_that_stays_small(stack: W
     assert len(json.dumps(planned)) < PLAN_RESERVE
     listed = stack.client("s3").get_object(Bucket=planned["ChunksBucket"], Key=planned["ChunksKey"])["Body"].read()
     assert json.loads(listed) == list(range(10_000))
-
-
-def test_the_failing_chunk_of_many_is_named_with_its_own_error(client: RenderClient, stack: WholePath, prepared) -> None:
-    page = PAGE.replace("let sum = 0;", f"if (Math.round(time / 40) === {UNSEEN}) lost(); let sum = 0;")
-    render = prepared(stack, "failing", 620, {"chunkSize": 10, "maxParallelChunks": 62}, page)
-    arn = client.start(render).execution_arn
-    client.wait(arn)
-
-    with pytest.raises(RenderFailed) as raised:
-        client.conclude(arn)
-
-    failure = raised.value.failure
-    assert (failure.error, failure.state, failure.attempts) == ("COMPOSITION_ERROR", "RenderDistributedChunk", 1)
-    assert failure.chunk == UNSEEN // 10
-    assert "lost" in failure.message
-    assert failure.log_tail

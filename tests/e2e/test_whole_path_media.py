@@ -76,7 +76,7 @@ def mirrored(endpoint: EndpointInfo, stack: WholePath, uri: str) -> Path:
 
 
 def sound_of(path: Path) -> NDArray[np.float64]:
-    """The left channel, from -1 to 1, exactly as long as the container says that it is heard."""
+    """Return the left channel, from -1 to 1, as long as the container plays it."""
     with av.open(str(path)) as container:
         resampler = av.AudioResampler(format="fltp", layout="stereo", rate=RATE)
         blocks = [
@@ -89,7 +89,7 @@ def sound_of(path: Path) -> NDArray[np.float64]:
 
 
 def assert_tone(sound: NDArray[np.float64]) -> None:
-    """The tone is heard where it should be, at its pitch and level, and nothing elsewhere."""
+    """Hold the sound to the tone: place, pitch, level, and silence elsewhere."""
     assert abs(len(sound) / RATE - SECONDS) < 0.03
     inside = sound[round((TONE_FROM + 0.1) * RATE) : round((TONE_TO - 0.1) * RATE)]
     spectrum = np.abs(np.fft.rfft(inside))
@@ -222,7 +222,7 @@ def test_sound_alone_has_no_chunks(stack: WholePath, project: str, embedded_endp
 
 @pytest.fixture
 def command_line(stack: WholePath, folder: Path, tmp_path: Path) -> Iterator[Any]:
-    """`hyperframes-airflow render` of the project, in a folder of its own; returns the document."""
+    """Run `hyperframes-airflow render` on the project, in a folder of its own, and return the document."""
 
     def render(output: str, *options: str) -> dict[str, Any]:
         command = [str(Path(sys.executable).with_name("hyperframes-airflow")), "render", str(folder), "-o", output, "--json"]

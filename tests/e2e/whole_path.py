@@ -19,7 +19,7 @@ TERMINAL = {"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"}
 
 
 def archive(files: dict[str, bytes]) -> bytes:
-    """A `.tar.gz` with exactly these member names."""
+    """Pack a `.tar.gz` with exactly these member names."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         for name, data in files.items():
@@ -29,9 +29,15 @@ def archive(files: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
+def failures(events: list[dict[str, Any]]) -> list[str]:
+    """The errors of the tasks that failed, in order."""
+    keys = ("taskFailedEventDetails", "taskTimedOutEventDetails")
+    return [event[key]["error"] for event in events for key in keys if event.get(key, {}).get("error")]
+
+
 @dataclass(frozen=True)
 class Execution:
-    """A finished execution: how it ended, and every event on the way."""
+    """A finished execution, with all its events."""
 
     status: str
     error: str
@@ -40,7 +46,7 @@ class Execution:
     events: list[dict[str, Any]]
 
     def attempts(self, state: str) -> int:
-        """How many times the task of `state` was started, over all items of a Map."""
+        """Return how many times the task of `state` was started, over all items of a Map."""
         started, current = 0, {}
         for event in self.events:
             name = event.get("stateEnteredEventDetails", {}).get("name")
@@ -49,12 +55,8 @@ class Execution:
         return started
 
     def failures(self) -> list[str]:
-        return [
-            event[key]["error"]
-            for event in self.events
-            for key in ("taskFailedEventDetails", "taskTimedOutEventDetails")
-            if event.get(key, {}).get("error")
-        ]
+        """The errors of the tasks that failed, in order."""
+        return failures(self.events)
 
 
 @dataclass
@@ -102,9 +104,17 @@ class WholePath:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{arn} is still {found['status']}")
             pause.wait(0.2)
-        pages = machine.get_paginator("get_execution_history").paginate(executionArn=arn)
-        events = [event for page in pages for event in page["events"]]
-        return Execution(found["status"], found.get("error", ""), found.get("cause", ""), json.loads(found.get("output") or "{}"), events)
+        output = json.loads(found.get("output") or "{}")
+        return Execution(found["status"], found.get("error", ""), found.get("cause", ""), output, self.events(arn))
+
+    def events(self, arn: str) -> list[dict[str, Any]]:
+        """The history of an execution so far."""
+        pages = self.client("stepfunctions").get_paginator("get_execution_history").paginate(executionArn=arn)
+        return [event for page in pages for event in page["events"]]
+
+    def failures(self, arn: str) -> list[str]:
+        """The errors of the tasks of an execution that have failed so far, in order."""
+        return failures(self.events(arn))
 
     def run(self, request: dict[str, Any]) -> Execution:
         return self.finish(self.start(request))
@@ -114,12 +124,12 @@ class WholePath:
         return dict(json.loads(answer["Payload"].read()))
 
     def keys(self, prefix: str) -> dict[str, str]:
-        """Key → ETag of everything below an `s3://` prefix of the stack's bucket."""
+        """Return key → ETag for everything below an `s3://` prefix of the stack's bucket."""
         listing = self.client("s3").list_objects_v2(Bucket=self.bucket, Prefix=prefix.removeprefix(f"s3://{self.bucket}/"))
         return {entry["Key"]: entry["ETag"] for entry in listing.get("Contents", [])}
 
     def frames_done(self, request: dict[str, Any]) -> int:
-        """Frames that the chunks of a render have reported so far."""
+        """Return how many frames the chunks of a render have reported so far."""
         s3 = self.client("s3")
         bodies = [
             s3.get_object(Bucket=self.bucket, Key=key)["Body"].read() for key in self.keys(request["PlanOutputS3Prefix"] + "progress/")

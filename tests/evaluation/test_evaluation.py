@@ -1,4 +1,4 @@
-"""`smoke` and `eval` as a shell sees them, on the embedded endpoint; every figure of their reports computed again, by other means."""
+"""`smoke` and `eval` on the embedded endpoint, with every figure of their reports computed again by other means."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import shutil
 import signal
 import statistics
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
@@ -35,6 +34,7 @@ from hyperframes_provider.evaluation.local_render import LocalRender
 from hyperframes_provider.evaluation.own_stack import ForeignStack, OwnStack
 from hyperframes_provider.evaluation.quality import NotComparable, compare
 from hyperframes_provider.evaluation.smoke import SmokeOptions, run_smoke
+from tests.command_line import command, environment, runner
 
 FRAMES = 12
 PAGE = """<!doctype html>
@@ -62,24 +62,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def start(folder: Path) -> Callable[..., subprocess.Popen[str]]:
-    base = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    environment = base | {"HYPERFRAMES_STATE_DIR": str(folder / "state"), "AWS_EC2_METADATA_DISABLED": "true"}
-    script = "import sys; from hyperframes_provider.cli import main; sys.exit(main())"
+    """Start a verb as a shell does."""
 
     def call(*arguments: object) -> subprocess.Popen[str]:
-        line = [sys.executable, "-c", script, *map(str, arguments), "--json"]
-        return subprocess.Popen(line, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        environ = environment(folder) | {"HOME": os.environ["HOME"]}
+        line = command(*arguments, "--json")
+        return subprocess.Popen(line, env=environ, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     return call
 
 
 @pytest.fixture(scope="module")
-def run(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., tuple[int, dict[str, Any]]]:
+def run(folder: Path) -> Callable[..., tuple[int, dict[str, Any]]]:
+    """Run a verb; return its exit code and its document."""
+
     def call(*arguments: object) -> tuple[int, dict[str, Any]]:
-        process = start(*arguments)
-        out, errors = process.communicate(timeout=180)
-        assert out, errors
-        return process.returncode, json.loads(out)
+        done = runner(folder)(*arguments, "--json", HOME=os.environ["HOME"])
+        assert done.stdout, done.stderr
+        return done.returncode, json.loads(done.stdout)
 
     return call
 
@@ -99,7 +99,7 @@ def nothing_is_left(connect: Connect) -> bool:
 
 
 def psnr(video: Path, reference: Path) -> float:
-    """Of all samples of both videos, by another decoder."""
+    """PSNR over all samples of both videos, by another decoder."""
     squares, samples = 0.0, 0
     with av.open(str(video)) as one, av.open(str(reference)) as other:
         for ours, theirs in zip(one.decode(video=0), other.decode(video=0), strict=True):
@@ -114,7 +114,7 @@ def seconds(history: dict[str, Any]) -> float:
 
 
 def dollars(history: dict[str, Any], memory_mb: int) -> float:
-    """Memory and scratch space by the time of the tasks, requests and state transitions; without the few objects that are written."""
+    """Price of memory and scratch space over the tasks' time, of requests and of state transitions, without the few S3 objects."""
     events = {event["id"]: event for event in history["events"]}
     spent = 0.0
     for event in events.values():
@@ -378,7 +378,7 @@ def test_a_run_that_leaves_something_behind_has_not_passed(tmp_path: Path, monke
 
 
 class Bucket:
-    """An S3 client whose bucket gets another object whenever it has been emptied, some times."""
+    """An S3 client whose bucket gets another object after being emptied, `late` times."""
 
     def __init__(self, late: int) -> None:
         self.late, self.deleted, self.objects = late, False, 1
@@ -413,7 +413,7 @@ def test_a_bucket_that_is_still_written_to_is_emptied_again(late: int, deleted: 
 
 
 class Client:
-    """A RenderClient whose render ends with `end`, and which cannot be cancelled."""
+    """A RenderClient whose render ends with `end` and cannot be cancelled."""
 
     def __init__(self, end: BaseException | None) -> None:
         self.end = end

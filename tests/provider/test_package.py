@@ -14,6 +14,7 @@ import jsonschema
 import pytest
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.sensors.base_aws import AwsBaseSensor
+from airflow.providers_manager import ProvidersManager
 
 from hyperframes_provider.client.request.names import execution_arn
 from hyperframes_provider.get_provider_info import get_provider_info
@@ -32,6 +33,19 @@ def test_the_provider_info_fits_airflows_schema_and_names_what_exists() -> None:
     for path in INFO["extra-links"]:
         module, _, name = path.rpartition(".")
         assert getattr(importlib.import_module(module), name).name
+
+
+def test_airflow_finds_the_provider_with_everything_that_a_dag_can_import() -> None:
+    found = ProvidersManager().providers["hyperframes-provider"].data
+
+    assert {name: found[name] for name in INFO} == INFO
+    assert {module.partition(".")[2] for module in MODULES} >= {
+        "operators.render",
+        "operators.stack",
+        "sensors.render",
+        "hooks.hyperframes",
+        "triggers.render",
+    }
 
 
 def test_what_a_dag_imports_brings_neither_browser_nor_encoder_nor_endpoint() -> None:

@@ -20,11 +20,12 @@ from hyperframes_provider.client.stack.slim_zip import build_slim_zip
 from hyperframes_provider.client.stack.template import InvalidStackParameter, load_template
 from hyperframes_provider.local.cloudformation.template import parse_template
 
-NAME = "hyperframes-cfn"
+NAME, ROLES = "hyperframes-cfn", "hyperframes-roles"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stack(connect: Connect) -> Iterator[StackOutputs]:
+    """A stack with the defaults, which every test leaves as it was."""
     yield deploy_stack(connect, NAME).outputs
     delete_stack(connect, NAME)
 
@@ -109,16 +110,16 @@ def test_the_state_machine_calls_the_function(connect: Connect, stack: StackOutp
 
 
 def test_the_role_names_each_allowed_bucket(connect: Connect) -> None:
-    outputs = deploy_stack(connect, NAME, parameters={"AllowedBuckets": "studio,archive"}).outputs
+    outputs = deploy_stack(connect, ROLES, parameters={"AllowedBuckets": "studio,archive"}).outputs
     role = _configuration(connect, outputs)["Role"].rpartition("/")[2]
     document = connect("iam").get_role_policy(RoleName=role, PolicyName="allowed-buckets")["PolicyDocument"]
     objects, listing = document["Statement"]
     assert objects["Resource"] == ["arn:aws:s3:::studio/*", "arn:aws:s3:::archive/*"]
     assert listing["Resource"] == ["arn:aws:s3:::studio", "arn:aws:s3:::archive"]
-    deploy_stack(connect, NAME)
+    deploy_stack(connect, ROLES)
     with pytest.raises(ClientError, match="NoSuchEntity"):
         connect("iam").get_role_policy(RoleName=role, PolicyName="allowed-buckets")
-    delete_stack(connect, NAME)
+    delete_stack(connect, ROLES)
 
 
 def test_the_bucket_is_as_the_template_says(connect: Connect, stack: StackOutputs) -> None:
@@ -164,11 +165,12 @@ def test_code_is_uploaded_once_by_its_hash(connect: Connect, stack: StackOutputs
 
 
 def test_two_stacks_live_side_by_side(connect: Connect, stack: StackOutputs) -> None:
+    before = describe_stack(connect, NAME)
     other = deploy_stack(connect, "hyperframes-cfn-two").outputs
     assert other.function_arn != stack.function_arn
     assert other.bucket != stack.bucket
     delete_stack(connect, "hyperframes-cfn-two")
-    assert describe_stack(connect, NAME) == stack
+    assert describe_stack(connect, NAME) == before
 
 
 def test_the_template_deploys_with_the_four_places_alone(connect: Connect, stack: StackOutputs) -> None:

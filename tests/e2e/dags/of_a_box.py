@@ -1,4 +1,4 @@
-"""One render of a closed-form composition, named by the environment, and a wait for its chunks; tests kill the worker of it."""
+"""Render a closed-form composition, named by the environment, and wait for its chunks. Tests kill its worker."""
 
 from __future__ import annotations
 

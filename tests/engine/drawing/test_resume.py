@@ -88,7 +88,7 @@ def invocations(chunk: Plan, folder: Path, once: Callable[[list[Segment]], Chunk
     raise AssertionError(f"no end with {sorted(path.name for path in folder.iterdir())}")
 
 
-@pytest.mark.parametrize("most", [3, 9, 11, 17])
+@pytest.mark.parametrize("most", [3, 9, 17])
 def test_deadlines_at_any_moment_make_the_same_frames(
     chunk: Plan, tmp_path: Path, session: BrowserSession, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
@@ -157,8 +157,8 @@ def workers_of(process: psutil.Process) -> list[psutil.Process]:
     return [child for child in alive if "hyperframes_lambda.drawing.worker" in child.cmdline()]
 
 
-@pytest.mark.parametrize("workers", [2, 4])
-def test_workers_make_the_same_segments(chunk: Plan, tmp_path: Path, workers: int) -> None:
+def test_workers_make_the_same_segments(chunk: Plan, tmp_path: Path) -> None:
+    workers = 3
     told: list[int] = []
     outcome = render_chunk(chunk.dir, 0, tmp_path, workers=workers, on_progress=told.append)
     assert (outcome.complete, outcome.frames, outcome.workers, told[-1]) == (True, FRAMES, workers, FRAMES)
@@ -168,20 +168,19 @@ def test_workers_make_the_same_segments(chunk: Plan, tmp_path: Path, workers: in
     assert workers_of(psutil.Process()) == []
 
 
-@pytest.mark.parametrize("moment", ["at its start", "at its first frame", "after its first segment"])
+@pytest.mark.parametrize("moment", ["at its start", "after its first segment"])
 def test_a_killed_worker_is_told_and_what_was_finished_is_kept(chunk: Plan, tmp_path: Path, moment: str) -> None:
     finished: list[FinishedSegment] = []
-    drawn: list[int] = []
 
     def kill_one_in_time() -> bool:
-        due = {"at its start": True, "at its first frame": bool(drawn), "after its first segment": bool(finished)}[moment]
+        due = {"at its start": True, "after its first segment": bool(finished)}[moment]
         running = workers_of(psutil.Process())
         if due and len(running) == 2:
             running[0].send_signal(signal.SIGKILL)
         return False
 
     with pytest.raises(RenderError) as caught:
-        render_chunk(chunk.dir, 0, tmp_path, workers=2, on_segment=finished.append, on_progress=drawn.append, should_stop=kill_one_in_time)
+        render_chunk(chunk.dir, 0, tmp_path, workers=2, on_segment=finished.append, should_stop=kill_one_in_time)
     assert caught.value.code is ErrorCode.RUNTIME_EXIT
     assert "a worker process was killed by SIGKILL" in caught.value.message
     assert workers_of(psutil.Process()) == []

@@ -25,6 +25,8 @@ Project = Callable[[Mapping[str, str | bytes]], Path]
 Samples = NDArray[np.float64]
 RATE = 48_000
 AAC_FRAME = 1024
+pytestmark = pytest.mark.usefixtures("one_browser")
+
 PAGE = """<!doctype html><html><head><script src="gsap.min.js"></script></head><body style="margin:0;background:#246">
 <div data-composition-id="main" data-start="0" data-duration="2" data-width="160" data-height="90">{body}
 <div id="box" style="position:absolute;width:20px;height:20px;background:#fa0"></div></div>

@@ -1,4 +1,4 @@
-"""The built ZIP on a stack behind the fault proxy: renders of one plan, and what can be done to the processes that make them."""
+"""The built ZIP on a stack behind the fault proxy: renders of one plan, and ways to disturb their processes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ requestAnimationFrame(function step() {
   requestAnimationFrame(step);
 });
 </script></body></html>"""
-"""Some work for every frame, so that there are moments in the middle of a chunk."""
+"""A page with work for every frame, so that there are moments in the middle of a chunk."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +65,15 @@ class Bench:
     endpoint_pid: int
     proxy: FaultProxy
     planned: str = ""
-    """The render whose plan the others take."""
+    """The render whose plan the others reuse."""
     cold_seconds: float = 0.0
-    """What that one's render took, from the start of a first environment."""
+    """Duration of that render, from the start of a first environment."""
     expected: str = ""
     """SHA-256 of the video of an undisturbed render."""
     settings: dict[str, Any] = field(default_factory=dict)
 
     def configure(self, *, memory_mb: int = 3008, timeout: int = 120, tmp_mb: int = 512, cold: bool = False) -> None:
-        """What the function has from its next start on; `cold` ends the environments that wait even when nothing else changes."""
+        """Set the function's limits for its next start; `cold` ends idle environments even when nothing changes."""
         wanted = {"MemorySize": memory_mb, "Timeout": timeout, "EphemeralStorage": {"Size": tmp_mb}}
         if wanted == self.settings and not cold:
             return
@@ -96,7 +96,7 @@ class Bench:
         self.settings = wanted
 
     def plan(self) -> Execution:
-        """Render undisturbed; later renders take this one's plan and must come to the same video."""
+        """Render undisturbed. Later renders reuse this plan and must end in the same video."""
         archive = io.BytesIO()
         with tarfile.open(fileobj=archive, mode="w:gz") as tar:
             member = tarfile.TarInfo("index.html")
@@ -112,7 +112,7 @@ class Bench:
         return done
 
     def render(self) -> str:
-        """A render of its own with the same plan."""
+        """Create a render with the same plan and return its name."""
         render = uuid.uuid4().hex[:12]
         for key in self.keys(f"renders/{self.planned}/plan/"):
             target = key.replace(self.planned, render, 1)
@@ -160,17 +160,15 @@ class Bench:
         return hashlib.sha256(self.read(f"outputs/{render}.mp4")).hexdigest()
 
     def stored(self, render: str) -> list[str]:
-        """The segments of a render that were sent to S3, in their order, each as often as it was sent."""
+        """Return the segments of a render in the order in which they were sent to S3, repetitions included."""
         begin = f"PUT /{self.bucket}/renders/{render}/chunks/"
         return [request for request in self.proxy.requests if request.startswith(begin) and ".mp4" in request and ".mp4." not in request]
-
-    # What can be done to the processes.
 
     def processes(self) -> list[psutil.Process]:
         return psutil.Process(self.endpoint_pid).children(recursive=True)
 
     def runtimes(self) -> list[psutil.Process]:
-        """The functions' own processes."""
+        """Return the functions' own processes."""
         found = []
         for process in self.processes():
             with contextlib.suppress(psutil.Error):
@@ -185,7 +183,7 @@ class Bench:
                 process.send_signal(number)
 
     def scratch(self) -> list[Path]:
-        """The functions' /tmp folders, as they can be got at from here."""
+        """Return the functions' /tmp folders, seen from this process."""
         return [Path(f"/proc/{process.pid}/root/tmp") for process in self.runtimes()]
 
     def unpacking(self) -> bool:
@@ -203,7 +201,7 @@ class Bench:
 
 @contextmanager
 def when(happens: Callable[[], Any], act: Callable[[], None]) -> Iterator[list[bool]]:
-    """Do `act` as soon as `happens` within the context; the list says whether it did."""
+    """Call `act` once as soon as `happens` within the context; the list is not empty afterwards if it was called."""
     over, acted = threading.Event(), []
 
     def watch() -> None:
@@ -223,7 +221,7 @@ def when(happens: Callable[[], Any], act: Callable[[], None]) -> Iterator[list[b
 
 
 def wait_for(look: Callable[[], Any], seconds: float) -> Any:
-    """The first true answer of `look`."""
+    """Poll `look` and return its first true answer."""
     over, deadline = threading.Event(), seconds / 0.1
     while not (answer := look()):
         assert deadline > 0, f"not within {seconds} s"
@@ -233,7 +231,7 @@ def wait_for(look: Callable[[], Any], seconds: float) -> Any:
 
 
 def fill(folder: Path) -> Callable[[], None]:
-    """Take all the room that is left, and return what gives it back, whatever has become of the process by whose number `folder` goes."""
+    """Fill the disk and return a function that frees it again, even after the process behind `folder` has ended."""
     ballast = folder / "ballast"
     place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     for step in (1 << 20, 4096):

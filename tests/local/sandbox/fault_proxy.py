@@ -1,4 +1,4 @@
-"""S3 as it is on a bad day: a proxy in front of the endpoint that answers, delays or breaks chosen requests."""
+"""S3 on a bad day: a proxy in front of the endpoint that answers, delays or breaks chosen requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgra
 
 @dataclass
 class Rule:
-    """What happens to the next `times` requests whose method and path match `pattern`, such as `PUT .*\\.mp4`."""
+    """A fault for the next `times` requests whose method and path match `pattern`, such as `PUT .*\\.mp4`."""
 
     pattern: str
     times: int = 1
@@ -27,7 +27,7 @@ class Rule:
     seconds: float = 0.0
     """Delay."""
     garble: bool = False
-    """Change the answer's body, and leave out the checksums by which the SDK would tell."""
+    """Change the answer's body, and drop the checksums by which the SDK would notice."""
     before: Callable[[], None] | None = None
     """Called before the request is passed on."""
     after: Callable[[], None] | None = None
@@ -36,12 +36,12 @@ class Rule:
 
 
 class FaultProxy:
-    """Listens on a port of loopback until `close`; without rules it passes everything on."""
+    """A server on a loopback port until `close`. Without rules it passes everything on."""
 
     def __init__(self, endpoint_port: int) -> None:
         self.endpoint_port = endpoint_port
         self.requests: list[str] = []
-        """Method and path of everything that was asked for."""
+        """Method and path of every request."""
         self._rules: list[Rule] = []
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), self)
@@ -50,7 +50,7 @@ class FaultProxy:
 
     @contextmanager
     def ruled(self, *rules: Rule) -> Iterator[None]:
-        """These rules hold in the context; the first that matches and is not used up applies."""
+        """Apply rules within the context. The first that matches and is not used up applies."""
         with self._lock:
             self._rules = list(rules)
         try:

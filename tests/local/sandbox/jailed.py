@@ -1,4 +1,4 @@
-"""What the tests of the sandbox say again and again."""
+"""Helpers of the sandbox's tests: a probe function and a running environment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hyperframes_provider.local.sandbox.variables import JAIL_VARIABLES, lambda_
 
 
 def probe_zip(**files: bytes) -> bytes:
-    """The probe as a ZIP that brings all it needs: nothing."""
+    """Pack the probe, which needs no packages."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.write(Path(__file__).with_name("probe_function.py"), "probe.py")
@@ -40,7 +40,7 @@ def probe_config(folder: Path, endpoint: str = "http://127.0.0.1:9", *, archive:
 
 @dataclass
 class Running:
-    """An environment with what it has said."""
+    """An environment and the lines that it logged."""
 
     environment: Environment
     said: list[str] = field(default_factory=list)
@@ -60,7 +60,7 @@ class Running:
         return self.environment.invoke(json.dumps(event).encode())
 
     def answer(self, **event: Any) -> Any:
-        """What the handler returned; the test fails when it did not."""
+        """Return the handler's answer; fail if the invocation failed."""
         result = self.invoke(**event)
         assert not result.failed, result.payload
         return json.loads(result.payload)

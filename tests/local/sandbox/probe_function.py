@@ -53,7 +53,7 @@ def do_describe(_event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def descriptors() -> list[str]:
-    """What this process has open beside its standard streams."""
+    """List what this process has open beside its standard streams."""
     found = []
     for path in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):  # the one that lists them
@@ -62,7 +62,7 @@ def descriptors() -> list[str]:
 
 
 def do_write(event: dict[str, Any], _context: Any) -> dict[str, str]:
-    """What became of writing to each path: `ok`, or the error's name."""
+    """Write to each path and return `ok` or the error's name."""
     found = {}
     for name in event["paths"]:
         try:
@@ -95,7 +95,7 @@ def do_share_memory(_event: dict[str, Any], _context: Any) -> dict[str, Any]:
 
 
 def do_reach(event: dict[str, Any], _context: Any) -> dict[str, str]:
-    """What became of connecting to each address."""
+    """Connect to each address and return `ok` or the error's name."""
     found = {}
     for host, port in event["addresses"]:
         try:

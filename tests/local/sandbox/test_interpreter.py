@@ -1,4 +1,4 @@
-"""Which Python runs a complete ZIP, and what stands in when this machine has none of the runtime's version."""
+"""The Python that runs a complete ZIP, and its substitute on a machine without the runtime's version."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def no_python_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 def test_a_python_of_the_runtimes_version_is_found_and_its_client_fetched() -> None:
     find_interpreter.cache_clear()
     found = find_interpreter("python3.13")
-    # Whether there is one is this machine's affair; that it is found where it is, or said where it is not, is ours.
+    # The machine may have one or not: it has to be found, or its absence reported.
     assert found.matches is (found.reason == "")
     assert found.matches or found.reason == "no Python 3.13 is on this machine"
     assert (found.prefix / found.program).is_file()

@@ -1,4 +1,4 @@
-"""`hyperframes-airflow invoke` as a shell sees it, and the sample events that come with the stack."""
+"""`hyperframes-airflow invoke`, and the sample events that come with the stack."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import io
 import json
 import os
 import subprocess
-import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,9 +17,8 @@ from hyperframes_provider.client.aws.connect import connect_local
 from hyperframes_provider.client.stack.sample_events import load_event, sample_names
 from hyperframes_provider.local import endpoint
 from hyperframes_provider.local.sandbox.interpreter import find_interpreter
+from tests.command_line import Run, runner, shell
 from tests.local.sandbox.jailed import probe_zip
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +36,21 @@ def url(folder: Path) -> Iterator[str]:
 
 @pytest.fixture
 def run(folder: Path) -> Run:
-    def call(*arguments: object, event: object = None) -> subprocess.CompletedProcess[str]:
+    """`hyperframes-airflow invoke …`; an event is written to the folder first."""
+    return invoking(folder, runner(folder))
+
+
+def invoking(folder: Path, call: Run) -> Run:
+    # The interpreters and caches of this machine stay in reach, unlike those below XDG_DATA_HOME.
+    more = {"HOME": os.environ["HOME"], "XDG_DATA_HOME": str(folder)}
+
+    def invoke(*arguments: object, event: object = None) -> subprocess.CompletedProcess[str]:
         if event is not None:
             (folder / "event.json").write_text(json.dumps(event))
             arguments = ("--event", "event.json", *arguments)
-        environ = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        environ |= {"HYPERFRAMES_STATE_DIR": str(folder / "state"), "XDG_DATA_HOME": str(folder)}
-        command = [sys.executable, "-c", "import sys; from hyperframes_provider.cli import main; sys.exit(main())", "invoke"]
-        return subprocess.run([*command, *map(str, arguments)], env=environ, cwd=folder, capture_output=True, text=True, timeout=120)
+        return call("invoke", *arguments, **more)
 
-    return call
+    return invoke
 
 
 def test_without_an_endpoint_it_says_how_to_start_one(run: Run) -> None:
@@ -56,8 +59,10 @@ def test_without_an_endpoint_it_says_how_to_start_one(run: Run) -> None:
     assert "hyperframes-airflow local up" in done.stderr
 
 
-def test_the_report_has_what_the_invocation_took_and_that_nothing_was_written(run: Run, url: str) -> None:
-    done = run("--tmp-mb", 16, "--memory-mb", 256, "--env", "COLOUR=blue", "--json", event={"do": "fill", "mb": 10})
+def test_the_report_has_what_the_invocation_took_and_that_nothing_was_written(folder: Path, url: str) -> None:
+    done = invoking(folder, shell(folder))(
+        "--tmp-mb", 16, "--memory-mb", 256, "--env", "COLOUR=blue", "--json", event={"do": "fill", "mb": 10}
+    )
     report = json.loads(done.stdout)
     assert (done.returncode, report["ok"], report["answer"]) == (0, True, {"written": 10 << 20, "error": None})
     assert (report["isolation"], report["isolation_reason"]) == ("namespaces", "")

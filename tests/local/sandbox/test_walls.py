@@ -1,4 +1,4 @@
-"""What a function finds in the sandbox is what it finds on Lambda, and it cannot get at anything else."""
+"""A function finds in the sandbox what it finds on Lambda, and reaches nothing else."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def test_ways_to_die_have_lambdas_names(folder: Path, event: dict[str, Any], nam
     "death", [{"do": "signal", "name": "SIGKILL"}, {"do": "sleep", "seconds": 30}, {"do": "allocate", "mb": 400, "seconds": 30}]
 )
 def test_after_a_death_the_function_starts_again_with_its_tmp(folder: Path, death: dict[str, Any]) -> None:
-    """As on Lambda, where a new runtime may find what the one before has left half-done."""
+    """On Lambda, too, a new runtime may find the unfinished work of the one before."""
     with Running.start(probe_config(folder, memory_mb=192, timeout=2.0)) as running:
         running.answer(do="write", paths=["/tmp/left"])
         running.answer(do="leave_behind")
