@@ -91,7 +91,7 @@ def session(chromium: Browser) -> Iterator[BrowserSession]:
 def one_browser(session: BrowserSession) -> Iterator[None]:
     """All plans and chunks of a module share its browser. Each still opens a page in a context of its own."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("plan", "drawing.page"):
+        for module in ("planning.look", "drawing.page"):
             patch.setattr(f"hyperframes_lambda.{module}.launch", lambda *_, **__: nullcontext(session))
         yield
 

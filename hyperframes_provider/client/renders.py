@@ -49,13 +49,8 @@ class RenderClient:
     def target(self, stack_name: str) -> RenderTarget:
         """Return the bucket and state machine of a stack; raise `StackNotFound` or `StackNotReady` if it cannot render."""
         outputs = describe_stack(self._connect, stack_name)
-        return RenderTarget(
-            outputs.bucket,
-            outputs.state_machine_arn,
-            outputs.function_arn,
-            outputs.dialect,
-            takes_limit=outputs.provider_version is not None,
-        )
+        ours = outputs.provider_version is not None
+        return RenderTarget(outputs.bucket, outputs.state_machine_arn, outputs.function_arn, outputs.dialect, takes_limit=ours)
 
     def target_at(self, bucket: str, state_machine_arn: str) -> RenderTarget:
         """Return the target for a caller without permission to describe the stack.

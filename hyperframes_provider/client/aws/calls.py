@@ -26,12 +26,7 @@ AsyncConnect = Callable[[str], Awaitable[Any]]
 _AT_ONCE = 8
 """Calls of one list that `run` makes concurrently; botocore keeps ten connections per client."""
 
-_TOKENS = {
-    "nextToken": "nextToken",
-    "NextToken": "NextToken",
-    "NextContinuationToken": "ContinuationToken",
-    "Marker": "Marker",
-}
+_TOKENS = {"nextToken": "nextToken", "NextToken": "NextToken", "NextContinuationToken": "ContinuationToken", "Marker": "Marker"}
 """Response field that announces another page, and the argument that requests it, for all services used here."""
 
 

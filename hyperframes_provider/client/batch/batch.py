@@ -1,6 +1,6 @@
 """Many renders of one project: a few at a time, followed by one poll for all.
 
-Every row has a deterministic name. Running the same batch again adopts what runs, skips what is finished and starts the rest.
+Every row has a deterministic name. Running the same batch again adopts running rows, skips finished ones and starts the rest.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ class Batch:
             return Outcome(item.row.number, RowState.FAILED, code=code, message=error.message, output_uri=prepared.output_uri)
 
     def _poll(self) -> Steps[None]:
-        """List what runs, once for all rows, and conclude the rows that are missing from the list."""
+        """List the running executions once for all rows, and conclude the rows that are missing from the list."""
         now = time.monotonic()
         running = {listed.arn for listed in (yield from list_executions(self._machine, status=Status.RUNNING))}
         gone = [

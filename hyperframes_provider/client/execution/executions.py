@@ -63,7 +63,7 @@ class Execution:
 
     @property
     def cancelled(self) -> bool:
-        """Whether somebody stopped it, or its chunks found a cancel marker."""
+        """Whether it was stopped, or its chunks found a cancel marker."""
         return self.status is Status.ABORTED or (self.status is Status.FAILED and self.error == STOP_ERROR)
 
     @property

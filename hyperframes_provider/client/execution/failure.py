@@ -1,4 +1,4 @@
-"""Failed, cancelled and overdue renders: what went wrong, and the errors that report it."""
+"""Failed, cancelled and overdue renders: the reason, and the errors that report it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hyperframes_provider.client.request.dialect import OWN, Dialect
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a render has no output, for a person."""
+    """The reason why a render has no output."""
 
     error: str
     """Error name that Step Functions reports: a code of the error table, or another."""

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from hyperframes_provider.client.aws.calls import Call, Steps, pages
 from hyperframes_provider.client.aws.errors import error_code
 from hyperframes_provider.client.execution.executions import Execution
+from hyperframes_provider.client.execution.history import json_object
 from hyperframes_provider.client.request.names import render_id_of
 
 _SLACK_MS = 2_000
@@ -67,7 +68,7 @@ class LogReader:
         for function in self.functions:
             raw += yield from self._of(function.rpartition(":function:")[2].split(":")[0], until)
         raw.sort(key=lambda line: line[0])
-        records = [(stamp, function, text, _record(text)) for stamp, function, text in raw]
+        records = [(stamp, function, text, json_object(text)) for stamp, function, text in raw]
         for _, _, _, record in records:
             self._learn(record)
         if raw:
@@ -128,14 +129,3 @@ def log_text(line: LogLine) -> str:
     place = f"chunk {line.chunk}" if line.chunk is not None else line.action
     rest = json.dumps(line.fields, ensure_ascii=False, default=str) if line.fields else ""
     return " ".join(part for part in (place.ljust(10), line.level.ljust(7) if line.level else "", line.message, rest) if part)
-
-
-def _record(text: str) -> dict[str, Any]:
-    """Return the fields of a structured line; none for any other line."""
-    if not text.startswith("{"):
-        return {}
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -11,6 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from hyperframes_provider.client.aws.calls import Call, Steps, pages
+from hyperframes_provider.client.execution.history import json_object
 
 _PAGES = 5
 _LONGEST_LINE = 400
@@ -51,13 +52,9 @@ def _last(arguments: dict[str, Any], lines: int) -> Steps[tuple[str, ...]]:
 def _line(message: str) -> str:
     """Return a structured line as `LEVEL message`, any other line unchanged."""
     text = message.rstrip()
-    if text.startswith("{"):
-        try:
-            record = json.loads(text)
-        except ValueError:
-            record = None
-        if isinstance(record, dict) and "message" in record:
-            text = f"{record.get('level', '')} {record['message']}".strip()
-            if record.get("exception_name"):
-                text += f" ({record['exception_name']})"
+    record = json_object(text)
+    if "message" in record:
+        text = f"{record.get('level', '')} {record['message']}".strip()
+        if record.get("exception_name"):
+            text += f" ({record['exception_name']})"
     return text if len(text) <= _LONGEST_LINE else text[: _LONGEST_LINE - 1] + "…"

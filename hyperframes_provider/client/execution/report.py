@@ -36,7 +36,7 @@ class Reporter:
     _progress: Progress = field(default_factory=Progress)
 
     def lines(self, snapshot: Snapshot) -> list[str]:
-        """Return the lines about what has changed since the last call."""
+        """Return the lines about changes since the last call."""
         lines: list[str] = []
         plan = snapshot.plan
         if plan is not None and not self._planned:

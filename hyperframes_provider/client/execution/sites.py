@@ -14,7 +14,7 @@ from hyperframes_provider.client.aws.connect import Connect
 from hyperframes_provider.client.aws.errors import InvalidRequest
 from hyperframes_provider.client.aws.s3 import S3Location, list_objects, object_size
 from hyperframes_provider.client.execution.executions import Execution, Status
-from hyperframes_provider.client.execution.listing import Listed, describe_all, list_executions
+from hyperframes_provider.client.execution.listing import describe_all, list_executions
 from hyperframes_provider.client.request.names import short_id
 from hyperframes_provider.client.request.project import ARCHIVE_SUFFIX, Upload, locate, upload
 from hyperframes_provider.client.request.request import RenderTarget
@@ -105,9 +105,7 @@ def _stored(bucket: str) -> Steps[list[Site]]:
 def _users(state_machine_arn: str, *, ended: int = LOOKED_AT) -> Steps[list[Execution]]:
     """Return all running executions, and the newest `ended` ones that are not."""
     running = yield from list_executions(state_machine_arn, status=Status.RUNNING)
-    newest: list[Listed] = []
-    if ended:
-        newest = yield from list_executions(state_machine_arn, most=ended)
+    newest = (yield from list_executions(state_machine_arn, most=ended)) if ended else []
     arns = dict.fromkeys(item.arn for item in (*running, *newest))
     return list((yield from describe_all(list(arns))).values())
 

@@ -66,22 +66,17 @@ def decide(status: Status | None, policy: Policy, *, wanted: bool = True, redriv
 
 @dataclass(frozen=True)
 class Started:
-    """How a request was fulfilled."""
+    """The outcome of a request for a render."""
 
     execution_arn: str
     how: Literal["started", "adopted", "redriven", "finished"]
     """`adopted`: it was running; `finished`: it had succeeded."""
     because: str = ""
-    """Why an earlier generation was not used."""
-
-
-def _admit_all(prepared: PreparedRender) -> Steps[PreparedRender]:
-    return prepared
-    yield
+    """The reason why an earlier generation was not used."""
 
 
 def start_or_adopt(
-    prepared: PreparedRender, *, on_begin: Callable[[str], None], admit: Callable[[PreparedRender], Steps[PreparedRender]] = _admit_all
+    prepared: PreparedRender, *, on_begin: Callable[[str], None], admit: Callable[[PreparedRender], Steps[PreparedRender]] | None = None
 ) -> Steps[Started]:
     """Begin the render, unless an earlier attempt did; the latest generation decides, under the policy `RENDER`.
 
@@ -89,7 +84,7 @@ def start_or_adopt(
 
     :param on_begin: called with the ARN just before the execution is started, redriven or adopted, so that it can be noted before there
         is anything to lose
-    :param admit: called only before an execution is started; returns the render to start, or raises to prevent it
+    :param admit: called only before an execution is started; returns the render to start, or raises to prevent it. None: start it as it is
     """
     machine = prepared.target.state_machine_arn
     for _ in range(_START_RACES):
@@ -108,7 +103,8 @@ def start_or_adopt(
                     if (yield from _redrive(latest.arn)):
                         return Started(latest.arn, "redriven", because=f"generation {generation} was {latest.status}")
             because = f"generation {generation} is {latest.status}" + (f" ({latest.error})" if latest.error else "")
-        prepared = yield from admit(prepared)
+        if admit is not None:
+            prepared = yield from admit(prepared)
         name = names.execution_name(prepared.render_id, generation + 1)
         on_begin(names.execution_arn(machine, name))
         try:
@@ -190,8 +186,8 @@ def redrive(execution_arn: str, *, dialect: Dialect = OWN) -> Steps[Started]:
 def mark_taken(execution: Execution) -> Steps[bool]:
     """Note beside the render that the execution's result was taken; return False if the note could not be written.
 
-    The note distinguishes a retry after a crash, which takes the lost result, from a cleared task, which wants another render. It lies
-    with the render rather than in Airflow, so that it holds under every version of Airflow and when a run is created anew.
+    The note distinguishes a retry after a crash, which takes the lost result, from a cleared task, which wants another render. It is
+    stored with the render rather than in Airflow, so that it holds under every version of Airflow and when a run is created anew.
     """
     marker = _taken_marker(execution)
     try:

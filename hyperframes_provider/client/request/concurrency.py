@@ -50,7 +50,7 @@ def reconcile(function_arn: str, *, asked: int | None) -> Steps[Decision]:
     except ClientError as error:
         if not is_denied(error):
             raise
-        return Decision(None, f"concurrency unknown: no permission for {error.operation_name}; Lambda throttles what exceeds it")
+        return Decision(None, f"concurrency unknown: no permission for {error.operation_name}; Lambda throttles any excess")
     return decide(function_arn.rsplit(":", 1)[-1], reserved, quota, asked)
 
 

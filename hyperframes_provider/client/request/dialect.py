@@ -1,4 +1,4 @@
-"""The kind of stack that renders: what it accepts, what it is sent, and how its executions are read.
+"""The kind of stack that renders: its configuration, its input, and the meaning of its executions.
 
 `OWN` is a stack of this provider; `request.reference_stack` has the other kind.
 """

@@ -103,16 +103,8 @@ class CodeBucket:
         except ClientError as error:
             if error_code(error) != "BucketAlreadyOwnedByYou":  # created by a concurrent deploy
                 raise
-        self._s3.put_public_access_block(
-            Bucket=self.name,
-            PublicAccessBlockConfiguration={
-                "BlockPublicAcls": True,
-                "IgnorePublicAcls": True,
-                "BlockPublicPolicy": True,
-                "RestrictPublicBuckets": True,
-            },
-            **self._owner,
-        )
+        blocked = dict.fromkeys(("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True)
+        self._s3.put_public_access_block(Bucket=self.name, PublicAccessBlockConfiguration=blocked, **self._owner)
         self._s3.put_bucket_encryption(
             Bucket=self.name,
             ServerSideEncryptionConfiguration={"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]},

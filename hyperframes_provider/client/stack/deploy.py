@@ -146,7 +146,7 @@ def _find_code(
 def _place(
     connect: Connect, template: StackTemplate, source: CodeLocation | CodeImage | Path, values: dict[str, str]
 ) -> CodeLocation | CodeImage:
-    """Upload what is not on S3 yet, and set the locations in `values`."""
+    """Upload code and definition unless they are on S3, and set their locations in `values`."""
     bucket = CodeBucket(connect)
     code = bucket.add_code(source) if isinstance(source, Path) else source
     if isinstance(code, CodeLocation):

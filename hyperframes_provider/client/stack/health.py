@@ -13,8 +13,6 @@ from hyperframes_provider.client.aws.errors import HyperFramesClientError, error
 from hyperframes_provider.client.stack import quotas
 from hyperframes_provider.client.stack.describe import StackOutputs, describe_stack
 
-_DEPLOY = "hyperframes-airflow deploy --stack-name {}"
-
 
 @dataclass(frozen=True)
 class StackCheck:
@@ -32,7 +30,7 @@ def check_stack(connect: Connect, name: str, *, version: str) -> list[StackCheck
 
     :param version: version of the installed provider, which the stack should have
     """
-    deploy = _DEPLOY.format(name)
+    deploy = f"hyperframes-airflow deploy --stack-name {name}"
     try:
         stack = describe_stack(connect, name)
     except HyperFramesClientError as error:

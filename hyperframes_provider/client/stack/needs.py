@@ -81,12 +81,7 @@ class Need:
 
     def statement(self) -> dict[str, Any]:
         """Return the statement of a policy."""
-        statement: dict[str, Any] = {
-            "Sid": self.sid,
-            "Effect": "Allow",
-            "Action": sorted(self.actions),
-            "Resource": list(self.resources),
-        }
+        statement: dict[str, Any] = {"Sid": self.sid, "Effect": "Allow", "Action": sorted(self.actions), "Resource": list(self.resources)}
         if self.passed_to:
             statement["Condition"] = {"StringEquals": {"iam:PassedToService": list(self.passed_to)}}
         return statement

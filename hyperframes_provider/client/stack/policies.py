@@ -41,12 +41,8 @@ def policy_of(needs: Iterable[Need]) -> dict[str, Any]:
 
 def service_role_trust(scope: Scope) -> dict[str, Any]:
     """Return the trust policy of the service role: CloudFormation may assume it for stacks of this account."""
-    statement: dict[str, Any] = {
-        "Sid": "CloudFormation",
-        "Effect": "Allow",
-        "Principal": {"Service": "cloudformation.amazonaws.com"},
-        "Action": "sts:AssumeRole",
-    }
+    principal = {"Service": "cloudformation.amazonaws.com"}
+    statement: dict[str, Any] = {"Sid": "CloudFormation", "Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
     if scope.account != "*":
         statement["Condition"] = {"StringEquals": {"aws:SourceAccount": scope.account}}
     return {"Version": "2012-10-17", "Statement": [statement]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,11 +86,11 @@ def _statements(policy: Any) -> list[Mapping[str, Any]]:
 
 def _refusal(statements: Sequence[Mapping[str, Any]], need: Need, action: str, resource: str) -> str | None:
     """Return why the action is not allowed, None if it is."""
-    if any(statement["Effect"] == "Deny" and _touches(statement, action, resource) for statement in statements):
+    if any(statement["Effect"] == "Deny" and _matches(statement, action, resource, _meets) for statement in statements):
         return "denied"
     conditional = False
     for statement in statements:
-        if statement["Effect"] == "Allow" and _covers(statement, action, resource):
+        if statement["Effect"] == "Allow" and _matches(statement, action, resource, _within):
             if not statement.get("Condition") or _only_passes(statement["Condition"], need):
                 return None
             conditional = True
@@ -104,20 +104,16 @@ def _only_passes(condition: Mapping[str, Any], need: Need) -> bool:
     return bool(need.passed_to) and set(need.passed_to) <= set(_listed(condition["StringEquals"]["iam:PassedToService"]))
 
 
-def _covers(statement: Mapping[str, Any], action: str, resource: str) -> bool:
-    return _element(statement, "Action", action, _within, ignore_case=True) and _element(statement, "Resource", resource, _within)
+def _matches(statement: Mapping[str, Any], action: str, resource: str, how: Callable[[str, str], bool]) -> bool:
+    return _element(statement, "Action", action, how, ignore_case=True) and _element(statement, "Resource", resource, how)
 
 
-def _touches(statement: Mapping[str, Any], action: str, resource: str) -> bool:
-    return _element(statement, "Action", action, _meets, ignore_case=True) and _element(statement, "Resource", resource, _meets)
-
-
-def _element(statement: Mapping[str, Any], name: str, wanted: str, matches: Any, *, ignore_case: bool = False) -> bool:
+def _element(statement: Mapping[str, Any], name: str, wanted: str, how: Callable[[str, str], bool], *, ignore_case: bool = False) -> bool:
     wanted = wanted.lower() if ignore_case else wanted
     given, negated = statement.get(name), statement.get(f"Not{name}")
     patterns = [pattern.lower() if ignore_case else pattern for pattern in _listed(given if negated is None else negated)]
     if negated is None:
-        return any(matches(pattern, wanted) for pattern in patterns)
+        return any(how(pattern, wanted) for pattern in patterns)
     # A negated element matches whatever lies outside all of its patterns.
     return not any(_meets(pattern, wanted) for pattern in patterns)
 

@@ -52,6 +52,11 @@ class Package:
         """`name@version`."""
         return f"{self.name}@{self.version}"
 
+    @property
+    def paths(self) -> list[str]:
+        """Paths of the files, sorted."""
+        return sorted(self._members)
+
     def __contains__(self, path: str) -> bool:
         """Whether the package has the file."""
         return path in self._members
