@@ -19,7 +19,7 @@ PACKAGES = ("hyperframes_provider", "hyperframes_lambda")
 HOUSES: Mapping[str, tuple[str, ...]] = {
     "hyperframes_provider.client": ("aws", "request", "execution", "stack", "batch", "renders"),
     "hyperframes_provider.local": (
-        "errors processes connections requirements",
+        "errors processes connections",
         "state",
         "sandbox storage",
         "cloudformation functions stepfunctions",
