@@ -145,7 +145,7 @@ def test_chunks_can_run_in_a_network(connect: Connect, stack: StackOutputs) -> N
 
 def test_an_image_takes_the_place_of_the_zip(connect: Connect) -> None:
     parameters = {"ImageUri": IMAGE, "CoordinatorMemoryMb": 2048, **WEBHOOK}
-    with pytest.raises(InvalidRequest, match="ImageUri gives the code already"):
+    with pytest.raises(InvalidRequest, match="ImageUri names the code already"):
         deploy_stack(connect, NAME, parameters=parameters, code="s3://builds/code.zip")
     made = deploy_stack(connect, NAME, parameters=parameters)
     assert str(made.code) == IMAGE

@@ -265,7 +265,7 @@ def test_what_the_reference_cannot_do_is_refused_before_anything_is_started(argu
 
 def test_every_field_is_known_to_the_reference_or_refused_by_name() -> None:
     """A field that is new here must not slip through to a stack that would ignore it."""
-    from reference_function import KNOWN
+    from tests.provider.reference_function import KNOWN
 
     values: dict[str, Any] = {
         "strictVariables": True,

@@ -215,7 +215,7 @@ def test_captions_nobody_asked_for_are_nobodys_business() -> None:
     [
         ({"sidecars": ["posters"]}, "'poster'"),
         ({"sidecars": ["poster", "poster"]}, "once"),
-        ({"posterAt": 1}, "only with a poster"),
+        ({"posterAt": 1}, "only when the sidecars include a poster"),
         ({"sidecars": ["poster"], "posterAt": -1}, "posterAt"),
         ({"sidecars": ["poster"], "format": "wav"}, "wav has no poster"),
         ({"sidecars": ["contact-sheet"], "format": "png"}, "png has no poster and no contact sheet"),

@@ -63,7 +63,7 @@ def test_a_failed_execution_is_an_event_too(started) -> None:
 
 @pytest.mark.parametrize(("at_least", "least"), [(1, 1), (0.5, 2), (1.0, 4)])
 def test_the_chunk_trigger_fires_when_enough_chunks_are_complete(at_least, least: int, started) -> None:
-    event = wait(ChunkTrigger(execution_arn=started(chunks=4, seconds=0.6), at_least=at_least, poll_interval=0.2))
+    event = wait(ChunkTrigger(execution_arn=started(chunks=4, seconds=2), at_least=at_least, poll_interval=0.2))
 
     assert event["outcome"] == "reached"
     assert least <= event["chunks_done"] <= least + 1
