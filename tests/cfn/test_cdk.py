@@ -1,4 +1,8 @@
-"""The CDK construct: the template itself, with its parameters' values in it. One synthesis for all, since the CDK takes seconds."""
+"""The CDK construct: the template itself, with its parameters' values in it.
+
+One synthesis serves all tests, and the CDK is imported by the tests that use it: both take seconds, the import in every process that
+collects this file.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_cdk import App, Stack
-from aws_cdk import aws_sns as sns
-from cfnlint.decode import cfn_yaml
 
-from hyperframes_provider import cdk
-from hyperframes_provider.cdk import HyperFramesRender
 from hyperframes_provider.client.aws.errors import InvalidRequest
 from hyperframes_provider.client.stack import template as templates
 from hyperframes_provider.client.stack.slim_zip import build_slim_zip
@@ -32,6 +31,12 @@ def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def synthesised(code: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """By stack: `studio` as a user makes it, `newer` of a template that has a parameter more."""
+    from aws_cdk import App, Stack
+    from aws_cdk import aws_sns as sns
+
+    from hyperframes_provider import cdk
+    from hyperframes_provider.cdk import HyperFramesRender
+
     app = App(outdir=str(tmp_path_factory.mktemp("cdk")))
     stack = Stack(app, "studio")
     topic = sns.Topic(stack, "Topic")
@@ -65,6 +70,8 @@ def _fresh_template() -> Iterator[None]:
 
 
 def test_the_resources_are_those_of_the_template_with_the_parameters_in_their_places(synthesised) -> None:
+    from cfnlint.decode import cfn_yaml
+
     made = synthesised["studio"]
     resources, written = made["Resources"], cfn_yaml.load(str(cfn_folder() / "template.yaml"))
     _, _, code = resources["RenderFunction"]["Properties"]["Code"]["Fn::If"]
@@ -136,5 +143,9 @@ def test_a_new_parameter_of_the_template_needs_no_change_of_the_construct(synthe
     ],
 )
 def test_what_is_wrong_is_said_as_by_a_deploy(arguments, error, words: str) -> None:
+    from aws_cdk import App, Stack
+
+    from hyperframes_provider.cdk import HyperFramesRender
+
     with pytest.raises(error, match=words):
         HyperFramesRender(Stack(App(), "studio"), "Render", **{"code": "s3://bucket/handler.zip", **arguments})

@@ -107,8 +107,8 @@ def test_chunks_that_each_need_twice_the_deadline_are_done_by_checkpoints_with_t
     start, frame = measured(client, split, prepared(split, "probe", 40, {"chunkSize": 20, "variables": {"work": WORK}}))
     # As short as this machine can bear now: an invocation starts, draws something and keeps a tenth for its end.
     deadline = math.ceil(max(3, 3 * start, 20 * frame))
-    # Twice as many as needed: the machine may be quicker now than it was for the probe.
-    frames = math.ceil(4 * deadline / frame)
+    # Half as many again as needed: the machine may be quicker now than it was for the probe.
+    frames = math.ceil(3 * deadline / frame)
     quick = prepared(split, "quick", 2 * frames, {"chunkSize": frames, "variables": {"work": 0}})
     client.wait(client.start(quick).execution_arn)
     slow = prepared(split, "slow", 2 * frames, {"chunkSize": frames, "variables": {"work": WORK}})
