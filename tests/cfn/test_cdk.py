@@ -114,7 +114,7 @@ def resolved(value: Any, values: dict[str, Any]) -> Any:
 
 
 def computed(value: dict[str, Any]) -> Any:
-    """What a function of text alone amounts to: the CDK says some of them in advance."""
+    """Evaluate a function of text alone, because the CDK evaluates some of them in advance."""
     match value:
         case {"Fn::Split": [str(delimiter), str(text)]}:
             return text.split(delimiter)

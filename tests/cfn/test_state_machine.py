@@ -44,7 +44,7 @@ def tasks() -> dict[str, dict[str, Any]]:
 
 
 def faults(machine: Mapping[str, Any]) -> list[str]:
-    """What the service would refuse, or what could never happen: the transition check."""
+    """Return the transitions that the service would refuse, and the states that nothing reaches."""
     found: list[str] = []
     for path, part in machines(machine):
         states = part["States"]

@@ -37,7 +37,7 @@ def resources(kind: str) -> dict[str, Any]:
 
 
 def statements() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Of the roles' policies, with what stands under a condition."""
+    """Statements of the roles' policies, those under a condition included."""
     for name, role in resources("AWS::IAM::Role").items():
         for policy in role["Properties"]["Policies"]:
             document = policy["Fn::If"][1] if "Fn::If" in policy else policy
@@ -232,7 +232,7 @@ def test_alarms_watch_what_can_go_wrong_and_notify_when_asked() -> None:
 
 
 def watched(alarm: dict[str, Any]) -> Iterator[str]:
-    """Whose metrics an alarm looks at, and which."""
+    """Return the dimensions and names of the metrics behind an alarm."""
     stats = [(entry["Fn::If"][1] if "Fn::If" in entry else entry).get("MetricStat", {}).get("Metric") for entry in alarm.get("Metrics", [])]
     for metric in [metric for metric in stats if metric] or [alarm]:
         value = metric["Dimensions"][0]["Value"]

@@ -91,7 +91,7 @@ def test_the_template_s_linter_is_content(options: dict[str, Any]) -> None:
 
 
 def policies(template: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What roles may do, and who may use the bucket, the topic and the queue."""
+    """Policies of the roles, the bucket, the topic and the queue."""
     for name, resource in template["Resources"].items():
         properties = resource["Properties"]
         for policy in properties.get("Policies", ()):

@@ -1,4 +1,4 @@
-"""What Step Functions answers, written down: the answers that only AWS gives, and those that a test cannot wait for."""
+"""Executions against written answers of Step Functions: those that only AWS gives, and those that take too long for a test."""
 
 from __future__ import annotations
 

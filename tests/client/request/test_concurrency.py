@@ -1,4 +1,4 @@
-"""What is reserved, what the account has and what is asked for, made one number before anything is started."""
+"""Reservation, account quota and request become one number before anything starts."""
 
 from __future__ import annotations
 

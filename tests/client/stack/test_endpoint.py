@@ -174,7 +174,7 @@ def test_two_stacks_live_side_by_side(connect: Connect, stack: StackOutputs) -> 
 
 
 def test_the_template_deploys_with_the_four_places_alone(connect: Connect, stack: StackOutputs) -> None:
-    """What `aws cloudformation deploy` does: a change set with the overrides, everything else by default."""
+    """Deploy as `aws cloudformation deploy` does: by a change set with the overrides, everything else by default."""
     cloudformation = connect("cloudformation")
     places = ("CodeBucket", "CodeKey", "DefinitionBucket", "DefinitionKey")
     overrides = {**{name: stack.parameters[name] for name in places}, "ProjectName": "by-hand"}

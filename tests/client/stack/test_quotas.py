@@ -1,4 +1,4 @@
-"""What an account allows: the answers that only AWS gives, written down; and an estimate's arithmetic."""
+"""Quotas of an account, from written answers that only AWS gives, and an estimate's arithmetic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each format accepts, and what is said about what it does not."""
+"""Settings that each format accepts, and the errors about those that it refuses."""
 
 from __future__ import annotations
 

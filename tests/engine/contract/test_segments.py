@@ -1,4 +1,4 @@
-"""What segments are called, which of those that are there tile a chunk, and what is to be rendered for the rest."""
+"""Names of segments, the finished ones that tile a chunk, and the runs that are missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the parent makes of workers that misbehave. They are small scripts in the place of the worker program: no browser is needed."""
+"""Workers that misbehave, as their parent handles them. Small scripts stand in for the worker program, so no browser is needed."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_a_segment_is_acknowledged_when_it_was_taken(draw: Drawn, tmp_path: Path
 
 
 class Lines:
-    """What a worker reports, and a parent that reads it."""
+    """A worker's report, and a parent that reads it."""
 
     def __init__(self) -> None:
         self.written: list[dict[str, Any]] = []

@@ -361,7 +361,7 @@ def test_plan_chooses_for_the_function_that_renders_the_chunks(bucket: Bucket, m
 
 
 def test_the_segments_of_ten_thousand_chunks_are_found() -> None:
-    """What Plan writes, and what Assemble does before it fetches anything."""
+    """The plan that Plan writes, and the checks of Assemble before it fetches anything."""
     chunks = [ChunkRange(index=index, first=3 * index, last=3 * index + 2) for index in range(10_000)]
     changes = {"total_frames": 30_000, "segment_frames": 3, "chunks": chunks}
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""What the webhook says, how it is signed, and what a receiver refuses."""
+"""The webhook's message and signature, and the messages that a receiver refuses."""
 
 from __future__ import annotations
 

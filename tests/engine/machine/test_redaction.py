@@ -1,4 +1,4 @@
-"""What never reaches a log line or an error message, and what stays readable."""
+"""Values that never reach a log line or an error message, and text that stays readable."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def manifest_of(config: RenderConfig, audio: Sequence[AudioTrack] = ()) -> Manif
 
 
 def render(ffmpeg_path: Path, folder: Path, config: RenderConfig, *, mix: Path | None = None, still: bool = False) -> Render:
-    """What chunks and Assemble do, with drawn pictures instead of captured ones."""
+    """Render as chunks and Assemble do, with drawn pictures instead of captured ones."""
     audio = [AudioTrack(element="<audio id=tone>", file="tone.wav", start=0.25, end=0.75)] if mix else []
     manifest = manifest_of(config, audio)
     codec, alpha = codec_of(config), config.format.spec.alpha

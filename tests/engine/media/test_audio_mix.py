@@ -1,4 +1,4 @@
-"""What is heard is where it should be: every mix is compared with samples that numpy computed. Real ffmpeg throughout."""
+"""Sound is where it should be: every mix is compared with samples that numpy computed. Real ffmpeg throughout."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def wav(folder: Path, samples: Samples) -> bytes:
 
 
 def decoded(path: Path) -> tuple[Samples, float]:
-    """What a player hears, left, by presentation time; and how long the pictures are."""
+    """Return the left channel as a player hears it, by presentation time, and the length of the pictures."""
     with av.open(str(path)) as container:
         pictures = container.streams.video
         length = float((pictures[0].duration or 0) * (pictures[0].time_base or 0)) if pictures else 0.0

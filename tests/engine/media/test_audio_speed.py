@@ -117,7 +117,7 @@ def test_a_constant_stretch_is_one_part() -> None:
 
 
 def mixed(toolset: Toolset, folder: Path, source: Samples, seconds: float, **track: Any) -> Samples:
-    """What is heard of `source` for `seconds` from 0.5 s on, left."""
+    """Return the left channel of `source` for `seconds` from 0.5 s on."""
     raw = folder / "source.wav"
     command = [str(toolset.ffmpeg.path), "-loglevel", "error", "-y", "-f", "f32le", "-ar", str(RATE), "-ac", "1", "-i", "pipe:0", str(raw)]
     subprocess.run(command, input=source.astype("<f4").tobytes(), check=True)

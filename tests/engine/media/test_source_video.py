@@ -59,7 +59,7 @@ TIMES = {
     "film.mp4": every_frame(72, Fraction(24000, 1001)),
     "vfr.mp4": [(number, Fraction(number, 30)) for number in range(90) if not (number % 3 and number % 4)],
 }
-"""What the files hold: number and time of their frames."""
+"""Number and time of the files' frames."""
 
 
 def expected(name: str, duration: Fraction, *, frame: int, fps: Fraction, clip: dict[str, Any]) -> int | None:

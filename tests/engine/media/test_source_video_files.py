@@ -1,4 +1,4 @@
-"""What is read from a video file: its streams, its colours, its transparency, the way up; and what is refused, in which words."""
+"""Facts read from a video file (streams, colours, transparency, rotation), and the words with which files are refused."""
 
 from __future__ import annotations
 

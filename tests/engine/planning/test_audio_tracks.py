@@ -1,4 +1,4 @@
-"""Which elements are heard and how loud: attributes, groups, volume curves and sampled volumes become the plan's tracks."""
+"""Audible elements and their volume: attributes, groups, curves and sampled volumes become the plan's tracks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files a chunk needs: what its frames show and what its page reads, and no media that are only heard or shown elsewhere."""
+"""Files that a chunk needs: those that its frames show or its page reads, and no media that are only heard or shown elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a render may fetch, from where, how much of it, and what it says when it cannot."""
+"""Hosts and amounts that a render may fetch, and its errors when it cannot."""
 
 from __future__ import annotations
 
