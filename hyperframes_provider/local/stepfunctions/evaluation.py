@@ -32,8 +32,10 @@ def iterate_on_cores(component: InlineIterationComponent, env: Any) -> None:
 def run_as_children(component: DistributedIterationComponent, env: Any) -> None:
     """Run every item of a distributed Map as an execution of its own, with a history that shows its attempts."""
     details = env.aws_execution_details
-    backend = interpreter.stepfunctions_parser_backends[details.account][details.region]
-    parent = backend.describe_execution(env.states.context_object.context_object_data["Execution"]["Id"])
+    backend: Any = interpreter.stepfunctions_parser_backends[details.account][details.region]
+    # StartExecution registers the execution after it has started it.
+    with backend.starting:
+        parent = backend.describe_execution(env.states.context_object.context_object_data["Execution"]["Id"])
     map_run.evaluate(component, env, cast(LocalExecution, parent))
 
 
